@@ -1,0 +1,60 @@
+"""HAProxy, one thread: as an HTTP proxy, and as the floor that knows no HTTP (`mode tcp`)."""
+
+from .setup import Setup
+
+# strict-limits: the default refuses to start where the file limit cannot cover two
+# descriptors for each of maxconn connections, which we never open.
+GLOBAL = """global
+    nbthread 1
+    maxconn 15000
+    no strict-limits
+{log_target}
+defaults
+    mode {mode}
+    timeout connect 5s
+    timeout client 300s
+    timeout server 300s
+"""
+
+# What HAProxy prints goes to our file: it has no log file of its own, and its other way
+# is a syslog daemon whose cost nobody would count.
+LOG_TARGET = "    log stdout format raw local0\n"
+
+FULL_FRONTEND = """    log global
+    option httplog
+    option forwardfor
+    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
+"""
+
+
+def http(binary: str, setup: Setup) -> list[str]:
+    tls = f" ssl crt {setup.certificate.both} ssl-min-ver TLSv1.3" if setup.certificate else ""
+    text = GLOBAL.format(mode="http", log_target=LOG_TARGET if setup.full else "")
+    text += f"""    timeout http-keep-alive 300s
+    http-reuse always
+
+frontend web
+    bind 127.0.0.1:{setup.port}{tls}
+{FULL_FRONTEND if setup.full else ""}    default_backend origin
+
+backend origin
+    server one 127.0.0.1:{setup.origin}
+"""
+    return write(binary, setup, text)
+
+
+def tcp(binary: str, setup: Setup) -> list[str]:
+    text = GLOBAL.format(mode="tcp", log_target="")
+    text += f"""
+listen web
+    bind 127.0.0.1:{setup.port}
+    server one 127.0.0.1:{setup.origin}
+"""
+    return write(binary, setup, text)
+
+
+def write(binary: str, setup: Setup, text: str) -> list[str]:
+    config = setup.directory / "haproxy.cfg"
+    config.write_text(text)
+    return [binary, "-db", "-f", str(config)]

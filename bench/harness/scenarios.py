@@ -1,0 +1,85 @@
+"""What is measured, and the bars that Portcullis must stay under."""
+
+import argparse
+from dataclasses import dataclass
+
+from . import contenders
+
+WITHOUT_TCP = [name for name in contenders.NAMES if name != "haproxy-tcp"]
+WITH_ROUTES = ["nginx", "portcullis"]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Portcullis's value may be at most `limit`: times another proxy's, or as it stands."""
+
+    limit: float
+    against: str | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One row of the report."""
+
+    key: str
+    label: str
+    unit: str
+    bars: tuple[Bar, ...] = ()
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    title: str
+    quantities: tuple[Quantity, ...]
+    kind: str = "cpu"  # cpu | idle | routes
+    proxies: tuple[str, ...] = tuple(contenders.NAMES)
+    path: str = "/1k"
+    reply: int = 1024  # bytes of body in the answer
+    chunked: bool = False
+    method: str = "GET"
+    body: int = 0  # bytes of body in the request
+    tls: bool = False
+    full: bool = False
+    handshakes: bool = False  # a new TLS session for each request
+
+
+def cpu(name: str, title: str, *bars: Bar, **rest) -> Scenario:
+    return Scenario(name, title, (Quantity("cpu_us", title, "us/request", bars),), **rest)
+
+
+NO_TCP = {"proxies": tuple(WITHOUT_TCP)}
+
+ALL = [
+    cpu("get-1k", "GET, 1 KB reply, keep-alive, plain, 64 connections",
+        Bar(0.85, "nginx"), Bar(1.08, "haproxy-tcp")),
+    cpu("get-1k-full", "the same with forwarding headers, access log to file and metrics",
+        Bar(0.95, "nginx"), full=True, **NO_TCP),
+    cpu("get-10k", "GET, 10 KB reply", Bar(0.88, "nginx"), path="/10k", reply=10 * 1024),
+    cpu("get-100k", "GET, 100 KB reply", Bar(0.72, "nginx"), path="/100k", reply=100 * 1024),
+    cpu("post-4k", "POST, 4 KB request body, small reply", Bar(0.90, "nginx"),
+        path="/post", method="POST", body=4096, reply=3),
+    cpu("chunked", "GET, chunked reply of 4 KB in three chunks", Bar(0.90, "nginx"),
+        path="/chunked", reply=4096, chunked=True),
+    cpu("https-1k", "HTTPS, 1 KB reply, TLS 1.3, P-256, keep-alive", Bar(0.80, "nginx"), tls=True, **NO_TCP),
+    cpu("https-handshake", "HTTPS, a new handshake for each request, no resumption", Bar(0.90, "nginx"),
+        tls=True, handshakes=True, **NO_TCP),
+    Scenario("idle-10k", "resident memory at 10,000 idle keep-alive connections over the idle process",
+             (Quantity("idle_mib", "10,000 idle keep-alive connections", "MiB", (Bar(40.0),), 1),),
+             kind="idle", **NO_TCP),
+    Scenario("routes", "50,000 routes: start, one changed route live, memory a route, lookup",
+             (Quantity("start_s", "50,000 routes: start to first answer", "s", (Bar(2.0),)),
+              Quantity("change_ms", "50,000 routes: one changed route live", "ms", (Bar(30.0),), 1),
+              Quantity("route_bytes", "50,000 routes: memory a route", "bytes", (Bar(4096.0),), 0),
+              Quantity("lookup_ratio", "50,000 routes: CPU a request over that with 10", "ratio", (Bar(1.1),))),
+             kind="routes", proxies=tuple(WITH_ROUTES)),
+]
+
+
+def parse(text: str) -> list[Scenario]:
+    """The value of --only, in the fixed order."""
+    asked = {name for name in text.split(",") if name}
+    if unknown := sorted(asked - {scenario.name for scenario in ALL}):
+        raise argparse.ArgumentTypeError(f"no such scenario: {', '.join(unknown)}")
+    return [scenario for scenario in ALL if scenario.name in asked]

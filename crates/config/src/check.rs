@@ -1,0 +1,98 @@
+//! From what was written to what is meant: every rule that the types cannot express, all faults at
+//! once. The functions always give a value; it is used only if no fault was found.
+
+mod address;
+mod host;
+mod http;
+mod listener;
+mod matching;
+mod path;
+mod process;
+mod route;
+mod service;
+mod template;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::inputs::Inputs;
+use crate::model::Certificate;
+use crate::node::{Finding, Span};
+use crate::raw::{CertificateSpec, Spanned, Time};
+
+pub(crate) use listener::listener;
+pub(crate) use process::{access_log, admin, shutdown, workers};
+pub(crate) use route::route;
+pub(crate) use service::service;
+
+/// What a check works with: where faults go and how files are read.
+pub(crate) struct Scope<'a> {
+    /// The stable name of the entry.
+    pub(crate) name: Arc<str>,
+    /// Where the name was written.
+    pub(crate) name_span: Span,
+    /// A faulty part was taken out before, so that something may be absent through no fault.
+    pub(crate) incomplete: bool,
+    pub(crate) findings: &'a mut Vec<Finding>,
+    pub(crate) inputs: &'a mut Inputs,
+}
+
+impl Scope<'_> {
+    pub(crate) fn fault(&mut self, at: Span, message: impl Into<String>) -> &mut Finding {
+        self.push(Finding::error(at, message))
+    }
+
+    pub(crate) fn warn(&mut self, at: Span, message: impl Into<String>) -> &mut Finding {
+        let mut finding = Finding::error(at, message);
+        finding.severity = crate::report::Severity::Warning;
+        self.push(finding)
+    }
+
+    fn push(&mut self, finding: Finding) -> &mut Finding {
+        let index = self.findings.len();
+        self.findings.push(finding);
+        &mut self.findings[index]
+    }
+
+    /// A duration that must not be zero.
+    fn time(&mut self, written: Option<&Spanned<Time>>, default: Duration) -> Duration {
+        let Some(written) = written else { return default };
+        if written.value.0.is_zero() {
+            self.fault(written.span, "a duration of zero makes no sense here")
+                .label = "expected more than 0".into();
+        }
+        written.value.0
+    }
+
+    /// A file's content; empty when it cannot be read.
+    fn file(&mut self, written: &Spanned<String>) -> (PathBuf, Arc<[u8]>) {
+        let path = self.inputs.path(written.as_str());
+        match self.inputs.bytes(&path) {
+            Ok(content) => (path, content),
+            Err(why) => {
+                let shown = written.shown();
+                self.fault(written.span, format!("the file {shown} cannot be read: {why}"));
+                (path, Arc::from([]))
+            }
+        }
+    }
+
+    fn certificate(&mut self, written: &CertificateSpec) -> Certificate {
+        let (cert_path, cert_pem) = self.pem(&written.cert, "CERTIFICATE-----", "certificate");
+        let (key_path, key_pem) = self.pem(&written.key, "PRIVATE KEY-----", "private key");
+        Certificate { cert_path, key_path, cert_pem, key_pem }
+    }
+
+    /// A PEM file that holds at least one block of a kind. What is in the block is for TLS to judge.
+    fn pem(&mut self, written: &Spanned<String>, mark: &str, what: &str) -> (PathBuf, Arc<[u8]>) {
+        let faults = self.findings.len();
+        let (path, content) = self.file(written);
+        let found = content.windows(mark.len()).any(|window| window == mark.as_bytes());
+        if !found && self.findings.len() == faults {
+            self.fault(written.span, format!("there is no {what} in this file"))
+                .label = format!("expected PEM with a `{mark}` line");
+        }
+        (path, content)
+    }
+}

@@ -1,0 +1,119 @@
+//! A listener: its address, TLS, trust, limits and timeouts.
+
+use std::time::Duration;
+
+use super::{Scope, address, http};
+use crate::model::{
+    EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls, PathPolicy, Trust,
+};
+use crate::node::Span;
+use crate::raw::{
+    EncodedSlashSpec, ForwardedSpec, Limit, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec,
+    ListenerTlsSpec, MinVersion, OffOr, PathPolicySpec,
+};
+
+pub(crate) fn listener(spec: &ListenerSpec, scope: &mut Scope<'_>) -> Listener {
+    Listener {
+        name: scope.name.clone(),
+        bind: address::bind(&spec.address, scope),
+        tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
+        forwarded: forwarded(&spec.forwarded, scope),
+        path: path_policy(&spec.path),
+        limits: limits(&spec.limits, scope),
+        timeouts: timeouts(&spec.timeouts, scope),
+    }
+}
+
+fn tls(spec: &ListenerTlsSpec, scope: &mut Scope<'_>) -> ListenerTls {
+    if spec.certificates.value.is_empty() && !scope.incomplete {
+        scope.fault(spec.certificates.span, "TLS needs at least one certificate");
+    }
+    ListenerTls {
+        certificates: spec.certificates.value.iter().map(|c| scope.certificate(c)).collect(),
+        only_tls13: spec.min_version == Some(MinVersion::Tls13),
+        require_sni: spec.require_sni,
+    }
+}
+
+fn forwarded(spec: &ForwardedSpec, scope: &mut Scope<'_>) -> Forwarded {
+    let via = match &spec.via {
+        None => Some("portcullis".into()),
+        Some(via) => match &via.value {
+            OffOr::Off => None,
+            OffOr::On(name) => {
+                if !http::is_token(name) {
+                    scope.fault(via.span, "this cannot stand in `Via`")
+                        .label = "expected a name of letters, digits and `-`, or `off`".into();
+                }
+                Some(name.as_str().into())
+            }
+        },
+    };
+    Forwarded {
+        trust: trust(spec, scope),
+        via,
+        x_forwarded: spec.x_forwarded.unwrap_or(true),
+        rfc7239: spec.rfc7239.unwrap_or(false),
+    }
+}
+
+fn trust(spec: &ForwardedSpec, scope: &mut Scope<'_>) -> Trust {
+    let trusted = spec.trusted.as_ref();
+    let networks: Vec<_> = trusted
+        .iter()
+        .flat_map(|list| &list.value)
+        .filter_map(|item| address::network(item, scope))
+        .collect();
+    let hops = spec.hops.as_ref().filter(|hops| hops.value > 0);
+    match (trusted.filter(|list| !list.value.is_empty()), hops) {
+        (Some(list), Some(hops)) => {
+            scope.fault(hops.span, "trust is either `trusted` or `hops`, not both")
+                .also = Some((list.span, "`trusted` is here".into()));
+            Trust::Nobody
+        }
+        (Some(_), None) => Trust::Networks(networks.into()),
+        (None, Some(hops)) => Trust::Hops(hops.value),
+        (None, None) => Trust::Nobody,
+    }
+}
+
+fn path_policy(spec: &PathPolicySpec) -> PathPolicy {
+    PathPolicy {
+        merge_slashes: spec.merge_slashes.unwrap_or(true),
+        encoded_slash: match spec.encoded_slash {
+            None | Some(EncodedSlashSpec::Keep) => EncodedSlash::Keep,
+            Some(EncodedSlashSpec::Reject) => EncodedSlash::Reject,
+            Some(EncodedSlashSpec::Decode) => EncodedSlash::Decode,
+        },
+    }
+}
+
+fn limits(spec: &LimitsSpec, scope: &mut Scope<'_>) -> Limits {
+    let mut count = |written: Option<(u64, Span)>, default: usize| {
+        let Some((value, at)) = written else { return default };
+        if value == 0 {
+            scope.fault(at, "a limit of 0 lets nothing in").label = "expected at least 1".into();
+        }
+        usize::try_from(value).unwrap_or(usize::MAX)
+    };
+    Limits {
+        uri: count(spec.uri.as_ref().map(|s| (s.value.0, s.span)), 8 << 10),
+        fields: count(spec.fields.as_ref().map(|s| (s.value.into(), s.span)), 100),
+        head: count(spec.head.as_ref().map(|s| (s.value.0, s.span)), 32 << 10),
+        body: match spec.body {
+            None | Some(Limit::Unlimited) => None,
+            Some(Limit::Size(bytes)) => Some(bytes),
+        },
+        connections: count(spec.connections.as_ref().map(|s| (s.value.into(), s.span)), 100_000),
+    }
+}
+
+fn timeouts(spec: &ListenerTimeoutsSpec, scope: &mut Scope<'_>) -> ListenerTimeouts {
+    ListenerTimeouts {
+        head: scope.time(spec.head.as_ref(), Duration::from_secs(10)),
+        idle: scope.time(spec.idle.as_ref(), Duration::from_secs(75)),
+        stall: scope.time(spec.stall.as_ref(), Duration::from_secs(60)),
+        min_rate: spec.min_rate.map_or(240, |rate| rate.0),
+        min_rate_grace: spec.min_rate_grace.map_or(Duration::from_secs(10), |grace| grace.0),
+    }
+}

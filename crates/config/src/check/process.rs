@@ -1,0 +1,51 @@
+//! What is not a named collection.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Scope, address};
+use crate::model::{AccessLog, Process};
+use crate::raw::{AccessLogSpec, AdminSpec, OffOr, ShutdownSpec, Spanned};
+
+/// The most worker threads.
+const MOST_WORKERS: u16 = 1024;
+
+pub(crate) fn admin(spec: &OffOr<AdminSpec>, scope: &mut Scope<'_>) -> Option<SocketAddr> {
+    let OffOr::On(AdminSpec { address }) = spec else { return None };
+    match address {
+        None => Process::default().admin,
+        Some(Spanned { value: OffOr::Off, .. }) => None,
+        Some(Spanned { value: OffOr::On(text), span, hidden }) => {
+            let written = Spanned { value: text.clone(), span: *span, hidden: *hidden };
+            Some(address::socket(&written, scope))
+        }
+    }
+}
+
+pub(crate) fn access_log(spec: &OffOr<AccessLogSpec>, scope: &mut Scope<'_>) -> AccessLog {
+    let OffOr::On(AccessLogSpec { to }) = spec else { return AccessLog::Off };
+    match to {
+        None => AccessLog::Stdout,
+        Some(Spanned { value: OffOr::Off, .. }) => AccessLog::Off,
+        Some(Spanned { value: OffOr::On(text), span, .. }) => match text.as_str() {
+            "stdout" => AccessLog::Stdout,
+            "" => {
+                scope.fault(*span, "an access log needs a place to go")
+                    .label = "expected `stdout`, a path, or `off`".into();
+                AccessLog::Off
+            }
+            path => AccessLog::File(scope.inputs.path(path)),
+        },
+    }
+}
+
+pub(crate) fn workers(spec: &Spanned<u16>, scope: &mut Scope<'_>) -> usize {
+    if spec.value > MOST_WORKERS {
+        scope.fault(spec.span, format!("at most {MOST_WORKERS} workers"));
+    }
+    spec.value.into()
+}
+
+pub(crate) fn shutdown(spec: &ShutdownSpec) -> Duration {
+    spec.deadline.map_or(Process::default().shutdown_deadline, |deadline| deadline.0)
+}

@@ -1,0 +1,103 @@
+//! A service: its endpoints and how they are called.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Scope, address, host, route};
+use crate::model::{
+    Address, Balance, Endpoint, HostPolicy, Pool, Service, ServiceTimeouts, ServiceTls,
+};
+use crate::node::Span;
+use crate::raw::{
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec, ServiceTimeoutsSpec,
+    ServiceTlsSpec, Spanned,
+};
+
+/// The largest weight of an endpoint.
+const HEAVIEST: u16 = 1000;
+
+pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
+    Service {
+        name: scope.name.clone(),
+        endpoints: endpoints(spec, scope),
+        balance: match spec.balance {
+            None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
+            Some(BalanceSpec::LeastRequests) => Balance::LeastRequests,
+        },
+        host: match &spec.host {
+            None | Some(HostPolicySpec::Preserve) => HostPolicy::Preserve,
+            Some(HostPolicySpec::Endpoint) => HostPolicy::Endpoint,
+            Some(HostPolicySpec::Set(name)) => HostPolicy::Set(host::authority(name, scope)),
+        },
+        tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
+        pool: pool(&spec.pool, scope),
+        timeouts: timeouts(&spec.timeouts, scope),
+    }
+}
+
+fn endpoints(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Vec<Endpoint> {
+    let written = &spec.endpoints.value.0;
+    if written.is_empty() && !scope.incomplete {
+        scope.fault(spec.endpoints.span, format!("the service `{}` has no endpoints", scope.name));
+    }
+    let mut seen: HashMap<Address, Span> = HashMap::new();
+    let mut endpoints = Vec::new();
+    for item in written {
+        let faults = scope.findings.len();
+        let written = endpoint_address(item);
+        let address = address::endpoint(&written, scope);
+        let weight = item.value.weight.as_ref().map_or(1, |weight| weight.value);
+        if let Some(written) = item.value.weight.as_ref().filter(|_| weight > HEAVIEST) {
+            scope.fault(written.span, format!("a weight is at most {HEAVIEST}"));
+        }
+        if scope.findings.len() > faults {
+            continue;
+        }
+        if let Some(first) = seen.get(&address) {
+            let shown = written.shown();
+            scope.fault(written.span, format!("the endpoint {shown} is here twice"))
+                .also = Some((*first, "first here".into()));
+        }
+        seen.insert(address.clone(), written.span);
+        endpoints.push(Endpoint { address, weight });
+    }
+    if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.weight == 0) {
+        scope.warn(spec.endpoints.span, format!("the service `{}` takes no requests", scope.name))
+            .label = "every endpoint has weight 0".into();
+    }
+    endpoints
+}
+
+/// Where the address of an endpoint is written: in the short form, the endpoint is the address.
+fn endpoint_address(item: &Spanned<EndpointSpec>) -> Spanned<String> {
+    item.value.address.clone().unwrap_or_else(|| Spanned {
+        value: item.value.short.clone(),
+        span: item.span,
+        hidden: item.hidden,
+    })
+}
+
+fn tls(spec: &ServiceTlsSpec, scope: &mut Scope<'_>) -> ServiceTls {
+    ServiceTls {
+        server_name: spec.server_name.as_ref().map(|name| host::server_name(name, scope)),
+        ca: spec.ca.as_ref().map(|ca| scope.pem(ca, "CERTIFICATE-----", "certificate")),
+        certificate: spec.certificate.as_ref().map(|written| scope.certificate(written)),
+        verify: spec.verify.unwrap_or(true),
+    }
+}
+
+fn pool(spec: &PoolSpec, scope: &mut Scope<'_>) -> Pool {
+    Pool {
+        idle: spec.idle.map_or(64, |idle| idle as usize),
+        idle_timeout: scope.time(spec.idle_timeout.as_ref(), Duration::from_secs(60)),
+    }
+}
+
+fn timeouts(spec: &ServiceTimeoutsSpec, scope: &mut Scope<'_>) -> ServiceTimeouts {
+    ServiceTimeouts {
+        connect: scope.time(spec.connect.as_ref(), Duration::from_secs(5)),
+        first_byte: scope.time(spec.first_byte.as_ref(), Duration::from_secs(60)),
+        stall: scope.time(spec.stall.as_ref(), Duration::from_secs(60)),
+        total: spec.total.as_ref().and_then(|written| route::total(written, scope)),
+    }
+}

@@ -1,0 +1,220 @@
+//! All units by number and by name, and what holds between them: names that are there twice,
+//! services that no route may miss, listeners on one address, routes that overlap. Everything is
+//! kept up to date by what comes and goes, not computed anew.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::Touched;
+use super::unit::{Collection, Unit, UnitId, Value};
+use crate::inputs::{Input, Inputs};
+use crate::model::{Action, Name, Process, Route};
+use crate::overlap::Overlap;
+
+#[derive(Default)]
+pub(crate) struct Entries {
+    units: Vec<Option<Unit>>,
+    free: Vec<UnitId>,
+    names: HashMap<(Collection, Name), UnitId>,
+    /// Units beyond the first of a name.
+    doubles: BTreeMap<(Collection, Name), Vec<UnitId>>,
+    /// Units with findings.
+    faulty: BTreeSet<UnitId>,
+    /// Units that read variables or files.
+    reading: BTreeSet<UnitId>,
+    /// The routes that name a service.
+    callers: HashMap<Name, HashSet<UnitId>>,
+    /// Services that routes name but nobody defines.
+    missing: BTreeSet<Name>,
+    pub(crate) overlap: Overlap,
+}
+
+impl Entries {
+    pub(crate) fn insert(&mut self, unit: Unit) -> UnitId {
+        match self.free.pop() {
+            Some(id) => {
+                self.units[id as usize] = Some(unit);
+                id
+            }
+            None => {
+                self.units.push(Some(unit));
+                (self.units.len() - 1) as UnitId
+            }
+        }
+    }
+
+    /// Takes out a unit that was inserted but never came into use.
+    pub(crate) fn forget(&mut self, id: UnitId) {
+        if self.units[id as usize].take().is_some() {
+            self.free.push(id);
+        }
+    }
+
+    pub(crate) fn unit(&self, id: UnitId) -> Option<&Unit> {
+        self.units.get(id as usize)?.as_ref()
+    }
+
+    pub(crate) fn find(&self, collection: Collection, name: &str) -> Option<UnitId> {
+        self.names.get(&(collection, Name::from(name))).copied()
+    }
+
+    pub(crate) fn value(&self, collection: Collection, name: &Name) -> Option<&Value> {
+        let id = self.names.get(&(collection, name.clone()))?;
+        self.unit(*id)?.value.as_ref()
+    }
+
+    pub(crate) fn names(&self, collection: Collection) -> impl Iterator<Item = &str> {
+        self.names.keys().filter(move |(of, _)| *of == collection).map(|(_, name)| &**name)
+    }
+
+    pub(crate) fn doubles(&self) -> impl Iterator<Item = (UnitId, &[UnitId])> {
+        self.doubles.iter().filter_map(|(key, more)| Some((*self.names.get(key)?, more.as_slice())))
+    }
+
+    pub(crate) fn faulty(&self) -> impl Iterator<Item = (UnitId, &Unit)> {
+        self.faulty.iter().filter_map(|id| Some((*id, self.unit(*id)?)))
+    }
+
+    /// Services that are named but not there, with the routes that name them.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (&Name, &HashSet<UnitId>)> {
+        self.missing.iter().filter_map(|name| Some((name, self.callers.get(name)?)))
+    }
+
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Input> {
+        self.reading.iter().filter_map(|id| self.unit(*id)).flat_map(|unit| &unit.inputs)
+    }
+
+    /// The units that read something which is different now.
+    pub(crate) fn stale(&self, inputs: &mut Inputs) -> HashSet<UnitId> {
+        let mut stale = HashSet::new();
+        for id in &self.reading {
+            let Some(unit) = self.unit(*id) else { continue };
+            if !unit.inputs.iter().all(|input| inputs.is_unchanged(input)) {
+                stale.insert(*id);
+            }
+        }
+        stale
+    }
+
+    /// Takes units out of use and others in. Where the content is what it was in the last good
+    /// configuration, so is the value.
+    pub(crate) fn replace(&mut self, removed: &[UnitId], added: &[UnitId], touched: &mut Touched) {
+        for id in removed {
+            self.take_out(*id);
+            if let Some(unit) = self.units[*id as usize].take() {
+                // The first removal since then has the good one's.
+                touched
+                    .entry((unit.collection, unit.name))
+                    .or_insert_with(|| Some((unit.content, unit.value?)));
+            }
+        }
+        for id in added {
+            let Some(unit) = self.units[*id as usize].as_mut() else { continue };
+            match touched.entry((unit.collection, unit.name.clone())).or_insert(None) {
+                Some((content, value)) if *content == unit.content && unit.value.is_some() => {
+                    unit.value = Some(value.clone());
+                }
+                _ => {}
+            }
+            self.put_in(*id);
+        }
+        // Numbers are free for others only now: within this call they mean the old units.
+        self.free.extend(removed);
+        self.overlap.settle();
+    }
+
+    fn put_in(&mut self, id: UnitId) {
+        let Some(unit) = self.units[id as usize].as_ref() else { return };
+        let key = (unit.collection, unit.name.clone());
+        if !unit.findings.is_empty() {
+            self.faulty.insert(id);
+        }
+        if !unit.inputs.is_empty() {
+            self.reading.insert(id);
+        }
+        if unit.collection == Collection::Services {
+            self.missing.remove(&unit.name);
+        }
+        if let Some(route) = unit.value.as_ref().and_then(Value::route) {
+            for service in called(route) {
+                if !self.names.contains_key(&(Collection::Services, service.clone())) {
+                    self.missing.insert(service.clone());
+                }
+                self.callers.entry(service.clone()).or_default().insert(id);
+            }
+            if !unit.has_error() {
+                self.overlap.add(id, route.clone());
+            }
+        }
+        match self.names.entry(key) {
+            std::collections::hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(id);
+            }
+            std::collections::hash_map::Entry::Occupied(occupied) => {
+                self.doubles.entry(occupied.key().clone()).or_default().push(id);
+            }
+        }
+    }
+
+    fn take_out(&mut self, id: UnitId) {
+        let Some(unit) = self.units[id as usize].as_ref() else { return };
+        self.faulty.remove(&id);
+        self.reading.remove(&id);
+        if let Some(route) = unit.value.as_ref().and_then(Value::route) {
+            for service in called(route) {
+                if let Some(callers) = self.callers.get_mut(service) {
+                    callers.remove(&id);
+                    if callers.is_empty() {
+                        self.callers.remove(service);
+                        self.missing.remove(service);
+                    }
+                }
+            }
+            self.overlap.remove(id);
+        }
+        let key = (unit.collection, unit.name.clone());
+        let others = self.doubles.get_mut(&key);
+        if self.names.get(&key) == Some(&id) {
+            match others.and_then(Vec::pop) {
+                Some(next) => {
+                    self.names.insert(key.clone(), next);
+                }
+                None => {
+                    self.names.remove(&key);
+                    if key.0 == Collection::Services && self.callers.contains_key(&key.1) {
+                        self.missing.insert(key.1.clone());
+                    }
+                }
+            }
+        } else if let Some(others) = others {
+            others.retain(|other| *other != id);
+        }
+        if self.doubles.get(&key).is_some_and(Vec::is_empty) {
+            self.doubles.remove(&key);
+        }
+    }
+
+    /// The settings of the process: what is written over the defaults.
+    pub(crate) fn process(&self) -> Process {
+        let mut process = Process::default();
+        for key in super::unit::SETTINGS {
+            match self.value(Collection::Settings, &Name::from(*key)) {
+                Some(Value::Admin(address)) => process.admin = *address,
+                Some(Value::AccessLog(to)) => process.access_log = to.clone(),
+                Some(Value::Metrics(on)) => process.metrics = *on,
+                Some(Value::Workers(count)) => process.workers = *count,
+                Some(Value::Shutdown(deadline)) => process.shutdown_deadline = *deadline,
+                _ => {}
+            }
+        }
+        process
+    }
+}
+
+/// The services that a route names.
+pub(crate) fn called(route: &Route) -> impl Iterator<Item = &Name> {
+    let services = match &route.action {
+        Action::Forward { services, .. } => services.as_slice(),
+        Action::Redirect { .. } | Action::Reply(_) => &[],
+    };
+    services.iter().map(|part| &part.service)
+}

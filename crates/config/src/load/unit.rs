@@ -1,0 +1,199 @@
+//! A unit: one entry of the configuration (a listener, a service, a route, a setting), decoded and
+//! checked on its own. What it came to stays valid until its text or its inputs change.
+
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::check::{self, Scope};
+use crate::de::{self, Decoded};
+use crate::inputs::{Input, Inputs};
+use crate::model::{AccessLog, Listener, Name, Route, Service};
+use crate::node::{Entry, Finding, Span, reference};
+use crate::report::Severity;
+
+/// A unit's number; it stays the same as long as the unit is not evaluated again.
+pub(crate) type UnitId = u32;
+
+/// Which part of the configuration an entry belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Collection {
+    Listeners,
+    Services,
+    Routes,
+    /// The keys of the top level that are no collections.
+    Settings,
+}
+
+impl Collection {
+    pub(crate) fn of(key: &str) -> Option<Collection> {
+        match key {
+            "listeners" => Some(Collection::Listeners),
+            "services" => Some(Collection::Services),
+            "routes" => Some(Collection::Routes),
+            _ => None,
+        }
+    }
+}
+
+/// The top-level keys that are no collections.
+pub(crate) const SETTINGS: &[&str] = &["admin", "access_log", "metrics", "workers", "shutdown"];
+
+/// All top-level keys.
+pub(crate) const KEYS: &[&str] =
+    &["listeners", "services", "routes", "admin", "access_log", "metrics", "workers", "shutdown"];
+
+/// One entry and what it came to.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) file: u32,
+    pub(crate) collection: Collection,
+    pub(crate) name: Name,
+    /// Where the name is, from the start of the unit's text.
+    pub(crate) key: Span,
+    /// `None` when a fault left nothing.
+    pub(crate) value: Option<Value>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) inputs: Vec<Input>,
+    /// A hash of the content and of all that was read for it. Two units of equal content are taken
+    /// for the same; the hash is keyed by chance, so nobody can make two collide.
+    pub(crate) content: u64,
+}
+
+/// What an entry means.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Listener(Arc<Listener>),
+    Service(Arc<Service>),
+    Route(Arc<Route>),
+    Admin(Option<SocketAddr>),
+    AccessLog(AccessLog),
+    Metrics(bool),
+    Workers(usize),
+    Shutdown(Duration),
+}
+
+impl Value {
+    pub(crate) fn listener(&self) -> Option<&Arc<Listener>> {
+        if let Value::Listener(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn service(&self) -> Option<&Arc<Service>> {
+        if let Value::Service(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn route(&self) -> Option<&Arc<Route>> {
+        if let Value::Route(value) = self { Some(value) } else { None }
+    }
+}
+
+impl Unit {
+    /// Decodes and checks an entry. `findings` are what reading its text found.
+    pub(crate) fn evaluate(
+        file: u32,
+        collection: Collection,
+        mut entry: Entry,
+        mut findings: Vec<Finding>,
+        inputs: &mut Inputs,
+    ) -> Unit {
+        inputs.take_used();
+        reference::resolve(&mut entry.value, inputs, &mut findings);
+        let mut hasher = inputs.content_hasher();
+        entry.value.hash_content(&mut hasher);
+        let name: Name = entry.key.as_ref().into();
+        let key = entry.key_span;
+        let value = value(collection, &name, &mut entry, &mut findings, inputs);
+        let used = inputs.take_used();
+        used.hash(&mut hasher);
+        Unit { file, collection, name, key, value, findings, inputs: used, content: hasher.finish() }
+    }
+
+    pub(crate) fn has_error(&self) -> bool {
+        self.value.is_none() || self.findings.iter().any(|found| found.severity == Severity::Error)
+    }
+}
+
+fn value(
+    collection: Collection,
+    name: &Name,
+    entry: &mut Entry,
+    findings: &mut Vec<Finding>,
+    inputs: &mut Inputs,
+) -> Option<Value> {
+    let key = entry.key_span;
+    if collection != Collection::Settings && !is_name(name) {
+        findings.push(
+            Finding::error(key, format!("`{name}` is no name"))
+                .label("expected at most 128 letters, digits, `-`, `_`, `.`, `/`, `:` and `@`"),
+        );
+    }
+    // A reference that could not be replaced leaves an empty string; what the checks say of that
+    // would only follow from it.
+    let failed_before = !findings.is_empty();
+    let mut decode = Decode { name, entry, findings, inputs };
+    let value = match collection {
+        Collection::Listeners => {
+            decode.run(|spec, scope| Value::Listener(check::listener(spec, scope).into()))
+        }
+        Collection::Services => {
+            decode.run(|spec, scope| Value::Service(check::service(spec, scope).into()))
+        }
+        Collection::Routes => decode.run(|spec, scope| Value::Route(check::route(spec, scope).into())),
+        Collection::Settings => match &**name {
+            "admin" => decode.run(|spec, scope| Value::Admin(check::admin(spec, scope))),
+            "access_log" => decode.run(|spec, scope| Value::AccessLog(check::access_log(spec, scope))),
+            "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
+            "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
+            "shutdown" => decode.run(|spec, _| Value::Shutdown(check::shutdown(spec))),
+            _ => None,
+        },
+    };
+    if failed_before {
+        without_followers(findings);
+    }
+    value
+}
+
+/// Where a place has several errors, the first is the cause of the others.
+fn without_followers(findings: &mut Vec<Finding>) {
+    let mut seen: Vec<Span> = Vec::new();
+    findings.retain(|found| {
+        let first = !seen.contains(&found.at);
+        seen.push(found.at);
+        first
+    });
+}
+
+struct Decode<'a> {
+    name: &'a Name,
+    entry: &'a mut Entry,
+    findings: &'a mut Vec<Finding>,
+    inputs: &'a mut Inputs,
+}
+
+impl Decode<'_> {
+    fn run<T: DeserializeOwned>(
+        &mut self,
+        check: impl FnOnce(&T, &mut Scope<'_>) -> Value,
+    ) -> Option<Value> {
+        let Decoded { value, incomplete } = de::decode::<T>(self.entry, self.findings);
+        let mut scope = Scope {
+            name: self.name.clone(),
+            name_span: self.entry.key_span,
+            incomplete,
+            findings: self.findings,
+            inputs: self.inputs,
+        };
+        value.map(|spec| check(&spec, &mut scope))
+    }
+}
+
+/// The names of listeners, services and routes stand in metrics, logs and URLs of the admin API.
+fn is_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:@".contains(&byte))
+}

@@ -1,0 +1,83 @@
+//! The configuration as meant: every value here is legal by construction.
+//!
+//! [`crate::raw`] is what a user wrote; [`crate::check`] turns it into these types and reports
+//! every fault at once. Nothing below can be made from an illegal configuration, so whoever holds
+//! a [`Config`] need not check again.
+
+mod endpoint;
+mod listener;
+mod matching;
+mod path;
+mod route;
+mod service;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use endpoint::{Address, Endpoint};
+pub use listener::{
+    Bind, Certificate, EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls,
+    PathPolicy, Trust,
+};
+pub use matching::{HostPattern, Match, Predicate, ValueTest};
+pub use path::{PathPattern, Piece, Segment, Template};
+pub use route::{Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService};
+pub use service::{Balance, HostPolicy, Pool, Service, ServiceTimeouts, ServiceTls};
+
+/// The stable name of a listener, service or route.
+pub type Name = Arc<str>;
+
+/// A whole, legal configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Where the gateway listens, by name.
+    pub listeners: BTreeMap<Name, Arc<Listener>>,
+    /// The upstream services, by name.
+    pub services: BTreeMap<Name, Arc<Service>>,
+    /// The routes, by name. Values that a reload did not touch stay the same allocation, so a
+    /// difference is found by comparing pointers.
+    pub routes: HashMap<Name, Arc<Route>>,
+    /// What is not a named collection.
+    pub process: Process,
+}
+
+/// Settings of the process as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Address of the admin listener, or `None` when it is off.
+    pub admin: Option<SocketAddr>,
+    /// Where access-log lines go.
+    pub access_log: AccessLog,
+    /// Whether request metrics are counted.
+    pub metrics: bool,
+    /// Worker threads; 0 means one a core.
+    pub workers: usize,
+    /// How long a drain may take before what is left is cut off.
+    pub shutdown_deadline: Duration,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Process {
+            admin: Some(SocketAddr::from(([127, 0, 0, 1], 9901))),
+            access_log: AccessLog::Stdout,
+            metrics: true,
+            workers: 0,
+            shutdown_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Where access-log lines go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// No access log.
+    Off,
+    /// One JSON object a line to standard output.
+    Stdout,
+    /// One JSON object a line, appended to this file.
+    File(PathBuf),
+}

@@ -1,0 +1,143 @@
+//! A listener: an address, its TLS, what it lets in and how long it waits.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// A place where the gateway accepts connections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Its name.
+    pub name: super::Name,
+    /// Where it listens.
+    pub bind: Bind,
+    /// TLS towards clients, if any.
+    pub tls: Option<Arc<ListenerTls>>,
+    /// Whom it believes about the client and what it tells the upstream.
+    pub forwarded: Forwarded,
+    /// How request paths are normalised before a route is looked for.
+    pub path: PathPolicy,
+    /// What it refuses as too much.
+    pub limits: Limits,
+    /// How long it waits for a client.
+    pub timeouts: ListenerTimeouts,
+}
+
+/// Where a listener listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Bind {
+    /// TCP; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// A Unix domain socket, made when the listener starts and removed when it ends.
+    Unix(PathBuf),
+}
+
+/// TLS of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// At least one; the first answers when no SNI name matches.
+    pub certificates: Vec<Certificate>,
+    /// Refuse TLS 1.2.
+    pub only_tls13: bool,
+    /// Refuse a handshake whose SNI matches no certificate.
+    pub require_sni: bool,
+}
+
+/// A certificate chain and its private key, as read from their files.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Where the chain was read.
+    pub cert_path: PathBuf,
+    /// Where the key was read.
+    pub key_path: PathBuf,
+    /// PEM of the chain, leaf first.
+    pub cert_pem: Arc<[u8]>,
+    /// PEM of the private key.
+    pub key_pem: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate")
+            .field("cert_path", &self.cert_path)
+            .field("key_path", &self.key_path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whom a listener believes about the client, and what is written for the upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Whose forwarding fields are believed.
+    pub trust: Trust,
+    /// Pseudonym in `Via` (RFC 9110, 7.6.3); `None` writes no `Via`.
+    pub via: Option<Arc<str>>,
+    /// Write `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
+    pub x_forwarded: bool,
+    /// Write `Forwarded` (RFC 7239).
+    pub rfc7239: bool,
+}
+
+/// Whose forwarding fields are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Nobody's: what a client sends is replaced.
+    Nobody,
+    /// Peers inside these networks.
+    Networks(Arc<[IpNet]>),
+    /// The last so many hops, whoever they are; at least 1.
+    Hops(u8),
+}
+
+/// How a request path is normalised before matching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathPolicy {
+    /// Treat `//` as `/`.
+    pub merge_slashes: bool,
+    /// What `%2F` means.
+    pub encoded_slash: EncodedSlash,
+}
+
+/// What a percent-encoded slash in a path means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// It is data inside a segment, never a separator.
+    Keep,
+    /// The request is refused with 400.
+    Reject,
+    /// It separates segments as `/` does.
+    Decode,
+}
+
+/// What a listener refuses as too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest request target in bytes; more is 414.
+    pub uri: usize,
+    /// Most header fields; more is 431.
+    pub fields: usize,
+    /// Largest header section in bytes; more is 431.
+    pub head: usize,
+    /// Largest request body in bytes, or `None` for no limit; more is 413.
+    pub body: Option<u64>,
+    /// Most connections at once over all workers.
+    pub connections: usize,
+}
+
+/// How long a listener waits for a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenerTimeouts {
+    /// From the first byte of a head to its last; then 408.
+    pub head: Duration,
+    /// Between two requests on a connection; then it is closed.
+    pub idle: Duration,
+    /// Without any progress in either direction while a message is on its way.
+    pub stall: Duration,
+    /// Bytes a second that a request body must average once `min_rate_grace` is over; 0 is off.
+    pub min_rate: u64,
+    /// How long a request body may take before `min_rate` counts.
+    pub min_rate_grace: Duration,
+}

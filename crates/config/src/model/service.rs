@@ -1,0 +1,81 @@
+//! A service: endpoints that serve the same thing, and how they are called.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Certificate, Endpoint, Name};
+
+/// An upstream service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: Name,
+    /// Its endpoints, at least one, no address twice.
+    pub endpoints: Vec<Endpoint>,
+    /// How an endpoint is chosen.
+    pub balance: Balance,
+    /// What the upstream sees as `Host`.
+    pub host: HostPolicy,
+    /// TLS towards the endpoints, if any.
+    pub tls: Option<Arc<ServiceTls>>,
+    /// Idle connections.
+    pub pool: Pool,
+    /// How long the gateway waits for an endpoint.
+    pub timeouts: ServiceTimeouts,
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balance {
+    /// Smooth weighted round robin.
+    RoundRobin,
+    /// The fewest requests in flight relative to the weight.
+    LeastRequests,
+}
+
+/// What the upstream sees as `Host`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPolicy {
+    /// The client's.
+    Preserve,
+    /// The endpoint's address as written.
+    Endpoint,
+    /// This.
+    Set(Arc<str>),
+}
+
+/// TLS towards endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceTls {
+    /// Name for SNI and verification; `None` takes the endpoint's host.
+    pub server_name: Option<Arc<str>>,
+    /// PEM of the accepted authorities and where it was read; `None` takes the system's.
+    pub ca: Option<(PathBuf, Arc<[u8]>)>,
+    /// Certificate shown to the endpoint.
+    pub certificate: Option<Certificate>,
+    /// Whether the endpoint's certificate is verified.
+    pub verify: bool,
+}
+
+/// Idle connections to endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Most idle connections kept for an endpoint by one worker.
+    pub idle: usize,
+    /// How long one is kept.
+    pub idle_timeout: Duration,
+}
+
+/// How long the gateway waits for an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceTimeouts {
+    /// To open a connection, TLS included; then 504.
+    pub connect: Duration,
+    /// From the request's last byte to the reply's first; then 504.
+    pub first_byte: Duration,
+    /// Without any progress in either direction; 504 before the reply's head, else cut off.
+    pub stall: Duration,
+    /// For the whole exchange, or `None` for no limit; then 504.
+    pub total: Option<Duration>,
+}

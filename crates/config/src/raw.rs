@@ -1,0 +1,57 @@
+//! The configuration as written. These types are what the JSON Schema shows: their doc comments are
+//! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
+
+mod listener;
+mod process;
+mod route;
+mod service;
+mod shorthand;
+mod spanned;
+
+use schemars::JsonSchema;
+
+pub(crate) use listener::{
+    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec,
+    ListenerTlsSpec, MinVersion, PathPolicySpec,
+};
+pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
+pub(crate) use route::{
+    MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec,
+    RouteTimeoutsSpec, SplitSpec, TestSpec,
+};
+pub(crate) use service::{
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec,
+    ServiceTimeoutsSpec, ServiceTlsSpec,
+};
+pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
+pub(crate) use spanned::Spanned;
+
+/// Configuration of the Portcullis API gateway.
+///
+/// In any string, `${NAME}` takes an environment variable, `${NAME:-default}` has a default, and
+/// `$${` is a plain `${`. A string that is wholly `file:PATH` takes the trimmed text of that file.
+/// Relative paths start at the folder of the configuration file.
+///
+/// The loader decodes entry by entry, so this type is only read for its schema; a test holds its
+/// keys against the loader's.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) struct ConfigSpec {
+    /// Where the gateway listens, by name. At least one.
+    listeners: Entries<ListenerSpec>,
+    /// The upstream services, by name.
+    services: Option<Entries<ServiceSpec>>,
+    /// The routes, by name.
+    routes: Option<Entries<RouteSpec>>,
+    /// The admin listener (metrics and health). Default: on at `127.0.0.1:9901`.
+    admin: Option<OffOr<AdminSpec>>,
+    /// The access log. Default: to standard output.
+    access_log: Option<OffOr<AccessLogSpec>>,
+    /// Whether request metrics are counted. Default: true.
+    metrics: Option<bool>,
+    /// Worker threads; 0 is one per core. Default: 0.
+    workers: Option<u16>,
+    /// How the gateway ends.
+    shutdown: Option<ShutdownSpec>,
+}

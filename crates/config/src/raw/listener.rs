@@ -1,0 +1,175 @@
+//! A listener as written.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Unexpected, Visitor};
+
+use super::{Limit, OffOr, Size, Spanned, Time};
+
+/// A place where the gateway accepts connections.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListenerSpec {
+    /// `IP:PORT`, `[IPv6]:PORT` or `unix:/path.sock`. Port 0 lets the system choose.
+    pub(crate) address: Spanned<String>,
+    /// TLS towards clients. Default: none.
+    pub(crate) tls: Option<ListenerTlsSpec>,
+    /// Forwarding headers: whom the listener believes and what it writes.
+    #[serde(default)]
+    pub(crate) forwarded: ForwardedSpec,
+    /// How request paths are normalised before a route is looked for.
+    #[serde(default)]
+    pub(crate) path: PathPolicySpec,
+    /// What is refused as too much.
+    #[serde(default)]
+    pub(crate) limits: LimitsSpec,
+    /// How long the listener waits for a client.
+    #[serde(default)]
+    pub(crate) timeouts: ListenerTimeoutsSpec,
+}
+
+/// TLS of a listener.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListenerTlsSpec {
+    /// At least one. The names a certificate answers for come from its subject alternative names;
+    /// the first certificate is the default.
+    #[schemars(length(min = 1))]
+    pub(crate) certificates: Spanned<Vec<CertificateSpec>>,
+    /// The oldest TLS version taken: `1.2` or `1.3`. Default: `1.2`.
+    pub(crate) min_version: Option<MinVersion>,
+    /// Refuse a handshake whose server name matches no certificate. Default: false.
+    #[serde(default)]
+    pub(crate) require_sni: bool,
+}
+
+/// A certificate chain and its private key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateSpec {
+    /// Path of the PEM chain, leaf first.
+    pub(crate) cert: Spanned<String>,
+    /// Path of the PEM private key.
+    pub(crate) key: Spanned<String>,
+}
+
+/// The oldest TLS version taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MinVersion {
+    Tls12,
+    Tls13,
+}
+
+impl<'de> Deserialize<'de> for MinVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MinVersionVisitor)
+    }
+}
+
+struct MinVersionVisitor;
+
+impl Visitor<'_> for MinVersionVisitor {
+    type Value = MinVersion;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`1.2` or `1.3`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<MinVersion, E> {
+        match text {
+            "1.2" => Ok(MinVersion::Tls12),
+            "1.3" => Ok(MinVersion::Tls13),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+
+    /// Without quotes YAML reads a number.
+    fn visit_f64<E: Error>(self, number: f64) -> Result<MinVersion, E> {
+        self.visit_str(&number.to_string())
+    }
+}
+
+impl JsonSchema for MinVersion {
+    fn schema_name() -> Cow<'static, str> {
+        "MinVersion".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "enum": ["1.2", "1.3", 1.2, 1.3] })
+    }
+}
+
+/// Forwarding headers of a listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForwardedSpec {
+    /// Networks (CIDR) of the proxies whose `X-Forwarded-*` and `Forwarded` are believed. What
+    /// anyone else sends is replaced. Not together with `hops`. Default: none.
+    pub(crate) trusted: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Number of trusted proxies in front, whoever they are. Default: 0.
+    pub(crate) hops: Option<Spanned<u8>>,
+    /// The gateway's name in `Via`, or `off`. Default: `portcullis`.
+    pub(crate) via: Option<Spanned<OffOr<String>>>,
+    /// Write `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`. Default: true.
+    pub(crate) x_forwarded: Option<bool>,
+    /// Write `Forwarded` (RFC 7239). Default: false.
+    pub(crate) rfc7239: Option<bool>,
+}
+
+/// Normalisation of request paths.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PathPolicySpec {
+    /// Treat `//` as `/`. Default: true.
+    pub(crate) merge_slashes: Option<bool>,
+    /// What `%2F` in a path means. Default: `keep`.
+    pub(crate) encoded_slash: Option<EncodedSlashSpec>,
+}
+
+/// What `%2F` in a path means.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EncodedSlashSpec {
+    /// Data inside a segment, never a separator.
+    Keep,
+    /// The request is refused with 400.
+    Reject,
+    /// It separates segments as `/` does.
+    Decode,
+}
+
+/// What a listener refuses as too much.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LimitsSpec {
+    /// Longest request target; more is 414. Default: `8KiB`.
+    pub(crate) uri: Option<Spanned<Size>>,
+    /// Most header fields; more is 431. Default: 100.
+    pub(crate) fields: Option<Spanned<u32>>,
+    /// Largest header section; more is 431. Default: `32KiB`.
+    pub(crate) head: Option<Spanned<Size>>,
+    /// Largest request body, or `unlimited`; more is 413. Default: `unlimited`.
+    pub(crate) body: Option<Limit>,
+    /// Most connections at once over all workers. Default: 100000.
+    pub(crate) connections: Option<Spanned<u32>>,
+}
+
+/// How long a listener waits for a client.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListenerTimeoutsSpec {
+    /// From the first byte of a request's head to its last; then 408. Default: `10s`.
+    pub(crate) head: Option<Spanned<Time>>,
+    /// Between two requests on a connection; then it is closed. Default: `75s`.
+    pub(crate) idle: Option<Spanned<Time>>,
+    /// Without any progress while a body is read or a reply is written. Default: `60s`.
+    pub(crate) stall: Option<Spanned<Time>>,
+    /// Bytes a second that a request body must average once `min_rate_grace` is over; 0 is off;
+    /// else 408. Default: `240B`.
+    pub(crate) min_rate: Option<Size>,
+    /// How long a request body may take before `min_rate` counts. Default: `10s`.
+    pub(crate) min_rate_grace: Option<Time>,
+}

@@ -1,0 +1,30 @@
+//! What is not a named collection, as written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{OffOr, Spanned, Time};
+
+/// The admin listener.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdminSpec {
+    /// `IP:PORT`, or `off`. Default: `127.0.0.1:9901`.
+    pub(crate) address: Option<Spanned<OffOr<String>>>,
+}
+
+/// The access log.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccessLogSpec {
+    /// `stdout`, the path of a file, or `off`. Default: `stdout`.
+    pub(crate) to: Option<Spanned<OffOr<String>>>,
+}
+
+/// How the gateway ends.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ShutdownSpec {
+    /// How long requests in flight may take to finish. Default: `30s`.
+    pub(crate) deadline: Option<Time>,
+}

@@ -1,0 +1,245 @@
+//! A service as written.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::{CertificateSpec, OffOr, Spanned, Time};
+
+/// An upstream service.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceSpec {
+    /// Where the service is reached: a list, or `{ static: [...] }`.
+    pub(crate) endpoints: Spanned<EndpointsSpec>,
+    /// How an endpoint is chosen. Default: `round_robin`.
+    pub(crate) balance: Option<BalanceSpec>,
+    /// What the endpoint sees as `Host`: `preserve` (the client's), `endpoint` (its own address) or
+    /// `{ set: NAME }`. Default: `preserve`.
+    pub(crate) host: Option<HostPolicySpec>,
+    /// TLS towards the endpoints; its presence, even as `{}`, means HTTPS. Default: none.
+    pub(crate) tls: Option<ServiceTlsSpec>,
+    /// Idle connections.
+    #[serde(default)]
+    pub(crate) pool: PoolSpec,
+    /// How long the gateway waits for an endpoint. A route may override them.
+    #[serde(default)]
+    pub(crate) timeouts: ServiceTimeoutsSpec,
+}
+
+/// The endpoints of a service.
+#[derive(Debug)]
+pub(crate) struct EndpointsSpec(pub(crate) Vec<Spanned<EndpointSpec>>);
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct StaticEndpoints {
+    /// The endpoints.
+    #[serde(rename = "static")]
+    fixed: Vec<Spanned<EndpointSpec>>,
+}
+
+impl<'de> Deserialize<'de> for EndpointsSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EndpointsVisitor)
+    }
+}
+
+struct EndpointsVisitor;
+
+impl<'de> Visitor<'de> for EndpointsVisitor {
+    type Value = EndpointsSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of endpoints such as `[\"10.0.0.1:8080\"]`")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<EndpointsSpec, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(items)).map(EndpointsSpec)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EndpointsSpec, A::Error> {
+        let found = StaticEndpoints::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(EndpointsSpec(found.fixed))
+    }
+}
+
+impl JsonSchema for EndpointsSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "Endpoints".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let list = generator.subschema_for::<Vec<EndpointSpec>>();
+        let fixed = generator.subschema_for::<StaticEndpoints>();
+        json_schema!({ "anyOf": [list, fixed] })
+    }
+}
+
+/// An endpoint: an address, or an address with its weight.
+#[derive(Debug)]
+pub(crate) struct EndpointSpec {
+    pub(crate) address: Option<Spanned<String>>,
+    /// The address when it stands alone; its place is the endpoint's.
+    pub(crate) short: String,
+    pub(crate) weight: Option<Spanned<u16>>,
+}
+
+/// An endpoint with its weight.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WeightedEndpoint {
+    /// `HOST:PORT`, `IP:PORT` or `unix:/path.sock`.
+    address: Spanned<String>,
+    /// Its share of requests relative to the others, 0 to 1000; 0 takes no new ones. Default: 1.
+    #[schemars(range(max = 1000))]
+    weight: Option<Spanned<u16>>,
+}
+
+impl<'de> Deserialize<'de> for EndpointSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EndpointVisitor)
+    }
+}
+
+struct EndpointVisitor;
+
+impl<'de> Visitor<'de> for EndpointVisitor {
+    type Value = EndpointSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an address such as `10.0.0.1:8080`, or `{ address, weight }`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<EndpointSpec, E> {
+        Ok(EndpointSpec { address: None, short: text.to_owned(), weight: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EndpointSpec, A::Error> {
+        let found = WeightedEndpoint::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(EndpointSpec { address: Some(found.address), short: String::new(), weight: found.weight })
+    }
+}
+
+impl JsonSchema for EndpointSpec {
+    fn schema_name() -> Cow<'static, str> {
+        "Endpoint".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let long = generator.subschema_for::<WeightedEndpoint>();
+        json_schema!({
+            "anyOf": [
+                { "type": "string", "description": "`HOST:PORT`, `IP:PORT` or `unix:/path.sock`." },
+                long
+            ]
+        })
+    }
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BalanceSpec {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The fewest requests in flight relative to the weight.
+    LeastRequests,
+}
+
+/// What the endpoint sees as `Host`.
+#[derive(Debug)]
+pub(crate) enum HostPolicySpec {
+    Preserve,
+    Endpoint,
+    Set(Spanned<String>),
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SetHost {
+    /// The host to send.
+    set: Spanned<String>,
+}
+
+impl<'de> Deserialize<'de> for HostPolicySpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(HostPolicyVisitor)
+    }
+}
+
+struct HostPolicyVisitor;
+
+impl<'de> Visitor<'de> for HostPolicyVisitor {
+    type Value = HostPolicySpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`preserve`, `endpoint` or `{ set: NAME }`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<HostPolicySpec, E> {
+        match text {
+            "preserve" => Ok(HostPolicySpec::Preserve),
+            "endpoint" => Ok(HostPolicySpec::Endpoint),
+            _ => Err(E::unknown_variant(text, &["preserve", "endpoint", "{ set: NAME }"])),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HostPolicySpec, A::Error> {
+        let found = SetHost::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(HostPolicySpec::Set(found.set))
+    }
+}
+
+impl JsonSchema for HostPolicySpec {
+    fn schema_name() -> Cow<'static, str> {
+        "HostPolicy".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let set = generator.subschema_for::<SetHost>();
+        json_schema!({ "anyOf": [{ "enum": ["preserve", "endpoint"] }, set] })
+    }
+}
+
+/// TLS towards the endpoints.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceTlsSpec {
+    /// Name for SNI and for verifying the endpoint's certificate. Default: the endpoint's host.
+    pub(crate) server_name: Option<Spanned<String>>,
+    /// Path of the PEM certificates that are trusted. Default: the system's.
+    pub(crate) ca: Option<Spanned<String>>,
+    /// Certificate to show to the endpoint. Default: none.
+    pub(crate) certificate: Option<CertificateSpec>,
+    /// Verify the endpoint's certificate. Default: true.
+    pub(crate) verify: Option<bool>,
+}
+
+/// Idle connections to endpoints.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PoolSpec {
+    /// Most idle connections kept for an endpoint by one worker. Default: 64.
+    pub(crate) idle: Option<u32>,
+    /// How long one is kept. Default: `60s`.
+    pub(crate) idle_timeout: Option<Spanned<Time>>,
+}
+
+/// How long the gateway waits for an endpoint.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceTimeoutsSpec {
+    /// To open a connection, TLS included; then 504. Default: `5s`.
+    pub(crate) connect: Option<Spanned<Time>>,
+    /// From the request's last byte to the reply's first; then 504. Default: `60s`.
+    pub(crate) first_byte: Option<Spanned<Time>>,
+    /// Without any progress in either direction. Default: `60s`.
+    pub(crate) stall: Option<Spanned<Time>>,
+    /// For the whole exchange, or `off`; then 504. Default: `off`.
+    pub(crate) total: Option<Spanned<OffOr<Time>>>,
+}

@@ -1,0 +1,12 @@
+//! What every crate of Portcullis shares: why an exchange failed, what is told about it, what is
+//! counted, and how a request is named. No I/O.
+
+pub mod event;
+pub mod failure;
+pub mod log;
+pub mod metrics;
+mod request_id;
+
+pub use event::RequestEvent;
+pub use failure::{Failure, Fault, Reason};
+pub use request_id::{RequestId, RequestIds};

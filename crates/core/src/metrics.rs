@@ -1,0 +1,142 @@
+//! Counters that workers write without locks or atomic read-modify-write.
+//!
+//! Every counter has one writer, the worker that owns its shard, and many readers. A route's
+//! counters live outside the snapshot, so that a change of configuration resets nothing.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// A counter or gauge with a single writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the owning worker may call this.
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(n), Relaxed);
+    }
+
+    /// Takes `n` off. Only the owning worker may call this.
+    pub fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// The current value.
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Upper bounds of the duration buckets, in microseconds; one more bucket is open.
+pub const DURATION_BOUNDS_US: [u64; 13] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 10_000_000,
+];
+
+/// How long things took.
+#[derive(Debug, Default)]
+pub struct Durations {
+    /// One count a bucket, not cumulative; the last is open.
+    pub buckets: [Counter; DURATION_BOUNDS_US.len() + 1],
+    /// Sum in microseconds.
+    pub sum_us: Counter,
+}
+
+impl Durations {
+    /// Counts one.
+    pub fn record(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = DURATION_BOUNDS_US.partition_point(|&bound| bound < us);
+        self.buckets[bucket].add(1);
+        self.sum_us.add(us);
+    }
+}
+
+/// What one worker counted for one route.
+#[derive(Debug, Default)]
+pub struct RouteSeries {
+    /// Requests by class of the answer's status: index 1 for 1xx to 5 for 5xx; 0 is none.
+    pub by_class: [Counter; 6],
+    /// From the head's last byte to the reply's last.
+    pub durations: Durations,
+    /// Content bytes from clients.
+    pub bytes_in: Counter,
+    /// Content bytes to clients.
+    pub bytes_out: Counter,
+}
+
+/// A route's counters, a shard a worker, made when that worker first needs it.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    shards: Box<[OnceLock<Box<RouteSeries>>]>,
+}
+
+impl RouteMetrics {
+    /// Counters for so many workers.
+    #[must_use]
+    pub fn new(workers: usize) -> RouteMetrics {
+        RouteMetrics { shards: (0..workers).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// The shard of one worker.
+    pub fn shard(&self, worker: usize) -> &RouteSeries {
+        self.shards[worker].get_or_init(Box::default)
+    }
+
+    /// Every shard that was ever used.
+    pub fn shards(&self) -> impl Iterator<Item = &RouteSeries> {
+        self.shards.iter().filter_map(|shard| shard.get().map(|series| &**series))
+    }
+}
+
+/// What one worker counted apart from routes.
+#[derive(Debug, Default)]
+pub struct WorkerMetrics {
+    /// Client connections accepted.
+    pub connections: Counter,
+    /// Client connections open now.
+    pub connections_open: Counter,
+    /// Client connections refused because a listener was full.
+    pub connections_refused: Counter,
+    /// TLS handshakes with clients that failed.
+    pub tls_failures: Counter,
+    /// Requests refused before a route was found, and failures, by [`crate::Reason`]'s position.
+    pub failures: [Counter; crate::failure::REASONS.len()],
+    /// Connections opened to endpoints.
+    pub upstream_connections: Counter,
+    /// Requests that went over a pooled connection.
+    pub upstream_reuses: Counter,
+    /// Requests sent again because a pooled connection was dead.
+    pub upstream_retries: Counter,
+    /// Idle upstream connections in the pools now.
+    pub upstream_idle: Counter,
+    /// Access-log lines lost because the sink was too slow.
+    pub log_dropped: Counter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_fall_into_their_bucket() {
+        let durations = Durations::default();
+        durations.record(Duration::from_micros(500));
+        durations.record(Duration::from_micros(501));
+        durations.record(Duration::from_secs(60));
+        assert_eq!(durations.buckets[0].value(), 1);
+        assert_eq!(durations.buckets[1].value(), 1);
+        assert_eq!(durations.buckets[DURATION_BOUNDS_US.len()].value(), 1);
+        assert_eq!(durations.sum_us.value(), 60_001_001);
+    }
+
+    #[test]
+    fn shards_appear_when_used() {
+        let metrics = RouteMetrics::new(4);
+        assert_eq!(metrics.shards().count(), 0);
+        metrics.shard(2).by_class[2].add(3);
+        assert_eq!(metrics.shards().count(), 1);
+        assert_eq!(metrics.shard(2).by_class[2].value(), 3);
+    }
+}

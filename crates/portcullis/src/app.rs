@@ -1,0 +1,255 @@
+//! Wiring, by hand and in order: configuration, workers, admin listener, signals, the end.
+
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use portcullis_config::Loader;
+use portcullis_control::admin::{self, Admin, Readiness};
+use portcullis_proxy::{Compiler, Gateway};
+use portcullis_telemetry::{ProcessFacts, Scrape};
+use tokio::sync::{Mutex, watch};
+
+use crate::reload::{Outcome, State};
+use crate::shutdown::{Asked, Signals};
+use crate::watch::Watch;
+
+/// Threads of the control side; its work is small or blocking.
+const CONTROL_THREADS: usize = 2;
+/// How long the access log may take to write its last lines.
+const LOG_FINISH: Duration = Duration::from_secs(5);
+
+/// A gateway that serves.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    state: Arc<Mutex<State>>,
+    started: SystemTime,
+    draining: Arc<AtomicBool>,
+}
+
+/// Sends the process's own messages to standard error.
+pub(crate) fn init_logging() {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .init();
+}
+
+/// Serves what `loader` loads until told to stop.
+///
+/// # Errors
+/// The first configuration cannot be used, or the system does not give what is needed.
+pub(crate) fn run(loader: Loader) -> anyhow::Result<ExitCode> {
+    raise_file_limit();
+    let runtime = control_runtime()?;
+    let code = runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        let mut files = Watch::new();
+        let Some(app) = App::start(loader, &mut files).await? else {
+            return Ok(ExitCode::FAILURE);
+        };
+        let (stop_admin, admin_stopped) = watch::channel(false);
+        app.serve_admin(admin_stopped).await?;
+        tracing::info!("ready");
+        app.follow(&mut signals, &mut files).await;
+        app.stop(signals).await;
+        drop(stop_admin);
+        anyhow::Ok(ExitCode::SUCCESS)
+    })?;
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+/// The runtime of all that is not the request path.
+pub(crate) fn control_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+}
+
+/// A gateway needs two descriptors a request; the usual soft limit is for programs that do not.
+fn raise_file_limit() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
+    }
+}
+
+impl App {
+    /// Loads the first configuration and starts the workers. `None` when the configuration cannot
+    /// be used; what is wrong was printed.
+    pub(crate) async fn start(mut loader: Loader, files: &mut Watch) -> anyhow::Result<Option<App>> {
+        let workers = match tokio::task::block_in_place(|| loader.load()) {
+            Ok(loaded) => worker_count(loaded.config.process.workers),
+            Err(report) => {
+                eprint_report(&report);
+                return Ok(None);
+            }
+        };
+        let mut state = State {
+            loader,
+            compiler: Compiler::new(workers),
+            gateway: Gateway::start(workers)?,
+            log: None,
+            outcome: Outcome::new(),
+        };
+        let reloaded = match state.reload().await {
+            Ok(reloaded) => reloaded,
+            Err(report) => {
+                eprint_report(&report);
+                return Ok(None);
+            }
+        };
+        if !reloaded.warnings.is_empty() {
+            eprint_report(&reloaded.warnings);
+        }
+        files.set(&reloaded.watch);
+        log_addresses(&state.gateway);
+        Ok(Some(App {
+            state: Arc::new(Mutex::new(state)),
+            started: SystemTime::now(),
+            draining: Arc::default(),
+        }))
+    }
+
+    /// Starts the admin listener, if there is to be one.
+    async fn serve_admin(&self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let Some(address) = self.state.lock().await.compiler.config().process.admin else {
+            return Ok(());
+        };
+        let listener = tokio::net::TcpListener::bind(address)
+            .await
+            .with_context(|| format!("the admin listener cannot listen on {address}"))?;
+        let address: SocketAddr = listener.local_addr()?;
+        tracing::info!(%address, "admin");
+        tokio::spawn(admin::serve(listener, self.admin(), stop));
+        Ok(())
+    }
+
+    fn admin(&self) -> Admin {
+        let (ready, metrics, reload) = (self.clone(), self.clone(), self.clone());
+        Admin {
+            ready: Arc::new(move || {
+                if ready.draining.load(Relaxed) {
+                    Readiness::NotReady("draining".to_owned())
+                } else {
+                    Readiness::Ready
+                }
+            }),
+            metrics: Arc::new(move |out| metrics.scrape(out)),
+            reload: Arc::new(move || {
+                let app = reload.clone();
+                Box::pin(async move { app.reload().await })
+            }),
+        }
+    }
+
+    /// Reads the configuration again. The summary, or all that is wrong.
+    async fn reload(&self) -> Result<String, String> {
+        let mut state = self.state.lock().await;
+        match state.reload().await {
+            Ok(reloaded) => {
+                reloaded.log();
+                if !reloaded.changes.listeners.is_empty() {
+                    log_addresses(&state.gateway);
+                }
+                Ok(reloaded.summary())
+            }
+            Err(report) => {
+                let text = report.render(false);
+                tracing::error!("the configuration was refused; the one before still serves\n{text}");
+                Err(text)
+            }
+        }
+    }
+
+    /// Renders the metrics. While a reload holds the state, the scrape waits for it.
+    fn scrape(&self, out: &mut String) {
+        tokio::task::block_in_place(|| {
+            let state = self.state.blocking_lock();
+            let config = state.compiler.config();
+            Scrape {
+                workers: &state.gateway.metrics(),
+                routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
+                process: ProcessFacts {
+                    version: env!("CARGO_PKG_VERSION"),
+                    started: self.started,
+                    config_revision: state.outcome.revision,
+                    last_reload_success: state.outcome.last_succeeded,
+                    last_reload: state.outcome.last,
+                    // The first configuration is no reload.
+                    reloads_ok: state.outcome.succeeded.saturating_sub(1),
+                    reloads_failed: state.outcome.failed,
+                    listeners: config.listeners.len(),
+                    routes_configured: config.routes.len(),
+                    services_configured: config.services.len(),
+                    log_lines_unwritten: state.log.as_ref().map_or(0, |log| log.sink.lost_lines()),
+                },
+            }
+            .render(out);
+        });
+    }
+
+    /// Reloads when asked or when a file changes, until told to stop.
+    async fn follow(&self, signals: &mut Signals, files: &mut Watch) {
+        loop {
+            let asked = tokio::select! {
+                asked = signals.next() => asked,
+                () = files.changed() => Asked::Reload,
+            };
+            if asked == Asked::Stop {
+                return;
+            }
+            // The outcome is in the log and in the metrics.
+            let _ = self.reload().await;
+            let state = self.state.lock().await;
+            if let Some(log) = &state.log {
+                log.sink.reopen();
+            }
+        }
+    }
+
+    /// Drains the workers; a second signal ends the wait.
+    async fn stop(self, mut signals: Signals) {
+        self.draining.store(true, Relaxed);
+        let state = self.state.lock().await;
+        let deadline = state.compiler.config().process.shutdown_deadline;
+        tracing::info!(deadline_s = deadline.as_secs(), "draining");
+        let drained = state.gateway.drain(deadline);
+        tokio::select! {
+            () = drained => {}
+            () = signals.stop_again() => tracing::warn!("ended by a second signal"),
+        }
+        if let Some(log) = &state.log {
+            let sink = Arc::clone(&log.sink);
+            let _ = tokio::task::spawn_blocking(move || sink.finish(LOG_FINISH)).await;
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn worker_count(configured: usize) -> usize {
+    match configured {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers,
+    }
+}
+
+fn log_addresses(gateway: &Gateway) {
+    for (listener, address) in gateway.addresses() {
+        tracing::info!(listener, address, "listening");
+    }
+}
+
+fn eprint_report(report: &portcullis_config::Report) {
+    use std::io::Write;
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let _ = io::stderr().write_all(report.render(colour).as_bytes());
+}

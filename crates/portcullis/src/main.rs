@@ -1,0 +1,16 @@
+//! Portcullis, an API gateway: one binary between clients and services.
+
+mod app;
+mod cli;
+mod reload;
+mod shutdown;
+mod watch;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,227 @@
+//! From files to a configuration in use: load, compile, bind, swap; on any failure what serves
+//! now goes on serving.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant, SystemTime};
+
+use portcullis_config::model::{AccessLog, Config};
+use portcullis_config::{Changes, Loaded, Loader, Report};
+use portcullis_proxy::{ApplyError, CompileError, Compiler, Gateway};
+use portcullis_telemetry::AccessLogSink;
+use serde_json::json;
+
+/// How long an old access log may take to write what it still holds.
+const LOG_FINISH: Duration = Duration::from_secs(2);
+
+/// Everything that a configuration turns into.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) loader: Loader,
+    pub(crate) compiler: Compiler,
+    pub(crate) gateway: Gateway,
+    pub(crate) log: Option<Log>,
+    pub(crate) outcome: Outcome,
+}
+
+/// The access log in use.
+#[derive(Debug)]
+pub(crate) struct Log {
+    target: AccessLog,
+    pub(crate) sink: Arc<AccessLogSink>,
+    sender: SyncSender<Vec<u8>>,
+}
+
+/// How reloads have gone so far.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) revision: u64,
+    pub(crate) last: SystemTime,
+    pub(crate) last_succeeded: bool,
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
+}
+
+/// What a successful reload did.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    pub(crate) changes: Changes,
+    pub(crate) warnings: Report,
+    pub(crate) watch: Vec<std::path::PathBuf>,
+    /// Settings that take effect only when the process starts again.
+    pub(crate) restart: Vec<&'static str>,
+    revision: u64,
+    took: Duration,
+}
+
+impl State {
+    /// Reads the configuration and puts it to use.
+    ///
+    /// # Errors
+    /// All that is wrong with it; nothing has changed then.
+    pub(crate) async fn reload(&mut self) -> Result<Reloaded, Report> {
+        let result = self.try_reload().await;
+        self.outcome.last = SystemTime::now();
+        self.outcome.last_succeeded = result.is_ok();
+        match &result {
+            Ok(reloaded) => {
+                self.outcome.succeeded += 1;
+                self.outcome.revision = reloaded.revision;
+            }
+            Err(_) => self.outcome.failed += 1,
+        }
+        result
+    }
+
+    async fn try_reload(&mut self) -> Result<Reloaded, Report> {
+        let begun = Instant::now();
+        let loaded = tokio::task::block_in_place(|| self.loader.load())?;
+        let old = Arc::clone(self.compiler.config());
+        match self.put_to_use(&loaded).await {
+            Ok((revision, warnings)) => {
+                for warning in warnings {
+                    tracing::warn!("{warning}");
+                }
+                Ok(Reloaded {
+                    restart: needs_restart(&old, &loaded.config),
+                    changes: loaded.changes,
+                    warnings: loaded.warnings,
+                    watch: loaded.watch,
+                    revision,
+                    took: begun.elapsed(),
+                })
+            }
+            Err(report) => {
+                self.loader.reject();
+                Err(loaded.warnings.merge(report))
+            }
+        }
+    }
+
+    async fn put_to_use(&mut self, loaded: &Loaded) -> Result<(u64, Vec<String>), Report> {
+        let compiled = tokio::task::block_in_place(|| self.compiler.compile(&loaded.config))
+            .map_err(|errors| located(&self.loader, &errors))?;
+        let fresh = self.fresh_log(&loaded.config.process.access_log)?;
+        let log = fresh.as_ref().unwrap_or(&self.log);
+        let sender = log.as_ref().map(|log| log.sender.clone());
+        self.gateway.apply(&compiled.snapshot, sender.as_ref()).await.map_err(|error| {
+            let place = match &error {
+                ApplyError::Bind { listener, .. } => {
+                    self.loader.locate(&["listeners", listener, "address"])
+                }
+                ApplyError::Start(_) | ApplyError::WorkerGone => None,
+            };
+            Report::at(place, error.to_string())
+        })?;
+        if let Some(fresh) = fresh
+            && let Some(old) = std::mem::replace(&mut self.log, fresh)
+        {
+            // Its last lines are on their way; nobody waits for them.
+            tokio::task::spawn_blocking(move || old.sink.finish(LOG_FINISH));
+        }
+        let revision = compiled.snapshot.revision;
+        let warnings = compiled.warnings.clone();
+        self.compiler.commit(compiled);
+        Ok((revision, warnings))
+    }
+
+    /// The access log for a new target; `None` when the target is the same.
+    fn fresh_log(&self, target: &AccessLog) -> Result<Option<Option<Log>>, Report> {
+        let current = self.log.as_ref().map_or(&AccessLog::Off, |log| &log.target);
+        if current == target {
+            return Ok(None);
+        }
+        let started = AccessLogSink::start(target).map_err(|error| {
+            let place = self.loader.locate(&["access_log"]);
+            Report::at(place, format!("the access log cannot be opened: {error}"))
+        })?;
+        Ok(Some(started.map(|(sink, sender)| Log {
+            target: target.clone(),
+            sink: Arc::new(sink),
+            sender,
+        })))
+    }
+}
+
+/// Compile errors with their places in the files.
+pub(crate) fn located(loader: &Loader, errors: &[CompileError]) -> Report {
+    errors.iter().fold(Report::default(), |report, error| {
+        let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
+        report.merge(Report::at(loader.locate(&path), error.to_string()))
+    })
+}
+
+/// Settings that a running process cannot change.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    // Before the first configuration there is nothing to restart from.
+    if old.listeners.is_empty() {
+        return Vec::new();
+    }
+    let mut settings = Vec::new();
+    if old.process.workers != new.process.workers {
+        settings.push("workers");
+    }
+    if old.process.admin != new.process.admin {
+        settings.push("admin");
+    }
+    settings
+}
+
+impl Outcome {
+    pub(crate) fn new() -> Outcome {
+        Outcome {
+            revision: 0,
+            last: SystemTime::now(),
+            last_succeeded: false,
+            succeeded: 0,
+            failed: 0,
+        }
+    }
+}
+
+impl Reloaded {
+    /// What changed, for the admin API.
+    pub(crate) fn summary(&self) -> String {
+        let delta = |delta: &portcullis_config::Delta| {
+            json!({
+                "added": delta.added.len(),
+                "changed": delta.changed.len(),
+                "removed": delta.removed.len(),
+            })
+        };
+        let summary = json!({
+            "revision": self.revision,
+            "took_us": u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX),
+            "listeners": delta(&self.changes.listeners),
+            "services": delta(&self.changes.services),
+            "routes": delta(&self.changes.routes),
+            "process": self.changes.process,
+            "warnings": self.warnings.warnings(),
+            "needs_restart": self.restart,
+        });
+        format!("{summary}\n")
+    }
+
+    /// Says in the log what happened.
+    pub(crate) fn log(&self) {
+        for setting in &self.restart {
+            tracing::warn!(setting, "takes effect only when the gateway starts again");
+        }
+        if !self.warnings.is_empty() {
+            tracing::warn!("the configuration has warnings\n{}", self.warnings.render(false));
+        }
+        if self.changes.is_empty() {
+            tracing::info!(revision = self.revision, "nothing to reload");
+            return;
+        }
+        let routes = &self.changes.routes;
+        tracing::info!(
+            revision = self.revision,
+            took_ms = self.took.as_millis(),
+            routes_added = routes.added.len(),
+            routes_changed = routes.changed.len(),
+            routes_removed = routes.removed.len(),
+            "configuration in use"
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! Signals: what ends the process and what makes it look at its files again.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What the outside asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Read the configuration again and reopen the access log.
+    Reload,
+    /// Let requests finish and end.
+    Stop,
+}
+
+/// The signals that the process listens to.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Starts listening; from here on none of them kills the process.
+    pub(crate) fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one.
+    pub(crate) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+        }
+    }
+
+    /// Waits for another request to stop.
+    pub(crate) async fn stop_again(&mut self) {
+        while self.next().await != Asked::Stop {}
+    }
+}

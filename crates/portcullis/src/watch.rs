@@ -1,0 +1,75 @@
+//! Watching the files that a configuration was read from.
+//!
+//! Folders are watched rather than files: editors and configuration managers put a new file in an
+//! old one's place, and Kubernetes swaps a link beside it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+/// How long after a change others are waited for: a file is seldom written in one go.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// Tells when any of a set of files may have changed.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    watcher: Option<RecommendedWatcher>,
+    folders: HashSet<PathBuf>,
+    changes: mpsc::Receiver<()>,
+}
+
+impl Watch {
+    /// A watch over nothing. Where the system cannot watch, it never tells; SIGHUP still works.
+    pub(crate) fn new() -> Watch {
+        let (sender, changes) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading a file is an event as well, and we read them all the time. One message that
+            // waits is as good as many.
+            if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+                let _ = sender.try_send(());
+            }
+        });
+        let watcher = watcher
+            .inspect_err(|error| tracing::warn!(%error, "files are not watched"))
+            .ok();
+        Watch { watcher, folders: HashSet::new(), changes }
+    }
+
+    /// Watches the folders of these files from now on, and no others.
+    pub(crate) fn set(&mut self, files: &[PathBuf]) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let wanted: HashSet<PathBuf> = files.iter().map(|file| folder(file)).collect();
+        for gone in self.folders.difference(&wanted) {
+            let _ = watcher.unwatch(gone);
+        }
+        for new in wanted.difference(&self.folders) {
+            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
+                tracing::warn!(folder = %new.display(), %error, "a folder is not watched");
+            }
+        }
+        self.folders = wanted;
+    }
+
+    /// Waits until something has changed and settled.
+    pub(crate) async fn changed(&mut self) {
+        if self.changes.recv().await.is_none() {
+            // No watcher, no changes.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(SETTLE).await;
+        let _ = self.changes.try_recv();
+    }
+}
+
+fn folder(file: &Path) -> PathBuf {
+    if file.is_dir() {
+        return file.to_owned();
+    }
+    match file.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}

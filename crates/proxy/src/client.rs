@@ -1,0 +1,214 @@
+//! A client's connection from its first byte to its last.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::h1::Connection;
+use portcullis_wire::{Downstream, Io, Malformed, ReadError, Scheme, Socket, Stream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::deadline::Deadline;
+use crate::forwarding::Peer;
+use crate::pipeline::{self, Scratch, Serving};
+use crate::snapshot::ListenerSettings;
+use crate::worker::{LocalListener, Worker};
+
+/// How long a connection that is draining may stay idle: long enough for a request that is on its
+/// way already, so that none meets a closed door.
+const DRAIN_IDLE: Duration = Duration::from_millis(1000);
+/// How long what a client still sends is read after our last reply, so that the reply is not lost
+/// to a reset.
+const LINGER: Duration = Duration::from_secs(2);
+/// Most bytes that are read then, in buffers.
+const LINGER_READS: usize = 256;
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) down: Downstream,
+    pub(crate) deadline: Deadline,
+    pub(crate) peer: Peer,
+    pub(crate) listener: Rc<LocalListener>,
+    /// The connection must not be used again, not even to end it politely.
+    cut: bool,
+}
+
+impl Client {
+    /// Ends the connection at once, as the only way left to tell that something went wrong.
+    pub(crate) fn cut(&mut self) {
+        self.cut = true;
+    }
+}
+
+/// Serves a connection that was just accepted.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    listener: Rc<LocalListener>,
+    socket: Socket,
+    remote: Option<SocketAddr>,
+    local_port: u16,
+) {
+    let settings = listener.settings();
+    let (io, scheme) = match &settings.tls {
+        None => (Io::Plain(socket), Scheme::Http),
+        Some(tls) => {
+            let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket);
+            let limit = settings.listener.timeouts.head;
+            // Boxed: the handshake's state is large and short-lived.
+            match Box::pin(timeout(limit, handshake)).await {
+                Ok(Ok(stream)) => (Io::TlsServer(Box::new(stream)), Scheme::Https),
+                Ok(Err(_)) | Err(_) => {
+                    worker.metrics.tls_failures.add(1);
+                    return;
+                }
+            }
+        }
+    };
+    drop(settings);
+    let ip = remote.map(|remote| remote.ip().to_canonical());
+    let mut client = Client {
+        down: Downstream::H1(Connection::new(io)),
+        deadline: Deadline::default(),
+        peer: Peer {
+            ip,
+            text: ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into()),
+            local_port,
+            scheme,
+        },
+        listener,
+        cut: false,
+    };
+    exchanges(&worker, &mut client).await;
+    if !client.cut {
+        linger(&mut client).await;
+    }
+}
+
+/// One exchange after the other until the connection cannot carry another.
+async fn exchanges(worker: &Rc<Worker>, client: &mut Client) {
+    let waker = worker.register_waker().await;
+    while wait(worker, client).await {
+        let mut scratch = worker.scratch();
+        let settings = client.listener.settings();
+        match read_head(client, &settings, &mut scratch).await {
+            Ok(()) => {
+                let snapshot = worker.snapshot();
+                let serving = Serving { worker, snapshot: &snapshot, settings: &settings };
+                pipeline::serve(&serving, client, &mut scratch).await;
+            }
+            Err(failure) => refuse(worker, client, &failure).await,
+        }
+        worker.give_back(scratch);
+        if client.cut || !client.down.is_reusable() {
+            break;
+        }
+    }
+    drop(waker);
+}
+
+/// Waits for the next request to begin.
+async fn wait(worker: &Worker, client: &mut Client) -> bool {
+    let idle = client.listener.settings().listener.timeouts.idle;
+    let mut due = None;
+    poll_fn(|cx| {
+        match client.down.poll_ready(cx) {
+            Poll::Ready(Ok(begun)) => return Poll::Ready(begun),
+            Poll::Ready(Err(_)) => {
+                client.cut = true;
+                return Poll::Ready(false);
+            }
+            Poll::Pending => {}
+        }
+        let now = Instant::now();
+        let due = due.get_or_insert(now + idle);
+        if worker.is_draining() || client.listener.is_closed() {
+            *due = (*due).min(now + DRAIN_IDLE);
+        }
+        client.deadline.set(*due);
+        client.deadline.poll(cx).map(|()| false)
+    })
+    .await
+}
+
+/// Reads a request's head within its limits.
+async fn read_head(
+    client: &mut Client,
+    settings: &ListenerSettings,
+    scratch: &mut Scratch,
+) -> Result<(), Failure> {
+    let mut timed = false;
+    poll_fn(|cx| {
+        if let Poll::Ready(read) =
+            client.down.poll_request(cx, &settings.head, &mut scratch.request)
+        {
+            return Poll::Ready(read.map_err(head_failure));
+        }
+        // A head that comes whole, as nearly all do, never looks at the clock.
+        if !timed {
+            timed = true;
+            client.deadline.set(Instant::now() + settings.listener.timeouts.head);
+        }
+        client.deadline.poll(cx).map(|()| Err(Reason::HeadTimeout.into()))
+    })
+    .await
+}
+
+fn head_failure(error: ReadError) -> Failure {
+    let reason = match error {
+        ReadError::Malformed(Malformed::TargetTooLong) => Reason::UriTooLong,
+        ReadError::Malformed(Malformed::HeadTooLarge) => Reason::HeadTooLarge,
+        ReadError::Malformed(Malformed::Version) => Reason::VersionNotSupported,
+        ReadError::Malformed(Malformed::Connect) => Reason::ConnectRefused,
+        ReadError::Malformed(_) => Reason::BadRequest,
+        ReadError::Truncated | ReadError::Io(_) => Reason::ClientGone,
+    };
+    Failure::new(reason, error)
+}
+
+/// Refuses a head that could not be read.
+async fn refuse(worker: &Worker, client: &mut Client, failure: &Failure) {
+    worker.metrics.failures[failure.reason.index()].add(1);
+    let status = if failure.reason == Reason::ClientGone {
+        client.cut = true;
+        failure.reason.status()
+    } else {
+        pipeline::refuse(worker, client, failure).await
+    };
+    worker.log_refusal(client, status, failure);
+}
+
+/// Ends our direction and reads on for a moment: closing with unread bytes would reset the
+/// connection and could take the reply with it.
+async fn linger(client: &mut Client) {
+    client.deadline.set(Instant::now() + LINGER);
+    let mut ending = true;
+    let mut reads = 0;
+    poll_fn(|cx| {
+        if ending {
+            match client.down.poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => ending = false,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return client.deadline.poll(cx),
+            }
+        }
+        discard(client, cx, &mut reads)
+    })
+    .await;
+}
+
+fn discard(client: &mut Client, cx: &mut Context<'_>, reads: &mut usize) -> Poll<()> {
+    while *reads < LINGER_READS {
+        match client.down.poll_discard(cx) {
+            Poll::Ready(Ok(true)) => *reads += 1,
+            Poll::Ready(_) => return Poll::Ready(()),
+            Poll::Pending => return client.deadline.poll(cx),
+        }
+    }
+    Poll::Ready(())
+}

@@ -1,0 +1,365 @@
+//! From a configuration to a snapshot, at a cost in proportion to what changed: what is the same
+//! allocation as before is taken over as it is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use portcullis_config::model::{
+    Action, Address, Certificate, Config, Listener, ListenerTls, Name, Route, Service, ServiceTls,
+};
+use portcullis_core::metrics::RouteMetrics;
+use portcullis_wire::h1::HeadLimits;
+use portcullis_wire::tls::{
+    self, CertificatePem, ClientOptions, Pem, ServerOptions, SystemRoots, Ticketer, TlsError,
+};
+use thiserror::Error;
+
+use crate::router::Router;
+use crate::snapshot::{
+    CompiledRoute, CompiledService, EndpointState, ListenerSettings, Snapshot,
+};
+use crate::upstream::Schedule;
+
+/// A part of the configuration that cannot be put to use.
+#[derive(Debug, Error)]
+#[error("{error}")]
+pub struct CompileError {
+    /// Where it stands, as keys from the top.
+    pub path: [String; 3],
+    /// What is wrong.
+    pub error: TlsError,
+}
+
+/// A snapshot, and what is odd about it.
+#[derive(Debug)]
+pub struct Compiled {
+    /// Ready to serve.
+    pub snapshot: Arc<Snapshot>,
+    /// Worth a line in the log, each with its place.
+    pub warnings: Vec<String>,
+    state: State,
+    routes: RouteChanges,
+}
+
+/// Routes that a compilation takes out and puts in.
+#[derive(Debug, Default)]
+struct RouteChanges {
+    gone: Vec<Name>,
+    fresh: Vec<Arc<CompiledRoute>>,
+}
+
+/// Turns configurations into snapshots and remembers what lives on between them.
+#[derive(Debug)]
+pub struct Compiler {
+    workers: usize,
+    state: State,
+    routes: HashMap<Name, Arc<CompiledRoute>>,
+}
+
+/// What the last committed configuration became.
+#[derive(Debug, Clone, Default)]
+struct State {
+    config: Arc<Config>,
+    revision: u64,
+    router: Router<Arc<CompiledRoute>>,
+    services: Vec<Option<Arc<CompiledService>>>,
+    listeners: HashMap<Name, (Arc<ListenerSettings>, Option<Ticketer>)>,
+    slots: HashMap<Name, usize>,
+    endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
+    next_endpoint: usize,
+    free_endpoints: Vec<usize>,
+}
+
+impl Compiler {
+    /// A compiler for a gateway of so many workers.
+    #[must_use]
+    pub fn new(workers: usize) -> Compiler {
+        Compiler { workers, state: State::default(), routes: HashMap::new() }
+    }
+
+    /// Compiles `config`. Nothing is kept of it until [`Compiler::commit`].
+    ///
+    /// # Errors
+    /// Every part that cannot be put to use.
+    pub fn compile(&self, config: &Arc<Config>) -> Result<Compiled, Vec<CompileError>> {
+        let mut errors = Vec::new();
+        let mut warnings = Vec::new();
+        let mut state = self.state.clone();
+        compile_listeners(&mut state, config, &mut errors, &mut warnings);
+        compile_services(&mut state, config, &mut errors, &mut warnings);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let routes = self.compile_routes(&mut state, config);
+        state.revision += 1;
+        state.config = Arc::clone(config);
+        let listeners =
+            state.listeners.iter().map(|(name, (l, _))| (Arc::clone(name), Arc::clone(l)));
+        let snapshot = Snapshot {
+            revision: state.revision,
+            router: state.router.clone(),
+            services: state.services.clone(),
+            listeners: listeners.collect(),
+            metrics: config.process.metrics,
+        };
+        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes })
+    }
+
+    /// Makes what was compiled the base of the next compilation.
+    pub fn commit(&mut self, compiled: Compiled) {
+        self.state = compiled.state;
+        for name in compiled.routes.gone {
+            self.routes.remove(&name);
+        }
+        for route in compiled.routes.fresh {
+            self.routes.insert(Arc::clone(&route.route.name), route);
+        }
+    }
+
+    /// The routes in use, with their counters.
+    pub fn routes(&self) -> impl Iterator<Item = (&str, &Arc<RouteMetrics>)> {
+        self.routes.values().map(|route| (&*route.route.name, &route.metrics))
+    }
+
+    /// Brings the router from the old configuration's routes to the new one's.
+    fn compile_routes(&self, state: &mut State, config: &Config) -> RouteChanges {
+        let old = Arc::clone(&state.config);
+        let stays = |routes: &HashMap<Name, Arc<Route>>, route: &Arc<Route>| {
+            routes.get(&route.name).is_some_and(|other| Arc::ptr_eq(other, route))
+        };
+        let mut changes = RouteChanges::default();
+        for route in old.routes.values().filter(|route| !stays(&config.routes, route)) {
+            state.router.remove(route);
+            changes.gone.push(Arc::clone(&route.name));
+        }
+        for route in config.routes.values().filter(|route| !stays(&old.routes, route)) {
+            // A changed route goes on with the counters that it had.
+            let metrics = match self.routes.get(&route.name) {
+                Some(old) => Arc::clone(&old.metrics),
+                None => Arc::new(RouteMetrics::new(self.workers)),
+            };
+            let compiled = compile_route(state, route, metrics);
+            state.router.insert(Arc::clone(route), Arc::clone(&compiled));
+            changes.fresh.push(compiled);
+        }
+        changes
+    }
+
+    /// The configuration in use.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.state.config
+    }
+}
+
+fn compile_listeners(
+    state: &mut State,
+    config: &Config,
+    errors: &mut Vec<CompileError>,
+    warnings: &mut Vec<String>,
+) {
+    state.listeners.retain(|name, _| config.listeners.contains_key(name));
+    for (name, listener) in &config.listeners {
+        let old = state.listeners.get(name);
+        if old.is_some_and(|(old, _)| Arc::ptr_eq(&old.listener, listener)) {
+            continue;
+        }
+        match compile_listener(listener, old, warnings) {
+            Ok(compiled) => {
+                state.listeners.insert(Arc::clone(name), compiled);
+            }
+            Err(error) => errors.push(CompileError {
+                path: ["listeners".into(), name.to_string(), "tls".into()],
+                error,
+            }),
+        }
+    }
+}
+
+fn compile_listener(
+    listener: &Arc<Listener>,
+    old: Option<&(Arc<ListenerSettings>, Option<Ticketer>)>,
+    warnings: &mut Vec<String>,
+) -> Result<(Arc<ListenerSettings>, Option<Ticketer>), TlsError> {
+    let (tls, ticketer) = match &listener.tls {
+        None => (None, None),
+        Some(written) => {
+            // The same keys seal tickets on, so that clients resume across a reload.
+            let ticketer = match old {
+                Some((_, Some(ticketer))) => ticketer.clone(),
+                _ => Ticketer::new()?,
+            };
+            let same = old.filter(|(old, _)| old.listener.tls.as_ref() == Some(written));
+            let config = match same {
+                Some((old, _)) => old.tls.clone(),
+                None => {
+                    let built = tls::server(&server_options(written), &ticketer)?;
+                    let place = |w| format!("listeners.{}.tls: {w}", listener.name);
+                    warnings.extend(built.warnings.into_iter().map(place));
+                    Some(built.config)
+                }
+            };
+            (config, Some(ticketer))
+        }
+    };
+    let head = HeadLimits {
+        target: listener.limits.uri,
+        fields: listener.limits.fields,
+        section: listener.limits.head,
+    };
+    Ok((Arc::new(ListenerSettings { listener: Arc::clone(listener), tls, head }), ticketer))
+}
+
+fn server_options(tls: &ListenerTls) -> ServerOptions {
+    ServerOptions {
+        certificates: tls.certificates.iter().map(certificate).collect(),
+        only_tls13: tls.only_tls13,
+        require_sni: tls.require_sni,
+        alpn: vec![b"http/1.1".to_vec()],
+    }
+}
+
+fn certificate(written: &Certificate) -> CertificatePem {
+    CertificatePem {
+        chain: Pem {
+            text: Arc::clone(&written.cert_pem),
+            label: written.cert_path.to_string_lossy().into(),
+        },
+        key: Pem {
+            text: Arc::clone(&written.key_pem),
+            label: written.key_path.to_string_lossy().into(),
+        },
+    }
+}
+
+fn compile_services(
+    state: &mut State,
+    config: &Config,
+    errors: &mut Vec<CompileError>,
+    warnings: &mut Vec<String>,
+) {
+    let roots = SystemRoots::default();
+    forget_services(state, config);
+    for (name, service) in &config.services {
+        let old = state.slots.get(name).and_then(|&slot| state.services[slot].clone());
+        if old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.service, service)) {
+            continue;
+        }
+        match client_tls(service, old.as_deref(), &roots, warnings) {
+            Ok(tls) => install_service(state, service, tls),
+            Err(error) => errors.push(CompileError {
+                path: ["services".into(), name.to_string(), "tls".into()],
+                error,
+            }),
+        }
+    }
+}
+
+/// Takes out services that are gone; their slots serve others.
+fn forget_services(state: &mut State, config: &Config) {
+    let State { slots, services, endpoints, free_endpoints, .. } = state;
+    slots.retain(|name, slot| {
+        let stays = config.services.contains_key(name);
+        if !stays {
+            services[*slot] = None;
+        }
+        stays
+    });
+    endpoints.retain(|(name, address), endpoint| {
+        let stays = config
+            .services
+            .get(name)
+            .is_some_and(|service| service.endpoints.iter().any(|e| e.address == *address));
+        if !stays {
+            free_endpoints.push(endpoint.slot);
+        }
+        stays
+    });
+}
+
+fn install_service(
+    state: &mut State,
+    service: &Arc<Service>,
+    tls: Option<Arc<rustls::ClientConfig>>,
+) {
+    let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
+        match state.services.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                state.services.push(None);
+                state.services.len() - 1
+            }
+        }
+    });
+    let mut endpoints = Vec::with_capacity(service.endpoints.len());
+    for endpoint in &service.endpoints {
+        let key = (Arc::clone(&service.name), endpoint.address.clone());
+        let known = state.endpoints.entry(key).or_insert_with(|| {
+            let slot = state.free_endpoints.pop().unwrap_or_else(|| {
+                state.next_endpoint += 1;
+                state.next_endpoint - 1
+            });
+            Arc::new(EndpointState {
+                slot,
+                address: endpoint.address.clone(),
+                label: endpoint.address.to_string(),
+                active: AtomicU64::new(0),
+            })
+        });
+        endpoints.push(Arc::clone(known));
+    }
+    state.services[slot] = Some(Arc::new(CompiledService {
+        service: Arc::clone(service),
+        slot,
+        endpoints: endpoints.into(),
+        schedule: Schedule::new(&service.endpoints),
+        tls,
+    }));
+}
+
+fn client_tls(
+    service: &Service,
+    old: Option<&CompiledService>,
+    roots: &SystemRoots,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
+    let Some(written) = &service.tls else {
+        return Ok(None);
+    };
+    if let Some(old) = old.filter(|old| old.service.tls.as_ref() == Some(written)) {
+        return Ok(old.tls.clone());
+    }
+    let built = tls::client(&client_options(written), roots)?;
+    let place = |warning| format!("services.{}.tls: {warning}", service.name);
+    warnings.extend(built.warnings.into_iter().map(place));
+    Ok(Some(built.config))
+}
+
+fn client_options(tls: &ServiceTls) -> ClientOptions {
+    ClientOptions {
+        ca: tls.ca.as_ref().map(|(path, pem)| Pem {
+            text: Arc::clone(pem),
+            label: path.to_string_lossy().into(),
+        }),
+        certificate: tls.certificate.as_ref().map(certificate),
+        verify: tls.verify,
+        alpn: vec![b"http/1.1".to_vec()],
+    }
+}
+
+fn compile_route(
+    state: &State,
+    route: &Arc<Route>,
+    metrics: Arc<RouteMetrics>,
+) -> Arc<CompiledRoute> {
+    let services: Box<[(usize, u32)]> = match &route.action {
+        Action::Forward { services, .. } => services
+            .iter()
+            .filter_map(|share| Some((*state.slots.get(&share.service)?, share.weight)))
+            .collect(),
+        Action::Redirect { .. } | Action::Reply(_) => Box::default(),
+    };
+    let total_weight = services.iter().map(|(_, weight)| weight).sum();
+    Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+}

@@ -1,0 +1,22 @@
+//! The data plane of Portcullis: workers, router, pipeline, upstreams.
+//!
+//! [`Compiler`] turns a configuration into a [`Snapshot`]; [`Gateway`] runs workers and gives them
+//! snapshots. The way of a request is the list of steps in `pipeline`.
+
+mod accept;
+mod client;
+mod compile;
+mod deadline;
+mod forwarding;
+mod gateway;
+pub mod path;
+mod pipeline;
+pub mod router;
+pub mod snapshot;
+mod sockets;
+mod upstream;
+mod worker;
+
+pub use compile::{CompileError, Compiled, Compiler};
+pub use gateway::{ApplyError, Gateway};
+pub use snapshot::Snapshot;

@@ -1,0 +1,185 @@
+//! The way of a request, in order. Each step says why it stands where it does.
+
+mod content;
+mod exchange;
+mod forward;
+mod head;
+pub(crate) mod record;
+mod respond;
+mod tunnel;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use portcullis_config::model::Action;
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream};
+
+use crate::client::Client;
+use crate::forwarding;
+use crate::path::{self, Normal};
+use crate::router::{Miss, Params, Request};
+use crate::snapshot::{CompiledRoute, ListenerSettings, Snapshot};
+use crate::worker::Worker;
+use record::Record;
+pub(crate) use respond::refuse;
+
+/// Memory that a request needs, lent by the worker so that no request allocates it.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub(crate) request: RequestHead,
+    pub(crate) response: ResponseHead,
+    /// The normalised path, where it differs from the one that came.
+    path: Vec<u8>,
+    params: Params,
+    /// A path or location that a template wrote.
+    rewritten: Vec<u8>,
+}
+
+impl Scratch {
+    /// Forgets the request and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.request.fields.clear();
+        self.response.fields.clear();
+        self.params.clear();
+    }
+}
+
+/// What stays the same while a request is served.
+pub(crate) struct Serving<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) settings: &'a ListenerSettings,
+}
+
+/// Serves the request whose head is in `scratch`, and leaves behind its log line and counts.
+pub(crate) async fn serve(serving: &Serving<'_>, client: &mut Client, scratch: &mut Scratch) {
+    let mut record = Record::begin(serving.worker);
+    if serving.worker.is_draining() {
+        client.down.close_after();
+    }
+    if let Err(failure) = answer(serving, client, scratch, &mut record).await {
+        respond::fail(serving, client, scratch, &mut record, failure).await;
+    }
+    record.end(serving, client, scratch);
+}
+
+async fn answer<'s>(
+    serving: &Serving<'s>,
+    client: &mut Client,
+    scratch: &mut Scratch,
+    record: &mut Record<'s>,
+) -> Result<(), Failure> {
+    let listener = &serving.settings.listener;
+    let request = &scratch.request;
+
+    // The protocol first: what is meant for us rather than for a service, and what goes in circles.
+    if request.is_asterisk() || respond::is_last_hop(request) {
+        return respond::options(serving, client, scratch, record).await;
+    }
+    if forwarding::is_loop(&listener.forwarded, &request.fields) {
+        return Err(Reason::Loop.into());
+    }
+
+    // The path is normalised once and before anything looks at it, so that a route and a policy
+    // can never see different ones.
+    let normal = path::normalise(request.path(), listener.path, &mut scratch.path)
+        .map_err(|fault| Failure::new(Reason::BadPath, fault))?;
+    let path = match normal {
+        Normal::AsIs => request.path(),
+        Normal::Rewritten => &scratch.path,
+    };
+
+    // Who the client is comes before routing, for a route may ask for it.
+    record.client = forwarding::client_address(&listener.forwarded.trust, &client.peer, &request.fields);
+
+    let route = find(serving, request, path, record.client, &mut scratch.params);
+    let route = match route {
+        Ok(route) => route,
+        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
+        Err(Miss::MethodNotAllowed(allowed)) => {
+            record.allow = Some(allowed.join(", "));
+            return Err(Reason::MethodNotAllowed.into());
+        }
+    };
+    record.route = Some(route);
+
+    // Before any service is bothered: content that says itself that it is too large.
+    let body_limit = route.route.body_limit.unwrap_or(listener.limits.body);
+    if let (BodyLength::Exact(length), Some(limit)) = (request.length, body_limit)
+        && length > limit
+    {
+        return Err(Failure::new(Reason::BodyTooLarge, format_args!("{length} bytes of {limit}")));
+    }
+
+    act(serving, client, scratch, record, normal, route, body_limit).await
+}
+
+fn find<'s>(
+    serving: &Serving<'s>,
+    request: &RequestHead,
+    path: &[u8],
+    client: Option<IpAddr>,
+    params: &mut Params,
+) -> Result<&'s Arc<CompiledRoute>, Miss> {
+    let request = Request {
+        host: host_of(request.authority()),
+        path,
+        query: request.query(),
+        method: request.method(),
+        fields: &request.fields,
+        client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+    };
+    serving.snapshot.router.find(&request, params)
+}
+
+/// An authority without its port.
+pub(crate) fn host_of(authority: &[u8]) -> &[u8] {
+    let from = memchr::memrchr(b']', authority).unwrap_or(0);
+    let colon = memchr::memchr(b':', &authority[from..]);
+    colon.map_or(authority, |colon| &authority[..from + colon])
+}
+
+async fn act<'s>(
+    serving: &Serving<'s>,
+    client: &mut Client,
+    scratch: &mut Scratch,
+    record: &mut Record<'s>,
+    normal: Normal,
+    route: &'s CompiledRoute,
+    body_limit: Option<u64>,
+) -> Result<(), Failure> {
+    match &route.route.action {
+        Action::Forward { rewrite, .. } => {
+            let plan = forward::Plan { route, rewrite, normal, body_limit };
+            forward::forward(serving, client, scratch, record, &plan).await
+        }
+        Action::Redirect { to, status } => {
+            respond::redirect(serving, client, scratch, record, normal, to, *status).await
+        }
+        Action::Reply(reply) => respond::reply(serving, client, scratch, record, reply).await,
+    }
+}
+
+/// Throws away request content that is here already, so that a reply that does not need it can
+/// leave the connection open.
+pub(crate) fn skip_content(client: &mut Client, cx: &mut std::task::Context<'_>) -> bool {
+    while let std::task::Poll::Ready(Ok(true)) = client.down.poll_content(cx) {
+        let here = client.down.content().len();
+        client.down.consume(here);
+    }
+    client.down.is_read()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_lose_their_port() {
+        assert_eq!(host_of(b"a.example:80"), b"a.example");
+        assert_eq!(host_of(b"[::1]:80"), b"[::1]");
+        assert_eq!(host_of(b"[::1]"), b"[::1]");
+        assert_eq!(host_of(b""), b"");
+    }
+}

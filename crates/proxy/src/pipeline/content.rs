@@ -1,0 +1,268 @@
+//! Content on its way: the request's to the endpoint, the reply's to the client. Each side reads
+//! only when the other has taken what was read before, so a slow reader costs one buffer.
+
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::{Downstream, ReadError, Stream, Upstream};
+
+/// A request's content on its way to the endpoint.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    state: State,
+    /// Bytes taken from the client.
+    pub(crate) bytes: u64,
+    /// Most bytes that the route takes.
+    limit: Option<u64>,
+    /// Whether anything moved since [`Upload::moved`] was asked last.
+    moved: bool,
+    /// What it waits for.
+    pub(crate) waits_for: Side,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Content,
+    Flush,
+    Done,
+    /// The endpoint takes no more; it may still have replied.
+    Broken,
+}
+
+/// One side of an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Endpoint,
+}
+
+impl Upload {
+    /// An upload whose head waits in the endpoint's connection.
+    pub(crate) fn new(limit: Option<u64>) -> Upload {
+        Upload { state: State::Content, bytes: 0, limit, moved: false, waits_for: Side::Client }
+    }
+
+    /// Whether the whole request was sent.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Whether there is nothing more to do, well or badly.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, State::Done | State::Broken)
+    }
+
+    /// Whether anything moved since the last call.
+    pub(crate) fn moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Moves what can be moved.
+    ///
+    /// # Errors
+    /// The client is at fault: it sent too much, badly, or went away.
+    pub(crate) fn advance(
+        &mut self,
+        cx: &mut Context<'_>,
+        down: &mut Downstream,
+        up: &mut Upstream,
+    ) -> Result<(), Failure> {
+        loop {
+            match self.state {
+                State::Done | State::Broken => return Ok(()),
+                State::Flush => {
+                    self.waits_for = Side::Endpoint;
+                    match up.poll_flush(cx) {
+                        Poll::Ready(Ok(())) => self.enter(State::Done),
+                        Poll::Ready(Err(_)) => self.enter(State::Broken),
+                        Poll::Pending => return Ok(()),
+                    }
+                }
+                State::Content => {
+                    if self.content(cx, down, up)?.is_pending() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.moved = true;
+    }
+
+    fn content(
+        &mut self,
+        cx: &mut Context<'_>,
+        down: &mut Downstream,
+        up: &mut Upstream,
+    ) -> Result<Poll<()>, Failure> {
+        match down.poll_content(cx) {
+            Poll::Ready(Ok(true)) => match up.poll_send(cx, down.content()) {
+                Poll::Ready(Ok(sent)) => {
+                    down.consume(sent);
+                    self.moved = true;
+                    self.bytes += sent as u64;
+                    if self.limit.is_some_and(|limit| self.bytes > limit) {
+                        return Err(Reason::BodyTooLarge.into());
+                    }
+                }
+                Poll::Ready(Err(_)) => self.enter(State::Broken),
+                Poll::Pending => {
+                    self.waits_for = Side::Endpoint;
+                    return Ok(Poll::Pending);
+                }
+            },
+            Poll::Ready(Ok(false)) => {
+                up.finish(down.trailers());
+                self.enter(State::Flush);
+            }
+            Poll::Ready(Err(error)) => return Err(client_fault(error)),
+            Poll::Pending => {
+                self.waits_for = Side::Client;
+                // What is here goes out now: more may take its time.
+                if let Poll::Ready(Err(_)) = up.poll_flush(cx) {
+                    self.enter(State::Broken);
+                }
+                return Ok(Poll::Pending);
+            }
+        }
+        Ok(Poll::Ready(()))
+    }
+}
+
+/// Why a request's content cannot be read.
+fn client_fault(error: ReadError) -> Failure {
+    match error {
+        ReadError::Malformed(malformed) => Failure::new(Reason::BadBody, malformed),
+        error => Failure::new(Reason::ClientGone, error),
+    }
+}
+
+/// A reply's content on its way to the client.
+#[derive(Debug, Default)]
+pub(crate) struct Download {
+    /// Bytes given to the client.
+    pub(crate) bytes: u64,
+    finished: bool,
+    moved: bool,
+}
+
+impl Download {
+    /// Whether anything moved since the last call.
+    pub(crate) fn moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Moves what can be moved. Ready when all has left; pending with the side that is waited for
+    /// in `waits_for`.
+    ///
+    /// # Errors
+    /// Either side failed.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        down: &mut Downstream,
+        up: &mut Upstream,
+        waits_for: &mut Side,
+    ) -> Poll<Result<(), Failure>> {
+        while !self.finished {
+            match up.poll_content(cx) {
+                Poll::Ready(Ok(true)) => {
+                    *waits_for = Side::Client;
+                    let sent = ready!(down.poll_send(cx, up.content())).map_err(gone)?;
+                    up.consume(sent);
+                    self.bytes += sent as u64;
+                    self.moved = true;
+                }
+                Poll::Ready(Ok(false)) => {
+                    down.finish(up.trailers());
+                    self.finished = true;
+                }
+                Poll::Ready(Err(ReadError::Malformed(malformed))) => {
+                    return Poll::Ready(Err(Failure::new(Reason::UpstreamMalformed, malformed)));
+                }
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(Failure::new(Reason::UpstreamTruncated, error)));
+                }
+                Poll::Pending => {
+                    // What is here goes out now: server-sent events must not wait for the next.
+                    *waits_for = Side::Client;
+                    ready!(down.poll_flush(cx)).map_err(gone)?;
+                    *waits_for = Side::Endpoint;
+                    return Poll::Pending;
+                }
+            }
+        }
+        *waits_for = Side::Client;
+        down.poll_flush(cx).map_err(gone)
+    }
+}
+
+fn gone(error: std::io::Error) -> Failure {
+    Failure::new(Reason::ClientGone, error)
+}
+
+/// Holds a client to a minimum rate: its content must have averaged so many bytes a second over
+/// the time that it, and not the endpoint, was waited for.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// When the content would have begun had the endpoint never been slow.
+    begun: Instant,
+    /// Since when the endpoint is waited for.
+    blocked: Option<Instant>,
+    rate: u64,
+    grace: Duration,
+}
+
+impl Pace {
+    pub(crate) fn new(begun: Instant, rate: u64, grace: Duration) -> Pace {
+        Pace { begun, blocked: None, rate, grace }
+    }
+
+    /// When the client is too slow unless more than `bytes` will have come; `None` while the
+    /// endpoint is waited for.
+    pub(crate) fn due(&mut self, bytes: u64, waits_for: Side, now: Instant) -> Option<Instant> {
+        if waits_for == Side::Endpoint {
+            self.blocked.get_or_insert(now);
+            return None;
+        }
+        if let Some(since) = self.blocked.take() {
+            self.begun += now.saturating_duration_since(since);
+        }
+        let earned = Duration::from_millis(bytes.saturating_mul(1000).checked_div(self.rate)?);
+        Some(self.begun + self.grace.max(earned))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn bytes_earn_time_beyond_the_grace() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start, 100, 5 * SECOND);
+        assert_eq!(pace.due(0, Side::Client, start), Some(start + 5 * SECOND));
+        assert_eq!(pace.due(100, Side::Client, start + SECOND), Some(start + 5 * SECOND));
+        assert_eq!(pace.due(1000, Side::Client, start + SECOND), Some(start + 10 * SECOND));
+    }
+
+    #[test]
+    fn time_that_the_endpoint_took_does_not_count() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start, 100, 5 * SECOND);
+        assert_eq!(pace.due(0, Side::Endpoint, start), None);
+        assert_eq!(pace.due(0, Side::Client, start + 20 * SECOND), Some(start + 25 * SECOND));
+    }
+
+    #[test]
+    fn rate_zero_is_no_rate() {
+        let start = Instant::now();
+        assert_eq!(Pace::new(start, 0, SECOND).due(0, Side::Client, start), None);
+    }
+}

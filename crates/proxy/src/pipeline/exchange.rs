@@ -1,0 +1,210 @@
+//! One exchange with an endpoint over an open connection: content flows both ways at once, and
+//! the reply's head goes through in between.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::{BodyLength, ReadError, Stream, Upstream};
+
+use super::content::{Download, Pace, Side, Upload};
+use super::record::Record;
+use super::{Scratch, Serving, head, tunnel};
+use crate::client::Client;
+
+/// Most interim replies to one request.
+const MAX_INTERIM: usize = 32;
+
+/// What an exchange may take.
+pub(crate) struct Bounds {
+    pub(crate) total: Option<Instant>,
+    pub(crate) first_byte: Duration,
+    pub(crate) stall: Duration,
+    pub(crate) body_limit: Option<u64>,
+}
+
+/// Sends what waits in `up`, the content behind it, and relays the reply.
+///
+/// # Errors
+/// Whatever ended the exchange. If [`Record::status`] is set by then, the client has seen the
+/// head of a reply and can be told only by closing.
+pub(crate) async fn exchange(
+    serving: &Serving<'_>,
+    client: &mut Client,
+    up: &mut Upstream,
+    scratch: &mut Scratch,
+    record: &mut Record<'_>,
+    bounds: &Bounds,
+) -> Result<(), Failure> {
+    let timeouts = &serving.settings.listener.timeouts;
+    let mut upload = Upload::new(bounds.body_limit);
+    let mut watch = Watch {
+        now: record.started,
+        phase: record.started + bounds.first_byte,
+        pace: (scratch.request.length != BodyLength::Empty)
+            .then(|| Pace::new(record.started, timeouts.min_rate, timeouts.min_rate_grace)),
+        client_stall: timeouts.stall,
+        bounds,
+    };
+
+    let mut interim = 0;
+    loop {
+        let reached = poll_fn(|cx| {
+            poll_head(cx, client, up, scratch, &mut upload, &mut watch)
+        })
+        .await;
+        record.bytes_in = upload.bytes;
+        reached?;
+        let status = scratch.response.status;
+        if status == 101 {
+            record.status = 101;
+            head::write_switch(&mut client.down, &scratch.response);
+            return tunnel::run(client, up, record).await;
+        }
+        if status >= 200 {
+            break;
+        }
+        interim += 1;
+        if interim > MAX_INTERIM {
+            return Err(Failure::new(Reason::UpstreamMalformed, "too many interim replies"));
+        }
+        if client.down.takes_interim() {
+            head::write_reply(&mut client.down, &scratch.response, serving.worker);
+        }
+    }
+    record.first_byte = Some(record.started.elapsed());
+
+    if !upload.is_done() {
+        // The reply came before the request was whole. What is left of it may never come, so the
+        // connection cannot be used again, and the client is told so now.
+        client.down.close_after();
+    }
+    head::write_reply(&mut client.down, &scratch.response, serving.worker);
+    record.status = scratch.response.status;
+
+    let mut download = Download::default();
+    let relayed =
+        poll_fn(|cx| poll_relay(cx, client, up, &mut upload, &mut download, &mut watch)).await;
+    record.bytes_in = upload.bytes;
+    record.bytes_out = download.bytes;
+    relayed
+}
+
+/// The deadlines of an exchange.
+struct Watch<'b> {
+    /// Time as of the last move.
+    now: Instant,
+    /// When the current phase is too long.
+    phase: Instant,
+    pace: Option<Pace>,
+    client_stall: Duration,
+    bounds: &'b Bounds,
+}
+
+impl Watch<'_> {
+    /// Sets the connection's deadline for what is waited for, and looks whether it has passed.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+        upload: &Upload,
+        late: Reason,
+    ) -> Poll<Failure> {
+        let pace = match &mut self.pace {
+            Some(pace) if !upload.is_over() => pace.due(upload.bytes, upload.waits_for, self.now),
+            _ => None,
+        };
+        let due = [Some(self.phase), self.bounds.total, pace].into_iter().flatten().min();
+        let Some(due) = due else { return Poll::Pending };
+        client.deadline.set(due);
+        if client.deadline.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(if self.bounds.total == Some(due) {
+            Reason::TotalTimeout.into()
+        } else if pace == Some(due) {
+            Reason::BodyTimeout.into()
+        } else {
+            late.into()
+        })
+    }
+}
+
+/// Sends the request until the head of a reply is here.
+fn poll_head(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    up: &mut Upstream,
+    scratch: &mut Scratch,
+    upload: &mut Upload,
+    watch: &mut Watch<'_>,
+) -> Poll<Result<(), Failure>> {
+    let was_over = upload.is_over();
+    upload.advance(cx, &mut client.down, up)?;
+    match up.poll_response(cx, &mut scratch.response) {
+        Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+        Poll::Ready(Err(ReadError::Malformed(malformed))) => {
+            return Poll::Ready(Err(Failure::new(Reason::UpstreamMalformed, malformed)));
+        }
+        Poll::Ready(Err(error)) => {
+            return Poll::Ready(Err(Failure::new(Reason::UpstreamReset, error)));
+        }
+        Poll::Pending => {}
+    }
+    // An interim reply may still wait to go to the client.
+    if let Poll::Ready(Err(error)) = client.down.poll_flush(cx) {
+        return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
+    }
+    let late = if upload.is_over() {
+        if !was_over && watch.pace.is_some() {
+            watch.now = Instant::now();
+            watch.phase = watch.now + watch.bounds.first_byte;
+        }
+        if let Poll::Ready(error) = client.down.poll_gone(cx) {
+            return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
+        }
+        Reason::FirstByteTimeout
+    } else {
+        if upload.moved() {
+            watch.now = Instant::now();
+        }
+        watch.phase = watch.now
+            + match upload.waits_for {
+                Side::Client => watch.client_stall,
+                Side::Endpoint => watch.bounds.stall,
+            };
+        match upload.waits_for {
+            Side::Client => Reason::BodyTimeout,
+            Side::Endpoint => Reason::UpstreamStalled,
+        }
+    };
+    watch.poll(cx, client, upload, late).map(Err)
+}
+
+/// Relays the reply's content, and what is left of the request's beside it.
+fn poll_relay(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    up: &mut Upstream,
+    upload: &mut Upload,
+    download: &mut Download,
+    watch: &mut Watch<'_>,
+) -> Poll<Result<(), Failure>> {
+    if !upload.is_over() {
+        upload.advance(cx, &mut client.down, up)?;
+    }
+    let mut waits_for = Side::Endpoint;
+    if let Poll::Ready(done) = download.poll(cx, &mut client.down, up, &mut waits_for) {
+        return Poll::Ready(done);
+    }
+    if download.moved() | upload.moved() || watch.phase < watch.now {
+        watch.now = Instant::now();
+    }
+    let (stall, late) = match waits_for {
+        Side::Client => (watch.client_stall, Reason::ClientStalled),
+        Side::Endpoint => (watch.bounds.stall, Reason::UpstreamStalled),
+    };
+    watch.phase = watch.now + stall;
+    watch.poll(cx, client, upload, late).map(Err)
+}

@@ -1,0 +1,166 @@
+//! Heads on their way: what is copied, what belongs to one connection only, what we write.
+
+use portcullis_wire::{
+    BodyLength, Downstream, Fields, Known, ReplyLine, RequestHead, RequestLine, ResponseHead,
+    Upstream,
+};
+
+use crate::forwarding::{self, Peer};
+use crate::snapshot::ListenerSettings;
+use crate::worker::Worker;
+
+/// Where a request goes and as what.
+pub(crate) struct Destination<'a> {
+    pub(crate) path: &'a [u8],
+    pub(crate) query: Option<&'a [u8]>,
+    pub(crate) authority: &'a [u8],
+    /// The protocols to switch to, if that is allowed.
+    pub(crate) upgrade: Option<&'a [u8]>,
+}
+
+/// Writes the request's head to the endpoint.
+pub(crate) fn write_request(
+    up: &mut Upstream,
+    request: &RequestHead,
+    to: &Destination<'_>,
+    settings: &ListenerSettings,
+    peer: &Peer,
+) {
+    let forwarded = &settings.listener.forwarded;
+    let trusted = forwarding::is_trusted(&forwarded.trust, peer);
+    let mut out = up.begin_request(&RequestLine {
+        method: request.method(),
+        path: to.path,
+        query: to.query,
+        authority: to.authority,
+        length: request.length,
+        declares_length: request.declares_length,
+        expects_continue: request.expects_continue,
+        upgrade: to.upgrade,
+    });
+    let nominated = Nominated::of(&request.fields);
+    for field in request.fields.iter() {
+        let ours = match field.known {
+            Known::Other => nominated.has(field.name),
+            // Written by the connection from what was understood.
+            Known::Host | Known::ContentLength => true,
+            Known::Expect => request.expects_continue,
+            known => known.is_hop_by_hop() || forwarding::is_managed(forwarded, trusted, known),
+        };
+        if !ours {
+            out.field(field.name, field.value);
+        }
+    }
+    forwarding::write(&mut out, forwarded, trusted, peer, request);
+    out.end();
+}
+
+/// Writes the endpoint's head, final or interim, to the client.
+pub(crate) fn write_reply(down: &mut Downstream, response: &ResponseHead, worker: &Worker) {
+    let mut out = down.begin_reply(&ReplyLine {
+        status: response.status,
+        length: response.length,
+        declared: response.declared,
+    });
+    let nominated = Nominated::of(&response.fields);
+    let mut dated = response.status < 200;
+    for field in response.fields.iter() {
+        let ours = match field.known {
+            Known::Other => nominated.has(field.name),
+            Known::ContentLength => true,
+            Known::Date => {
+                dated = true;
+                false
+            }
+            // Without content in chunks no trailer can follow.
+            Known::Trailer => response.length != BodyLength::Unknown,
+            known => known.is_hop_by_hop(),
+        };
+        if !ours {
+            out.field(field.name, field.value);
+        }
+    }
+    if !dated {
+        // A recipient with a clock dates what it passes on (RFC 9110, 6.6.1).
+        out.field(b"Date", &worker.date());
+    }
+    out.end();
+}
+
+/// Writes 101 (Switching Protocols) to the client.
+pub(crate) fn write_switch(down: &mut Downstream, response: &ResponseHead) {
+    let line = ReplyLine { status: 101, length: BodyLength::Empty, declared: None };
+    let mut out = down.begin_reply(&line);
+    out.field(b"Connection", b"Upgrade");
+    for field in response.fields.iter() {
+        if field.known == Known::Upgrade || !field.known.is_hop_by_hop() {
+            out.field(field.name, field.value);
+        }
+    }
+    out.end();
+}
+
+/// Whether the protocols that a client wants to switch to may pass: everything but HTTP itself
+/// and TLS, through which a request would slip past the gateway (h2c smuggling).
+pub(crate) fn may_upgrade(protocols: &[u8]) -> bool {
+    !protocols.is_empty()
+        && protocols.split(|&b| b == b',').all(|protocol| {
+            let name = protocol.trim_ascii().to_ascii_lowercase();
+            !name.is_empty()
+                && !name.starts_with(b"h2")
+                && !name.starts_with(b"http")
+                && !name.starts_with(b"tls")
+        })
+}
+
+/// Fields that `Connection` names as belonging to the connection (RFC 9110, 7.6.1). Only names
+/// that mean nothing to the gateway can be taken out that way: a client must not be able to
+/// remove what we or the origin rely upon.
+struct Nominated<'a> {
+    fields: Option<&'a Fields>,
+}
+
+impl<'a> Nominated<'a> {
+    fn of(fields: &'a Fields) -> Nominated<'a> {
+        // Nearly always there is nothing or one plain word, and no name need be compared.
+        let plain = fields.all_known(Known::Connection).all(|value| {
+            value.eq_ignore_ascii_case(b"keep-alive")
+                || value.eq_ignore_ascii_case(b"close")
+                || value.eq_ignore_ascii_case(b"upgrade")
+        });
+        Nominated { fields: (!plain).then_some(fields) }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.fields.is_some_and(|fields| {
+            fields
+                .all_known(Known::Connection)
+                .flat_map(|value| value.split(|&b| b == b','))
+                .any(|option| option.trim_ascii().eq_ignore_ascii_case(name))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_and_tls_are_no_protocols_to_upgrade_to() {
+        assert!(may_upgrade(b"websocket"));
+        assert!(may_upgrade(b"foo/2, Websocket"));
+        for bad in ["", "h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.0", ",", "a,,b"] {
+            assert!(!may_upgrade(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nominated_names_are_found_in_every_connection_field() {
+        let mut fields = Fields::default();
+        fields.push(b"Connection", b"keep-alive, X-One");
+        fields.push(b"Connection", b"x-two");
+        let nominated = Nominated::of(&fields);
+        assert!(nominated.has(b"x-one") && nominated.has(b"X-Two"));
+        assert!(!nominated.has(b"x-three"));
+    }
+}

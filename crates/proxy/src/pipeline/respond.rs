@@ -1,0 +1,221 @@
+//! Replies of the gateway's own: the only place where failures become answers.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use portcullis_config::model::{Reply, Template};
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::{BodyLength, Known, ReplyLine, RequestHead, Stream, reason_phrase};
+
+use super::record::Record;
+use super::{Scratch, Serving, skip_content};
+use crate::client::Client;
+use crate::path::Normal;
+use crate::router;
+use crate::worker::Worker;
+
+/// Methods that are passed on; all that RFC 9110 and RFC 5789 define but `CONNECT`.
+const METHODS: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
+/// How long a reply may wait for a client that takes none of it.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Whether the request may travel no further (RFC 9110, 7.6.2).
+pub(crate) fn is_last_hop(request: &RequestHead) -> bool {
+    matches!(request.method(), b"OPTIONS" | b"TRACE")
+        && request.fields.all(b"max-forwards").any(|hops| hops.iter().all(|&b| b == b'0'))
+}
+
+/// Answers a request that is meant for the gateway itself.
+pub(crate) async fn options(
+    serving: &Serving<'_>,
+    client: &mut Client,
+    scratch: &mut Scratch,
+    record: &mut Record<'_>,
+) -> Result<(), Failure> {
+    if scratch.request.method() != b"OPTIONS" {
+        record.allow = Some(String::from_utf8_lossy(METHODS).into_owned());
+        return Err(Reason::MethodNotAllowed.into());
+    }
+    let fields: &[(&[u8], &[u8])] = &[(b"Allow", METHODS)];
+    send(serving, client, record, 204, fields, b"").await
+}
+
+/// Answers with a configured reply.
+pub(crate) async fn reply(
+    serving: &Serving<'_>,
+    client: &mut Client,
+    _: &mut Scratch,
+    record: &mut Record<'_>,
+    reply: &Reply,
+) -> Result<(), Failure> {
+    let fields: Vec<(&[u8], &[u8])> =
+        reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    send(serving, client, record, reply.status, &fields, &reply.body).await
+}
+
+/// Sends the client elsewhere.
+pub(crate) async fn redirect(
+    serving: &Serving<'_>,
+    client: &mut Client,
+    scratch: &mut Scratch,
+    record: &mut Record<'_>,
+    normal: Normal,
+    to: &Template,
+    status: u16,
+) -> Result<(), Failure> {
+    let Scratch { request, path, params, rewritten, .. } = scratch;
+    let path = match normal {
+        Normal::AsIs => request.path(),
+        Normal::Rewritten => path,
+    };
+    rewritten.clear();
+    router::expand(to, params, path, request.query(), rewritten);
+    send(serving, client, record, status, &[(b"Location", rewritten)], b"").await
+}
+
+/// Turns a failure into an answer where one can still be given, and else into a cut connection.
+pub(crate) async fn fail(
+    serving: &Serving<'_>,
+    client: &mut Client,
+    scratch: &mut Scratch,
+    record: &mut Record<'_>,
+    failure: Failure,
+) {
+    let reason = failure.reason;
+    record.failure = Some(failure);
+    if record.status != 0 || matches!(reason, Reason::ClientGone | Reason::ClientStalled) {
+        // The client has seen the head of another reply, or is not there to see one.
+        client.cut();
+        if record.status == 0 {
+            record.status = reason.status();
+        }
+        return;
+    }
+    if scratch.request.expects_continue || breaks_request(reason) {
+        client.down.close_after();
+    }
+    let problem = problem(reason, record.id.to_string().as_str());
+    let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
+    let allow = record.allow.take();
+    if let Some(allow) = &allow {
+        fields.push((b"Allow", allow.as_bytes()));
+    }
+    if send(serving, client, record, reason.status(), &fields, problem.as_bytes()).await.is_err() {
+        client.cut();
+    }
+}
+
+/// Whether what is left of the request cannot be read any more.
+fn breaks_request(reason: Reason) -> bool {
+    matches!(reason, Reason::BadBody | Reason::BodyTimeout | Reason::BodyTooLarge)
+}
+
+/// Answers a request whose head could not be read; the connection ends with it.
+pub(crate) async fn refuse(worker: &Worker, client: &mut Client, failure: &Failure) -> u16 {
+    let reason = failure.reason;
+    client.down.close_after();
+    let problem = problem(reason, worker.next_id().to_string().as_str());
+    let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
+    if reason == Reason::ConnectRefused {
+        fields.push((b"Allow", METHODS));
+    }
+    let sent = write(worker, client, reason.status(), &fields, problem.as_bytes()).await;
+    if sent.is_err() {
+        client.cut();
+    }
+    reason.status()
+}
+
+/// A problem document (RFC 9457). All parts are our own constants, so nothing needs escaping.
+fn problem(reason: Reason, id: &str) -> String {
+    format!(
+        "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"detail\":\"{}\",\"code\":\"{}\",\"request_id\":\"{id}\"}}\n",
+        reason_phrase(reason.status()),
+        reason.status(),
+        reason.outside(),
+        reason.code(),
+    )
+}
+
+/// Sends a reply of our own and counts it.
+async fn send(
+    serving: &Serving<'_>,
+    client: &mut Client,
+    record: &mut Record<'_>,
+    status: u16,
+    fields: &[(&[u8], &[u8])],
+    body: &[u8],
+) -> Result<(), Failure> {
+    // Content that nobody wants is skipped if it is here already; waiting for more of it is not
+    // worth a connection.
+    let whole = poll_fn(|cx| Poll::Ready(skip_content(client, cx))).await;
+    if !whole {
+        client.down.close_after();
+    }
+    record.status = status;
+    record.bytes_out = write(serving.worker, client, status, fields, body).await?;
+    Ok(())
+}
+
+/// Writes a whole reply and waits until it has left. Returns the content bytes sent.
+async fn write(
+    worker: &Worker,
+    client: &mut Client,
+    status: u16,
+    fields: &[(&[u8], &[u8])],
+    body: &[u8],
+) -> Result<u64, Failure> {
+    let length = if body.is_empty() { BodyLength::Empty } else { BodyLength::Exact(body.len() as u64) };
+    let mut out = client.down.begin_reply(&ReplyLine { status, length, declared: None });
+    let mut dated = false;
+    for (name, value) in fields {
+        dated |= Known::of(name) == Known::Date;
+        out.field(name, value);
+    }
+    if !dated {
+        out.field(b"Date", &worker.date());
+    }
+    out.end();
+    client.deadline.set(Instant::now() + SEND_TIMEOUT);
+    let mut sent = 0;
+    poll_fn(|cx| {
+        while sent < body.len() {
+            match client.down.poll_send(cx, &body[sent..]) {
+                Poll::Ready(Ok(n)) => sent += n,
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
+                }
+                Poll::Pending => return late(client, cx),
+            }
+        }
+        match client.down.poll_flush(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Failure::new(Reason::ClientGone, error))),
+            Poll::Pending => late(client, cx),
+        }
+    })
+    .await?;
+    Ok(sent as u64)
+}
+
+fn late(client: &mut Client, cx: &mut std::task::Context<'_>) -> Poll<Result<(), Failure>> {
+    client.deadline.poll(cx).map(|()| Err(Reason::ClientStalled.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_core::failure::REASONS;
+
+    use super::*;
+
+    #[test]
+    fn problems_are_one_line_and_need_no_escaping() {
+        for reason in REASONS {
+            let problem = problem(reason, "0123");
+            assert_eq!(problem.matches('\n').count(), 1);
+            assert!(!problem.contains('\\'));
+            assert!(problem.contains(&format!("\"status\":{},", reason.status())));
+        }
+    }
+}

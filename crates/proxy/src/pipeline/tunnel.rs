@@ -1,0 +1,93 @@
+//! After 101 (Switching Protocols): bytes both ways until both sides have ended.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::{ReadError, Stream, Upstream};
+
+use super::record::Record;
+use crate::client::Client;
+
+/// A tunnel through which nothing moved for so long is closed.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// One direction of a tunnel.
+#[derive(Debug, Default)]
+struct Direction {
+    bytes: u64,
+    /// The reader has ended; its end is being passed on.
+    ended: bool,
+    done: bool,
+}
+
+impl Direction {
+    /// Moves what can be moved; ready when the direction has ended.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut impl Stream,
+        to: &mut impl Stream,
+    ) -> Poll<Result<(), ReadError>> {
+        while !self.ended {
+            match from.poll_content(cx) {
+                Poll::Ready(Ok(true)) => {
+                    let sent = ready!(to.poll_send(cx, from.content()))?;
+                    from.consume(sent);
+                    self.bytes += sent as u64;
+                }
+                Poll::Ready(Ok(false)) => self.ended = true,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(to.poll_flush(cx))?;
+                    return Poll::Pending;
+                }
+            }
+        }
+        if !self.done {
+            ready!(to.poll_shutdown(cx))?;
+            self.done = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Runs the tunnel to its end.
+///
+/// # Errors
+/// Either side failed, or neither moved anything for too long.
+pub(crate) async fn run(
+    client: &mut Client,
+    up: &mut Upstream,
+    record: &mut Record<'_>,
+) -> Result<(), Failure> {
+    client.down.become_tunnel();
+    up.become_tunnel();
+    let (mut to_up, mut to_client) = (Direction::default(), Direction::default());
+    let mut moved = 0;
+    client.deadline.set(Instant::now() + IDLE);
+    let ended = poll_fn(|cx| {
+        let inward = to_up.poll(cx, &mut client.down, up);
+        let outward = to_client.poll(cx, up, &mut client.down);
+        match (inward, outward) {
+            (Poll::Ready(Err(error)), _) => {
+                return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
+            }
+            (_, Poll::Ready(Err(error))) => {
+                return Poll::Ready(Err(Failure::new(Reason::UpstreamTruncated, error)));
+            }
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),
+            _ => {}
+        }
+        if to_up.bytes + to_client.bytes > moved {
+            moved = to_up.bytes + to_client.bytes;
+            client.deadline.set(Instant::now() + IDLE);
+        }
+        client.deadline.poll(cx).map(|()| Err(Reason::ClientStalled.into()))
+    })
+    .await;
+    record.bytes_in = to_up.bytes;
+    record.bytes_out = to_client.bytes;
+    ended
+}

@@ -1,0 +1,106 @@
+//! The compiled configuration that requests work with: immutable, swapped whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use portcullis_config::model::{Address, Listener, Name, Route, Service};
+use portcullis_core::metrics::RouteMetrics;
+use portcullis_wire::h1::HeadLimits;
+
+use crate::router::Router;
+use crate::upstream::balance::Schedule;
+
+/// A compiled configuration. A request keeps the one it started with.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// Counts up with every change.
+    pub revision: u64,
+    /// Finds the route of a request.
+    pub router: Router<Arc<CompiledRoute>>,
+    /// Services by their slot; routes name slots. A slot without a service is used by no route.
+    pub services: Vec<Option<Arc<CompiledService>>>,
+    /// What each listener lets in.
+    pub listeners: HashMap<Name, Arc<ListenerSettings>>,
+    /// Whether requests are counted.
+    pub metrics: bool,
+}
+
+/// A listener as workers need it.
+#[derive(Debug)]
+pub struct ListenerSettings {
+    /// As configured.
+    pub listener: Arc<Listener>,
+    /// TLS towards clients.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Its limits for heads.
+    pub head: HeadLimits,
+}
+
+/// A route ready to serve.
+#[derive(Debug)]
+pub struct CompiledRoute {
+    /// As configured.
+    pub route: Arc<Route>,
+    /// Slots of its services with their weights; empty when it forwards nowhere.
+    pub services: Box<[(usize, u32)]>,
+    /// Sum of the weights.
+    pub total_weight: u32,
+    /// Its counters, which outlive it.
+    pub metrics: Arc<RouteMetrics>,
+}
+
+/// A service ready to serve.
+#[derive(Debug)]
+pub struct CompiledService {
+    /// As configured.
+    pub service: Arc<Service>,
+    /// Its place in [`Snapshot::services`], and in the workers' tables.
+    pub slot: usize,
+    /// Its endpoints in the order configured.
+    pub endpoints: Box<[Arc<EndpointState>]>,
+    /// Whose turn it is, for round robin.
+    pub schedule: Schedule,
+    /// TLS towards its endpoints.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// What is known of an endpoint over and beyond a configuration.
+#[derive(Debug)]
+pub struct EndpointState {
+    /// Its place in the workers' tables.
+    pub slot: usize,
+    /// Where it is reached.
+    pub address: Address,
+    /// The same as text.
+    pub label: String,
+    /// Requests under way; counted only where balancing asks.
+    pub active: AtomicU64,
+}
+
+impl EndpointState {
+    /// What stands in `Host` for an endpoint that is called by its own name.
+    pub(crate) fn host(&self) -> &[u8] {
+        match self.address {
+            Address::Unix(_) => b"localhost",
+            Address::Ip(_) | Address::Name { .. } => self.label.as_bytes(),
+        }
+    }
+}
+
+/// Counts a request as under way for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct ActiveRequest(Arc<EndpointState>);
+
+impl ActiveRequest {
+    pub(crate) fn begin(endpoint: &Arc<EndpointState>) -> ActiveRequest {
+        endpoint.active.fetch_add(1, Relaxed);
+        ActiveRequest(Arc::clone(endpoint))
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,7 @@
+//! The way to endpoints: choosing one, connecting, keeping connections.
+
+pub(crate) mod balance;
+pub(crate) mod connect;
+pub(crate) mod pool;
+
+pub use balance::Schedule;

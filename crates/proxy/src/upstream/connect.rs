@@ -1,0 +1,77 @@
+//! Opening a connection to an endpoint, TLS included.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use portcullis_config::model::Address;
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::h1::Connection;
+use portcullis_wire::{Io, Socket, Upstream};
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout_at;
+use tokio_rustls::TlsConnector;
+
+use crate::snapshot::{CompiledService, EndpointState};
+
+/// Opens a connection before `due`.
+///
+/// # Errors
+/// [`Reason::ConnectFailed`], [`Reason::UpstreamTls`] or [`Reason::ConnectTimeout`].
+pub(crate) async fn connect(
+    service: &CompiledService,
+    endpoint: &EndpointState,
+    due: Instant,
+) -> Result<Upstream, Failure> {
+    match timeout_at(due.into(), open(service, endpoint)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
+    }
+}
+
+async fn open(service: &CompiledService, endpoint: &EndpointState) -> Result<Upstream, Failure> {
+    let socket = dial(&endpoint.address)
+        .await
+        .map_err(|e| Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", endpoint.label)))?;
+    let io = match &service.tls {
+        None => Io::Plain(socket),
+        Some(tls) => {
+            let name = server_name(service, &endpoint.address)?;
+            let stream = TlsConnector::from(Arc::clone(tls))
+                .connect(name, socket)
+                .await
+                .map_err(|e| {
+                    Failure::new(Reason::UpstreamTls, format_args!("{}: {e}", endpoint.label))
+                })?;
+            Io::TlsClient(Box::new(stream))
+        }
+    };
+    Ok(Upstream::H1(Connection::new(io)))
+}
+
+async fn dial(address: &Address) -> io::Result<Socket> {
+    let tcp = match address {
+        Address::Unix(path) => return Ok(Socket::Unix(UnixStream::connect(path).await?)),
+        Address::Ip(address) => TcpStream::connect(address).await?,
+        // Looked up on the runtime's blocking threads, never on the worker.
+        Address::Name { host, port } => TcpStream::connect((&**host, *port)).await?,
+    };
+    tcp.set_nodelay(true)?;
+    Ok(Socket::Tcp(tcp))
+}
+
+fn server_name(
+    service: &CompiledService,
+    address: &Address,
+) -> Result<ServerName<'static>, Failure> {
+    let configured = service.service.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+    let name = match (configured, address) {
+        (Some(name), _) => name.to_owned(),
+        (None, Address::Ip(address)) => return Ok(ServerName::IpAddress(address.ip().into())),
+        (None, Address::Name { host, .. }) => host.to_string(),
+        (None, Address::Unix(_)) => "localhost".to_owned(),
+    };
+    let wrong = |e| Failure::new(Reason::UpstreamTls, format_args!("server name {name:?}: {e}"));
+    ServerName::try_from(name.clone()).map_err(wrong)
+}

@@ -1,0 +1,132 @@
+//! A worker's idle connections to endpoints. They belong to the worker alone, so there is no lock;
+//! they outlive snapshots, so a reload drops none that is still right.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use portcullis_config::model::Pool as PoolSettings;
+use portcullis_wire::Upstream;
+
+use crate::snapshot::{CompiledService, EndpointState};
+
+/// Idle connections by the endpoint's slot.
+#[derive(Debug, Default)]
+pub(crate) struct Pools {
+    by_slot: Vec<Option<Pool>>,
+    idle: usize,
+}
+
+#[derive(Debug)]
+struct Pool {
+    /// Whose connections these are: a slot may have passed to another endpoint.
+    endpoint: Arc<EndpointState>,
+    /// Oldest first.
+    idle: VecDeque<Idle>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    upstream: Upstream,
+    /// The TLS settings it was opened with.
+    tls: Option<Arc<rustls::ClientConfig>>,
+    expires: Instant,
+}
+
+impl Pools {
+    /// The connection used last that is still good.
+    pub(crate) fn take(
+        &mut self,
+        service: &CompiledService,
+        endpoint: &Arc<EndpointState>,
+        cx: &mut Context<'_>,
+    ) -> Option<Upstream> {
+        let pool = self.by_slot.get_mut(endpoint.slot)?.as_mut()?;
+        if !Arc::ptr_eq(&pool.endpoint, endpoint) {
+            return None;
+        }
+        while let Some(mut idle) = pool.idle.pop_back() {
+            self.idle -= 1;
+            if same_tls(&idle.tls, &service.tls) && idle.upstream.is_quiet(cx) {
+                return Some(idle.upstream);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for later.
+    pub(crate) fn put(
+        &mut self,
+        service: &CompiledService,
+        endpoint: &Arc<EndpointState>,
+        upstream: Upstream,
+        now: Instant,
+    ) {
+        let PoolSettings { idle: most, idle_timeout } = service.service.pool;
+        if most == 0 {
+            return;
+        }
+        if self.by_slot.len() <= endpoint.slot {
+            self.by_slot.resize_with(endpoint.slot + 1, || None);
+        }
+        let place = &mut self.by_slot[endpoint.slot];
+        if place.as_ref().is_some_and(|pool| !Arc::ptr_eq(&pool.endpoint, endpoint))
+            && let Some(stranger) = place.take()
+        {
+            self.idle -= stranger.idle.len();
+        }
+        let pool = place.get_or_insert_with(|| Pool {
+            endpoint: Arc::clone(endpoint),
+            idle: VecDeque::new(),
+        });
+        if pool.idle.len() >= most {
+            pool.idle.pop_front();
+            self.idle -= 1;
+        }
+        pool.idle.push_back(Idle {
+            upstream,
+            tls: service.tls.clone(),
+            expires: now + idle_timeout,
+        });
+        self.idle += 1;
+    }
+
+    /// Closes what is too old or was ended by the endpoint, and forgets endpoints that are gone.
+    pub(crate) fn sweep(&mut self, now: Instant, cx: &mut Context<'_>) {
+        for place in &mut self.by_slot {
+            let Some(pool) = place else { continue };
+            let before = pool.idle.len();
+            pool.idle.retain_mut(|idle| idle.expires > now && idle.upstream.is_quiet(cx));
+            self.idle -= before - pool.idle.len();
+            if pool.idle.is_empty() {
+                *place = None;
+            }
+        }
+    }
+
+    /// Closes every connection.
+    pub(crate) fn clear(&mut self) {
+        self.by_slot.clear();
+        self.idle = 0;
+    }
+
+    /// Idle connections.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle
+    }
+}
+
+fn same_tls(
+    a: &Option<Arc<rustls::ClientConfig>>,
+    b: &Option<Arc<rustls::ClientConfig>>,
+) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+/// How often a worker sweeps its pools.
+pub(crate) const SWEEP_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,255 @@
+//! A worker: one thread, its own runtime, listeners, pools and buffers. Nothing that a request
+//! touches is shared with another worker behind a lock.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::task::{Context, Poll, Waker};
+use std::time::{Instant, SystemTime};
+
+use portcullis_config::model::Name;
+use portcullis_core::log::LineBuffer;
+use portcullis_core::metrics::WorkerMetrics;
+use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
+use portcullis_wire::Upstream;
+use slab::Slab;
+
+use crate::client::Client;
+use crate::pipeline::Scratch;
+use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
+use crate::upstream::pool::Pools;
+
+/// Most requests' worth of memory that a worker keeps for the next ones.
+const KEPT_SCRATCH: usize = 64;
+
+/// The state of a worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Its number, from 0.
+    pub(crate) id: usize,
+    pub(crate) metrics: Arc<WorkerMetrics>,
+    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    pools: RefCell<Pools>,
+    /// Counts each service's choices, by slot.
+    turns: RefCell<Vec<usize>>,
+    ids: RefCell<RequestIds>,
+    log: RefCell<Option<LineBuffer>>,
+    date: RefCell<(u64, [u8; 29])>,
+    scratch: RefCell<Vec<Box<Scratch>>>,
+    /// One a connection, to wake all of them when the worker drains.
+    wakers: RefCell<Slab<Waker>>,
+    draining: Cell<bool>,
+}
+
+/// A listener as one worker sees it.
+#[derive(Debug)]
+pub(crate) struct LocalListener {
+    pub(crate) name: Name,
+    settings: RefCell<Rc<Arc<ListenerSettings>>>,
+    /// It takes no more connections; those that it has end as they become idle.
+    closed: Cell<bool>,
+}
+
+impl LocalListener {
+    pub(crate) fn new(name: Name, settings: Arc<ListenerSettings>) -> LocalListener {
+        LocalListener { name, settings: RefCell::new(Rc::new(settings)), closed: Cell::new(false) }
+    }
+
+    /// The settings as they are now; a request keeps what it started with.
+    pub(crate) fn settings(&self) -> Rc<Arc<ListenerSettings>> {
+        Rc::clone(&self.settings.borrow())
+    }
+
+    pub(crate) fn change(&self, settings: Arc<ListenerSettings>) {
+        *self.settings.borrow_mut() = Rc::new(settings);
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>, snapshot: Arc<Snapshot>) -> Worker {
+        Worker {
+            id,
+            metrics,
+            snapshot: RefCell::new(Rc::new(snapshot)),
+            pools: RefCell::default(),
+            turns: RefCell::default(),
+            ids: RefCell::new(RequestIds::new()),
+            log: RefCell::new(None),
+            date: RefCell::new((0, [0; 29])),
+            scratch: RefCell::default(),
+            wakers: RefCell::default(),
+            draining: Cell::new(false),
+        }
+    }
+
+    /// The configuration as it is now.
+    pub(crate) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        Rc::clone(&self.snapshot.borrow())
+    }
+
+    pub(crate) fn adopt(&self, snapshot: Arc<Snapshot>, log: Option<SyncSender<Vec<u8>>>) {
+        *self.snapshot.borrow_mut() = Rc::new(snapshot);
+        let lost = self.log.borrow_mut().take().map_or(0, |mut log| log.flush());
+        self.metrics.log_dropped.add(lost);
+        *self.log.borrow_mut() = log.map(LineBuffer::new);
+    }
+
+    pub(crate) fn next_id(&self) -> RequestId {
+        self.ids.borrow_mut().draw()
+    }
+
+    /// The number of this choice among those for the service in `slot`. Workers begin at different
+    /// places, so that together they do not favour the first endpoint.
+    pub(crate) fn next_turn(&self, slot: usize) -> usize {
+        let mut turns = self.turns.borrow_mut();
+        if turns.len() <= slot {
+            turns.resize_with(slot + 1, || fastrand::usize(..1 << 32));
+        }
+        turns[slot] = turns[slot].wrapping_add(1);
+        turns[slot]
+    }
+
+    pub(crate) fn take_idle(
+        &self,
+        service: &CompiledService,
+        endpoint: &Arc<EndpointState>,
+        cx: &mut Context<'_>,
+    ) -> Option<Upstream> {
+        self.pools.borrow_mut().take(service, endpoint, cx)
+    }
+
+    /// Keeps a connection to an endpoint for the next request.
+    pub(crate) fn keep(
+        &self,
+        service: &CompiledService,
+        endpoint: &Arc<EndpointState>,
+        upstream: Upstream,
+    ) {
+        if !self.is_draining() {
+            self.pools.borrow_mut().put(service, endpoint, upstream, Instant::now());
+        }
+    }
+
+    /// What a worker does now and then: closing old connections, handing over the log.
+    pub(crate) async fn sweep(&self) {
+        let now = Instant::now();
+        poll_fn(|cx| {
+            self.pools.borrow_mut().sweep(now, cx);
+            Poll::Ready(())
+        })
+        .await;
+        let idle = &self.metrics.upstream_idle;
+        idle.add((self.pools.borrow().idle() as u64).wrapping_sub(idle.value()));
+    }
+
+    pub(crate) fn flush_log(&self) {
+        let lost = self.log.borrow_mut().as_mut().map_or(0, LineBuffer::flush);
+        self.metrics.log_dropped.add(lost);
+    }
+
+    pub(crate) fn is_logging(&self) -> bool {
+        self.log.borrow().is_some()
+    }
+
+    pub(crate) fn log_line(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let lost = self.log.borrow_mut().as_mut().map_or(0, |log| log.line(write));
+        self.metrics.log_dropped.add(lost);
+    }
+
+    /// Logs a request whose head could not be read.
+    pub(crate) fn log_refusal(&self, client: &Client, status: u16, failure: &Failure) {
+        let event = RequestEvent {
+            started: SystemTime::now(),
+            id: self.next_id(),
+            listener: &client.listener.name,
+            client: client.peer.ip,
+            method: b"",
+            host: b"",
+            path: b"",
+            version: "",
+            route: None,
+            service: None,
+            endpoint: None,
+            status,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration: std::time::Duration::ZERO,
+            first_byte: None,
+            failure: Some(failure),
+        };
+        self.log_line(|out| event.write_json(out));
+    }
+
+    /// The time as `Date` has it (RFC 9110, 5.6.7), written anew once a second.
+    pub(crate) fn date(&self) -> [u8; 29] {
+        let now = SystemTime::now();
+        let second = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut date = self.date.borrow_mut();
+        if date.0 != second {
+            let text = httpdate::fmt_http_date(now);
+            if let Ok(bytes) = text.as_bytes().try_into() {
+                *date = (second, bytes);
+            }
+        }
+        date.1
+    }
+
+    pub(crate) fn scratch(&self) -> Box<Scratch> {
+        self.scratch.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&self, mut scratch: Box<Scratch>) {
+        let mut kept = self.scratch.borrow_mut();
+        if kept.len() < KEPT_SCRATCH {
+            scratch.clear();
+            kept.push(scratch);
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Lets every connection end after its current exchange.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        self.pools.borrow_mut().clear();
+        self.wake_all();
+    }
+
+    /// Makes every connection look around.
+    pub(crate) fn wake_all(&self) {
+        for (_, waker) in self.wakers.borrow().iter() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Registers the current task, a connection's, to be woken when the worker drains.
+    pub(crate) async fn register_waker(self: &Rc<Self>) -> RegisteredWaker {
+        let worker = Rc::clone(self);
+        let key = poll_fn(|cx| Poll::Ready(worker.wakers.borrow_mut().insert(cx.waker().clone()))).await;
+        RegisteredWaker { worker, key }
+    }
+}
+
+/// Takes the waker out again when the connection ends.
+pub(crate) struct RegisteredWaker {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for RegisteredWaker {
+    fn drop(&mut self) {
+        self.worker.wakers.borrow_mut().remove(self.key);
+    }
+}

@@ -1,0 +1,159 @@
+//! A certificate authority for tests, and both sides' TLS settings.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256};
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::TempDir;
+
+/// A certificate authority.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: rcgen::Certificate,
+}
+
+/// A certificate that an [`Authority`] issued, with its key.
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// PEM.
+    pub cert: String,
+    /// PEM.
+    pub key: String,
+    /// DER.
+    pub der: CertificateDer<'static>,
+    key_der: Vec<u8>,
+}
+
+/// How a client does TLS; connections made with clones of one share their sessions.
+#[derive(Debug, Clone)]
+pub struct TlsClient {
+    /// For rustls.
+    pub config: Arc<ClientConfig>,
+    /// Asked for by SNI, and verified.
+    pub name: String,
+}
+
+impl Authority {
+    /// A new authority that nobody knows.
+    ///
+    /// # Panics
+    /// No randomness.
+    #[must_use]
+    #[allow(clippy::new_without_default, reason = "every authority is another one")]
+    pub fn new() -> Authority {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new([]).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "Portcullis test authority");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Authority { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// PEM of its own certificate.
+    #[must_use]
+    pub fn pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// A certificate for these names or addresses, with an ECDSA key.
+    #[must_use]
+    pub fn issue(&self, names: &[&str]) -> Issued {
+        self.issue_with(names, &KeyPair::generate().expect("a key"))
+    }
+
+    /// The same with an RSA key.
+    #[must_use]
+    pub fn issue_rsa(&self, names: &[&str]) -> Issued {
+        self.issue_with(names, &KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key"))
+    }
+
+    fn issue_with(&self, names: &[&str], key: &KeyPair) -> Issued {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let params = CertificateParams::new(names).expect("legal names");
+        let certificate = params.signed_by(key, &self.issuer).expect("a certificate");
+        Issued {
+            cert: certificate.pem(),
+            key: key.serialize_pem(),
+            der: certificate.der().clone(),
+            key_der: key.serialize_der(),
+        }
+    }
+
+    /// Clients that know this authority and ask for `name`.
+    #[must_use]
+    pub fn client(&self, name: &str) -> TlsClient {
+        self.client_with(name, rustls::ALL_VERSIONS)
+    }
+
+    /// The same, for these versions of TLS alone.
+    #[must_use]
+    pub fn client_with(&self, name: &str, versions: &[&'static SupportedProtocolVersion]) -> TlsClient {
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .expect("versions that the provider knows")
+            .with_root_certificates(self.roots())
+            .with_no_client_auth();
+        TlsClient { config: Arc::new(config), name: name.to_owned() }
+    }
+
+    /// A server with this certificate that asks every client for one of this authority.
+    #[must_use]
+    pub fn server_asking_for_certificates(&self, own: &Issued) -> Arc<ServerConfig> {
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()), provider())
+                .build()
+                .expect("a verifier");
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .expect("versions that the provider knows")
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![own.der.clone()], own.private_key());
+        Arc::new(config.expect("a key that fits its certificate"))
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.der().clone()).expect("a certificate");
+        roots
+    }
+}
+
+impl Issued {
+    /// A server with this certificate.
+    ///
+    /// # Panics
+    /// Never for what an [`Authority`] issued.
+    #[must_use]
+    pub fn server(&self) -> Arc<ServerConfig> {
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .expect("versions that the provider knows")
+            .with_no_client_auth()
+            .with_single_cert(vec![self.der.clone()], self.private_key());
+        Arc::new(config.expect("a key that fits its certificate"))
+    }
+
+    /// Writes `NAME.crt` and `NAME.key`, over older ones if need be.
+    pub fn write(&self, dir: &TempDir, name: &str) -> (PathBuf, PathBuf) {
+        // One file is replaced before the other, as everywhere: whoever watches must cope.
+        let key = dir.write(&format!("{name}.key"), &self.key);
+        let cert = dir.write(&format!("{name}.crt"), &self.cert);
+        (cert, key)
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivatePkcs8KeyDer::from(self.key_der.clone()).into()
+    }
+}
+
+/// The one provider of cryptography. Making it costs; sharing it does not.
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())).clone()
+}

@@ -1,0 +1,30 @@
+//! What the gateway does, told as stories: the real binary between raw clients and fake origins.
+//!
+//! Every story starts its own gateway on ports of its own, so that all of them run side by side.
+#[cfg(test)]
+mod behaviour {
+    mod access_log;
+    mod addresses;
+    mod answers;
+    mod attacks;
+    mod balance;
+    mod client_timeouts;
+    mod command_line;
+    mod content;
+    mod drain;
+    mod exchange;
+    mod expect_continue;
+    mod forwarding;
+    mod interim;
+    mod limits;
+    mod pool;
+    mod reload;
+    mod routing;
+    mod slow_peers;
+    mod tls;
+    mod truncation;
+    mod tunnel;
+    mod upstream_timeouts;
+    mod upstream_tls;
+    mod versions;
+}

@@ -1,0 +1,128 @@
+//! Back-pressure: whoever is slow slows the other side down, and costs a bounded buffer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use portcullis_testkit::{Gateway, Origin};
+
+const MIB: usize = 1024 * 1024;
+/// What socket buffers of the system may take on all the way.
+const IN_SOCKETS: usize = 64 * MIB;
+/// What the gateway itself may take for one exchange, with room for noise.
+const IN_GATEWAY: u64 = 8 * MIB as u64;
+const TOTAL: usize = 256 * MIB;
+
+/// Waits until a count stands still.
+fn settled(count: &AtomicUsize) -> usize {
+    let mut last = count.load(Ordering::SeqCst);
+    let mut still = 0;
+    while still < 10 {
+        thread::sleep(Duration::from_millis(50));
+        let now = count.load(Ordering::SeqCst);
+        still = if now == last { still + 1 } else { 0 };
+        last = now;
+    }
+    last
+}
+
+#[test]
+fn a_client_that_does_not_read_stops_the_origin() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let origin = Origin::with({
+        let sent = sent.clone();
+        move |served| {
+            if served.request().is_none() {
+                return;
+            }
+            served.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {TOTAL}\r\n\r\n"));
+            let piece = vec![b'x'; 64 * 1024];
+            while sent.load(Ordering::SeqCst) < TOTAL && served.send(&piece) {
+                sent.fetch_add(piece.len(), Ordering::SeqCst);
+            }
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    assert_eq!(gateway.admin("GET", "/livez").status, 200);
+    let before = gateway.resident();
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert_eq!(client.reader().reply_head("GET").unwrap().status, 200);
+    let stalled = settled(&sent);
+    assert!(stalled < IN_SOCKETS, "{stalled} bytes sent to a client that reads nothing");
+    let grown = gateway.resident().saturating_sub(before);
+    assert!(grown < IN_GATEWAY, "{grown} bytes more for one slow client");
+    // When the client reads on, so the origin writes on.
+    let mut read = 0;
+    while read < stalled + 4 * MIB {
+        read += client.reader().some().unwrap().len();
+    }
+    assert!(sent.load(Ordering::SeqCst) > stalled);
+}
+
+#[test]
+fn an_origin_that_does_not_read_stops_the_client() {
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let origin = Origin::with(move |served| {
+        if served.head().is_some() {
+            let _ = wait.lock().unwrap().recv();
+            let mut left = TOTAL;
+            while left > 0 {
+                let some = served.some().len();
+                if some == 0 {
+                    return;
+                }
+                left -= some;
+            }
+            served.reply("all of it");
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    assert_eq!(gateway.admin("GET", "/livez").status, 200);
+    let before = gateway.resident();
+    let mut client = gateway.client();
+    client.send(format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {TOTAL}\r\n\r\n"));
+    let sent = Arc::new(AtomicUsize::new(0));
+    let sending = thread::spawn({
+        let sent = sent.clone();
+        let mut stream = client.reader().stream().second_handle();
+        move || {
+            let piece = vec![b'x'; 64 * 1024];
+            while sent.load(Ordering::SeqCst) < TOTAL {
+                std::io::Write::write_all(&mut stream, &piece).unwrap();
+                sent.fetch_add(piece.len(), Ordering::SeqCst);
+            }
+        }
+    });
+    let stalled = settled(&sent);
+    assert!(stalled < IN_SOCKETS, "{stalled} bytes taken for an origin that reads nothing");
+    let grown = gateway.resident().saturating_sub(before);
+    assert!(grown < IN_GATEWAY, "{grown} bytes more for one slow origin");
+    go.send(()).unwrap();
+    assert_eq!(client.reply().text(), "all of it");
+    sending.join().unwrap();
+}
+
+#[test]
+fn a_slow_client_does_not_hold_up_others() {
+    let origin = Origin::with(|served| {
+        while let Some(request) = served.request() {
+            if request.target == "/endless" {
+                served.send("HTTP/1.1 200 OK\r\n\r\n");
+                while served.send(vec![b'x'; 64 * 1024]) {}
+                return;
+            }
+            served.reply("quick");
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    let mut slow = gateway.client();
+    slow.send("GET /endless HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    slow.reader().reply_head("GET").unwrap();
+    let mut quick = gateway.client();
+    for _ in 0..100 {
+        assert_eq!(quick.get("/").text(), "quick");
+    }
+}

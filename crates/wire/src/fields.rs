@@ -1,0 +1,161 @@
+//! Header and trailer fields: the bytes as they came plus offsets, so that a head costs one copy
+//! and no allocation once its buffers are warm.
+
+use crate::Known;
+
+/// Fields in the order they came.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    text: Vec<u8>,
+    list: Vec<Entry>,
+}
+
+/// Offsets of one field inside [`Fields::text`].
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    name: u32,
+    value: u32,
+    value_len: u32,
+    name_len: u16,
+    known: Known,
+}
+
+/// One field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Its name, in the case it came.
+    pub name: &'a [u8],
+    /// Its value without surrounding white space.
+    pub value: &'a [u8],
+    /// What the gateway makes of the name.
+    pub known: Known,
+}
+
+impl Fields {
+    /// Every field in order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> {
+        self.list.iter().map(|entry| self.field(entry))
+    }
+
+    /// The values of every field called `name`, compared in any case.
+    pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.iter()
+            .filter(move |field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value)
+    }
+
+    /// The values of every field of this meaning.
+    pub fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+        self.list
+            .iter()
+            .filter(move |entry| entry.known == known)
+            .map(|entry| self.field(entry).value)
+    }
+
+    /// The value of the first field of this meaning.
+    #[must_use]
+    pub fn first(&self, known: Known) -> Option<&[u8]> {
+        self.all_known(known).next()
+    }
+
+    /// Where the values of every field of this meaning stand.
+    pub(crate) fn spans(&self, known: Known) -> impl Iterator<Item = Span> {
+        self.list
+            .iter()
+            .filter(move |entry| entry.known == known)
+            .map(|entry| Span { start: entry.value, len: entry.value_len })
+    }
+
+    /// Number of fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Appends a field. The caller vouches that name and value are legal (RFC 9110, 5.1 and 5.5).
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let name_at = self.text.len();
+        self.text.extend_from_slice(name);
+        let value_at = self.text.len();
+        self.text.extend_from_slice(value);
+        self.entry(name_at, name.len(), value_at, value.len());
+    }
+
+    /// Forgets every field and keeps the memory.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.list.clear();
+    }
+
+    /// Takes `text` (a whole head) as the bytes that later [`Fields::entry`] calls point into.
+    pub(crate) fn load(&mut self, text: &[u8]) {
+        self.clear();
+        self.text.extend_from_slice(text);
+    }
+
+    /// Adds a field by its offsets in the text.
+    pub(crate) fn entry(&mut self, name: usize, name_len: usize, value: usize, value_len: usize) {
+        // Heads are bounded far below 4 GiB and names by the head, so these never truncate; a name
+        // beyond 64 KiB is refused by the parsers.
+        let known = Known::of(&self.text[name..name + name_len]);
+        self.list.push(Entry {
+            name: name as u32,
+            value: value as u32,
+            value_len: value_len as u32,
+            name_len: name_len as u16,
+            known,
+        });
+    }
+
+    /// Bytes of the loaded text.
+    pub(crate) fn text(&self, span: Span) -> &[u8] {
+        &self.text[span.start as usize..(span.start + span.len) as usize]
+    }
+
+    fn field(&self, entry: &Entry) -> Field<'_> {
+        let name = entry.name as usize;
+        let value = entry.value as usize;
+        Field {
+            name: &self.text[name..name + entry.name_len as usize],
+            value: &self.text[value..value + entry.value_len as usize],
+            known: entry.known,
+        }
+    }
+}
+
+/// A range of a head's bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+impl Span {
+    pub(crate) fn new(start: usize, len: usize) -> Span {
+        Span { start: start as u32, len: len as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pushed_fields_come_back_in_order() {
+        let mut fields = Fields::default();
+        fields.push(b"Host", b"a.example");
+        fields.push(b"X-A", b"1");
+        fields.push(b"x-a", b"2");
+        assert_eq!(fields.len(), 3);
+        assert_eq!(fields.first(Known::Host), Some(&b"a.example"[..]));
+        assert_eq!(fields.all(b"X-a").collect::<Vec<_>>(), [b"1", b"2"]);
+        fields.clear();
+        assert!(fields.is_empty());
+    }
+}

@@ -1,0 +1,142 @@
+//! The one place where bytes enter and leave the process: TCP, Unix sockets, TLS over either.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP over IPv4 or IPv6.
+    Tcp(TcpStream),
+    /// A Unix domain socket.
+    Unix(UnixStream),
+}
+
+/// A byte stream as HTTP sees it.
+#[derive(Debug)]
+pub enum Io {
+    /// The socket itself.
+    Plain(Socket),
+    /// TLS, we are the server.
+    TlsServer(Box<tokio_rustls::server::TlsStream<Socket>>),
+    /// TLS, we are the client.
+    TlsClient(Box<tokio_rustls::client::TlsStream<Socket>>),
+}
+
+impl Io {
+    /// Reads into `room`; 0 is the end of the stream. TLS that ends without `close_notify` is
+    /// [`io::ErrorKind::UnexpectedEof`].
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(room);
+        let polled = match self {
+            Io::Plain(socket) => Pin::new(socket).poll_read(cx, &mut buf),
+            Io::TlsServer(tls) => Pin::new(tls).poll_read(cx, &mut buf),
+            Io::TlsClient(tls) => Pin::new(tls).poll_read(cx, &mut buf),
+        };
+        match polled {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(buf.filled().len())),
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Writes some of the two slices, in order.
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &[u8],
+        second: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if second.is_empty() {
+            return match self {
+                Io::Plain(socket) => Pin::new(socket).poll_write(cx, first),
+                Io::TlsServer(tls) => Pin::new(tls).poll_write(cx, first),
+                Io::TlsClient(tls) => Pin::new(tls).poll_write(cx, first),
+            };
+        }
+        let both = [IoSlice::new(first), IoSlice::new(second)];
+        match self {
+            Io::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, &both),
+            Io::TlsServer(tls) => Pin::new(tls).poll_write_vectored(cx, &both),
+            Io::TlsClient(tls) => Pin::new(tls).poll_write_vectored(cx, &both),
+        }
+    }
+
+    /// Sends what TLS still holds back. Plain sockets hold nothing.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Plain(_) => Poll::Ready(Ok(())),
+            Io::TlsServer(tls) => Pin::new(tls).poll_flush(cx),
+            Io::TlsClient(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    /// Ends our direction of the stream.
+    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Io::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Io::TlsServer(tls) => Pin::new(tls).poll_shutdown(cx),
+            Io::TlsClient(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Socket::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Socket::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Socket::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Socket::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Socket::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Socket::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Socket::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Field names that the gateway acts upon, recognised once when a head is read.
+
+/// A field that means something to the gateway itself; all others are [`Known::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Known {
+    /// Any other field.
+    Other,
+    /// Looks like one of the fields below once `_` is read as `-`. Origins that map both to one
+    /// variable (CGI, WSGI) would take it for the real one, so it is never passed on.
+    Alias,
+    /// `Authorization`
+    Authorization,
+    /// `Connection`
+    Connection,
+    /// `Content-Length`
+    ContentLength,
+    /// `Cookie`
+    Cookie,
+    /// `Date`
+    Date,
+    /// `Expect`
+    Expect,
+    /// `Forwarded` (RFC 7239)
+    Forwarded,
+    /// `Host`
+    Host,
+    /// `HTTP2-Settings`, of the h2c upgrade that RFC 9113 took out
+    Http2Settings,
+    /// `Keep-Alive`
+    KeepAlive,
+    /// `Proxy`, which CGI would turn into `HTTP_PROXY`
+    Proxy,
+    /// `Proxy-Connection`
+    ProxyConnection,
+    /// `TE`
+    Te,
+    /// `Trailer`
+    Trailer,
+    /// `Transfer-Encoding`
+    TransferEncoding,
+    /// `Upgrade`
+    Upgrade,
+    /// `Via`
+    Via,
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `X-Forwarded-Host`
+    XForwardedHost,
+    /// `X-Forwarded-Port`
+    XForwardedPort,
+    /// `X-Forwarded-Proto`
+    XForwardedProto,
+    /// `X-Real-IP`
+    XRealIp,
+    /// `X-Request-Id`
+    XRequestId,
+}
+
+impl Known {
+    /// What `name`, in any case, means.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Known {
+        // One comparison for most names: length and last letter pick the only candidate.
+        let Some(&last) = name.last() else {
+            return Known::Other;
+        };
+        let (candidate, known): (&[u8], Known) = match (name.len(), last | 0x20) {
+            (2, b'e') => (b"te", Known::Te),
+            (3, b'a') => (b"via", Known::Via),
+            (4, b't') => (b"host", Known::Host),
+            (4, b'e') => (b"date", Known::Date),
+            (5, b'y') => (b"proxy", Known::Proxy),
+            (6, b't') => (b"expect", Known::Expect),
+            (6, b'e') => (b"cookie", Known::Cookie),
+            (7, b'r') => (b"trailer", Known::Trailer),
+            (7, b'e') => (b"upgrade", Known::Upgrade),
+            (9, b'd') => (b"forwarded", Known::Forwarded),
+            (9, b'p') => (b"x-real-ip", Known::XRealIp),
+            (10, b'n') => (b"connection", Known::Connection),
+            (10, b'e') => (b"keep-alive", Known::KeepAlive),
+            (12, b'd') => (b"x-request-id", Known::XRequestId),
+            (13, b'n') => (b"authorization", Known::Authorization),
+            (14, b'h') => (b"content-length", Known::ContentLength),
+            (14, b's') => (b"http2-settings", Known::Http2Settings),
+            (15, b'r') => (b"x-forwarded-for", Known::XForwardedFor),
+            (16, b't') if name[12] | 0x20 == b'h' => (b"x-forwarded-host", Known::XForwardedHost),
+            (16, b't') => (b"x-forwarded-port", Known::XForwardedPort),
+            (16, b'n') => (b"proxy-connection", Known::ProxyConnection),
+            (17, b'g') => (b"transfer-encoding", Known::TransferEncoding),
+            (17, b'o') => (b"x-forwarded-proto", Known::XForwardedProto),
+            _ => return Known::Other,
+        };
+        match likeness(name, candidate) {
+            Likeness::Same => known,
+            Likeness::Alias => Known::Alias,
+            Likeness::None => Known::Other,
+        }
+    }
+
+    /// Whether the field belongs to one connection only and is never passed on as it came
+    /// (RFC 9110, 7.6.1), or must not be passed on for safety.
+    #[must_use]
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Known::Alias
+                | Known::Connection
+                | Known::Http2Settings
+                | Known::KeepAlive
+                | Known::Proxy
+                | Known::ProxyConnection
+                | Known::Te
+                | Known::TransferEncoding
+                | Known::Upgrade
+        )
+    }
+}
+
+enum Likeness {
+    Same,
+    Alias,
+    None,
+}
+
+/// Compares `name` in any case with `lower`, which has the same length.
+fn likeness(name: &[u8], lower: &[u8]) -> Likeness {
+    if name.eq_ignore_ascii_case(lower) {
+        return Likeness::Same;
+    }
+    let alias = name
+        .iter()
+        .zip(lower)
+        .all(|(&n, &l)| n.eq_ignore_ascii_case(&l) || (n == b'_' && l == b'-'));
+    if alias { Likeness::Alias } else { Likeness::None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_case_is_recognised() {
+        assert_eq!(Known::of(b"HOST"), Known::Host);
+        assert_eq!(Known::of(b"Content-Length"), Known::ContentLength);
+        assert_eq!(Known::of(b"x-forwarded-HOST"), Known::XForwardedHost);
+        assert_eq!(Known::of(b"x-forwarded-port"), Known::XForwardedPort);
+        assert_eq!(Known::of(b"Transfer-Encoding"), Known::TransferEncoding);
+    }
+
+    #[test]
+    fn an_underscore_makes_an_alias() {
+        assert_eq!(Known::of(b"X_Forwarded-For"), Known::Alias);
+        assert_eq!(Known::of(b"content_length"), Known::Alias);
+        assert_eq!(Known::of(b"x_custom"), Known::Other);
+    }
+
+    #[test]
+    fn near_names_are_other() {
+        assert_eq!(Known::of(b""), Known::Other);
+        assert_eq!(Known::of(b"most"), Known::Other);
+        assert_eq!(Known::of(b"x-forwarded-hosu"), Known::Other);
+        // `|0x20` maps some punctuation onto letters; the full comparison must still refuse it.
+        assert_eq!(Known::of(b"hosT"), Known::Host);
+        assert_eq!(Known::of(b"ho\x53T"), Known::Host);
+        assert_eq!(Known::of(b"HOS\x14"), Known::Other);
+    }
+}

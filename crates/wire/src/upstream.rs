@@ -1,0 +1,121 @@
+//! The origin's side of an exchange, whatever version of HTTP it speaks.
+
+use std::task::{Context, Poll};
+
+use crate::downstream::HeadWriter;
+use crate::h1::connection::{Writer, write_field};
+use crate::h1::{Connection, ReplyTo};
+use crate::{BodyLength, ReadError, ResponseHead};
+
+/// The origin's side of an exchange: the request goes in, its reply comes out.
+#[derive(Debug)]
+pub enum Upstream {
+    /// HTTP/1.1 or 1.0.
+    H1(Connection),
+}
+
+/// The head of a request as it is given to [`Upstream::begin_request`].
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLine<'a> {
+    /// The method, a token.
+    pub method: &'a [u8],
+    /// Path as it shall stand in the target; `*` is allowed.
+    pub path: &'a [u8],
+    /// What follows `?`, if there is a `?`.
+    pub query: Option<&'a [u8]>,
+    /// Host and port.
+    pub authority: &'a [u8],
+    /// How much content follows.
+    pub length: BodyLength,
+    /// Say the length even if it is 0.
+    pub declares_length: bool,
+    /// Wait for 100 (Continue) on the client's behalf.
+    pub expects_continue: bool,
+    /// The protocols to switch to, as the client named them.
+    pub upgrade: Option<&'a [u8]>,
+}
+
+impl Upstream {
+    /// Whether the connection, idle so far, is still good to send a request on.
+    pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Upstream::H1(connection) => connection.is_quiet(cx),
+        }
+    }
+
+    /// Writes the start of a request's head.
+    pub fn begin_request(&mut self, line: &RequestLine<'_>) -> HeadWriter<'_> {
+        match self {
+            Upstream::H1(connection) => begin_request_h1(connection, line),
+        }
+    }
+
+    /// Reads a reply's head. A status below 200, but for 101, means that another follows.
+    ///
+    /// # Errors
+    /// It is malformed, or the stream ended or failed before its end.
+    pub fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        head: &mut ResponseHead,
+    ) -> Poll<Result<(), ReadError>> {
+        match self {
+            Upstream::H1(connection) => connection.poll_response(cx, head),
+        }
+    }
+
+    /// Whether any byte of a reply has come.
+    #[must_use]
+    pub fn has_begun_reply(&self) -> bool {
+        match self {
+            Upstream::H1(connection) => connection.has_input(),
+        }
+    }
+
+    /// Whether both messages are whole and the connection may carry another exchange.
+    #[must_use]
+    pub fn is_reusable(&self) -> bool {
+        match self {
+            Upstream::H1(connection) => connection.is_reusable() && !connection.has_input(),
+        }
+    }
+}
+
+fn begin_request_h1<'c>(connection: &'c mut Connection, line: &RequestLine<'_>) -> HeadWriter<'c> {
+    connection.reply_to =
+        ReplyTo { head: line.method == b"HEAD", upgrade: line.upgrade.is_some() };
+    let out = connection.begin_writing(match line.length {
+        BodyLength::Empty => Writer::Done,
+        BodyLength::Exact(length) => Writer::Exact(length),
+        BodyLength::Unknown => Writer::Chunked,
+    });
+    out.reserve(256 + line.path.len() + line.query.map_or(0, <[u8]>::len));
+    out.extend_from_slice(line.method);
+    out.push(b' ');
+    out.extend_from_slice(line.path);
+    if let Some(query) = line.query {
+        out.push(b'?');
+        out.extend_from_slice(query);
+    }
+    out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
+    out.extend_from_slice(line.authority);
+    out.extend_from_slice(b"\r\n");
+    match line.length {
+        BodyLength::Exact(length) => {
+            write_field(out, b"Content-Length", itoa::Buffer::new().format(length).as_bytes());
+        }
+        BodyLength::Unknown => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        BodyLength::Empty if line.declares_length => {
+            out.extend_from_slice(b"Content-Length: 0\r\n");
+        }
+        BodyLength::Empty => {}
+    }
+    if line.expects_continue {
+        out.extend_from_slice(b"Expect: 100-continue\r\n");
+    }
+    if let Some(protocols) = line.upgrade {
+        out.extend_from_slice(b"Connection: Upgrade\r\n");
+        write_field(out, b"Upgrade", protocols);
+    }
+    HeadWriter::new(out)
+}
