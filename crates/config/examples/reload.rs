@@ -4,7 +4,7 @@
 
 use std::error::Error;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use portcullis_config::Loader;
@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn measure(folder: &Path) -> Result<(), Box<dyn Error>> {
     let one = folder.join("one.yaml");
-    let write_one = |marks: &dyn Fn(usize) -> usize| std::fs::write(&one, head() + &routes(0..ROUTES, marks));
+    let write_one =
+        |marks: &dyn Fn(usize) -> usize| std::fs::write(&one, head() + &routes(0..ROUTES, marks));
     reloads("one file", &one, &|marks| Ok(write_one(marks)?))?;
 
     let many = folder.join("many");
@@ -31,7 +32,10 @@ fn measure(folder: &Path) -> Result<(), Box<dyn Error>> {
         std::fs::write(many.join("00.yaml"), head())?;
         for part in 0..FILES {
             let range = part * ROUTES / FILES..(part + 1) * ROUTES / FILES;
-            std::fs::write(many.join(format!("r{part:02}.yaml")), format!("routes:\n{}", routes(range, marks)))?;
+            std::fs::write(
+                many.join(format!("r{part:02}.yaml")),
+                format!("routes:\n{}", routes(range, marks)),
+            )?;
         }
         Ok(())
     };
@@ -40,7 +44,7 @@ fn measure(folder: &Path) -> Result<(), Box<dyn Error>> {
 
 type Writer<'a> = dyn Fn(&dyn Fn(usize) -> usize) -> Result<(), Box<dyn Error>> + 'a;
 
-fn reloads(what: &str, path: &PathBuf, write: &Writer<'_>) -> Result<(), Box<dyn Error>> {
+fn reloads(what: &str, path: &Path, write: &Writer<'_>) -> Result<(), Box<dyn Error>> {
     write(&|_| 0)?;
     let mut loader = Loader::new(path);
     let begin = Instant::now();
@@ -57,7 +61,11 @@ fn reloads(what: &str, path: &PathBuf, write: &Writer<'_>) -> Result<(), Box<dyn
         running = loaded;
     }
     times.sort();
-    println!("{what}: two changed routes, median {:?}, longest {:?}", times[times.len() / 2], times[times.len() - 1]);
+    println!(
+        "{what}: two changed routes, median {:?}, longest {:?}",
+        times[times.len() / 2],
+        times[times.len() - 1]
+    );
     let begin = Instant::now();
     let same = loader.load()?;
     println!("{what}: nothing changed {:?}", begin.elapsed());

@@ -57,10 +57,12 @@ impl Scope<'_> {
 
     /// A duration that must not be zero.
     fn time(&mut self, written: Option<&Spanned<Time>>, default: Duration) -> Duration {
-        let Some(written) = written else { return default };
+        let Some(written) = written else {
+            return default;
+        };
         if written.value.0.is_zero() {
-            self.fault(written.span, "a duration of zero makes no sense here")
-                .label = "expected more than 0".into();
+            self.fault(written.span, "a duration of zero makes no sense here").label =
+                "expected more than 0".into();
         }
         written.value.0
     }
@@ -90,8 +92,8 @@ impl Scope<'_> {
         let (path, content) = self.file(written);
         let found = content.windows(mark.len()).any(|window| window == mark.as_bytes());
         if !found && self.findings.len() == faults {
-            self.fault(written.span, format!("there is no {what} in this file"))
-                .label = format!("expected PEM with a `{mark}` line");
+            self.fault(written.span, format!("there is no {what} in this file")).label =
+                format!("expected PEM with a `{mark}` line");
         }
         (path, content)
     }

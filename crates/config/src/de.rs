@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use error::DecodeError;
 
 use crate::node::{Entry, Finding, Kind, Node, Span};
+use crate::report::nearest;
 
 /// The name by which [`crate::raw::Spanned`] asks for the place of a value.
 pub(crate) const SPANNED: &str = "$portcullis::Spanned";
@@ -27,11 +28,16 @@ pub(crate) struct Decoded<T> {
 }
 
 /// Decodes the value of an entry; faults that concern the whole of it are reported at its key.
-pub(crate) fn decode<T: DeserializeOwned>(entry: &mut Entry, findings: &mut Vec<Finding>) -> Decoded<T> {
+pub(crate) fn decode<T: DeserializeOwned>(
+    entry: &mut Entry,
+    findings: &mut Vec<Finding>,
+) -> Decoded<T> {
     let mut incomplete = false;
     loop {
         let error = match T::deserialize(&entry.value) {
-            Ok(value) => return Decoded { value: Some(value), incomplete },
+            Ok(value) => {
+                return Decoded { value: Some(value), incomplete };
+            }
             Err(error) => error,
         };
         incomplete = true;
@@ -49,7 +55,9 @@ pub(crate) fn decode<T: DeserializeOwned>(entry: &mut Entry, findings: &mut Vec<
 
 /// Where the faulty value is named: its key, or the list item itself.
 fn holder_key(entry: &Entry, path: &[usize]) -> Span {
-    let Some((last, above)) = path.split_last() else { return entry.key_span };
+    let Some((last, above)) = path.split_last() else {
+        return entry.key_span;
+    };
     match at(&entry.value, above).map(|node| &node.kind) {
         Some(Kind::Map(map)) => map.entries.get(*last).map(|entry| entry.key_span),
         Some(Kind::List(items)) => items.get(*last).map(|item| item.span),
@@ -59,9 +67,12 @@ fn holder_key(entry: &Entry, path: &[usize]) -> Span {
 }
 
 fn follows_from_pruning(root: &Node, path: &[usize], error: &DecodeError) -> bool {
-    let Some(missing) = error.missing else { return false };
+    let Some(missing) = error.missing else {
+        return false;
+    };
     match at(root, path).map(|node| &node.kind) {
-        Some(Kind::Map(map)) => map.pruned.iter().any(|key| &**key == missing),
+        // A misspelt key was reported with the right name as its hint.
+        Some(Kind::Map(map)) => map.pruned.iter().any(|key| nearest(key, [missing]).is_some()),
         _ => false,
     }
 }
@@ -79,7 +90,9 @@ fn at<'a>(mut node: &'a Node, path: &[usize]) -> Option<&'a Node> {
 
 /// Takes the node at a path out; `false` when that would be the root.
 fn prune(mut node: &mut Node, path: &[usize]) -> bool {
-    let Some((last, above)) = path.split_last() else { return false };
+    let Some((last, above)) = path.split_last() else {
+        return false;
+    };
     for index in above {
         let next = match &mut node.kind {
             Kind::List(items) => items.get_mut(*index),
@@ -148,7 +161,8 @@ mod tests {
     fn all_faults_in_one_go() {
         let text = "naem: x\nname: n\ninners:\n- {port: 70000}\n- {port: 80, onn: true}\n- {on: 3}\n- 5\ncolour: light_gren\n";
         let (decoded, findings) = decoded(text);
-        let said: Vec<_> = findings.iter().map(|f| (f.message.as_str(), f.help.as_deref())).collect();
+        let said: Vec<_> =
+            findings.iter().map(|f| (f.message.as_str(), f.help.as_deref())).collect();
         assert_eq!(
             said,
             [

@@ -118,7 +118,9 @@ impl Lookup for Inputs {
 
     fn file(&mut self, path: &str) -> Result<String, String> {
         let bytes = self.bytes(&self.path(path))?;
-        std::str::from_utf8(&bytes).map(str::to_owned).map_err(|_| "it is not UTF-8 text".to_owned())
+        std::str::from_utf8(&bytes)
+            .map(str::to_owned)
+            .map_err(|_| "it is not UTF-8 text".to_owned())
     }
 }
 

@@ -2,9 +2,11 @@
 //! changed. A loader remembers the texts and what every entry came to; the next load looks only at
 //! the entries whose text, or whose variables and files, are different.
 
+mod changes;
 mod chunk;
 mod entries;
 mod file;
+mod read;
 mod reports;
 mod unit;
 
@@ -12,39 +14,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::inputs::{Environment, Inputs, Source, read_bounded};
+use crate::inputs::{Environment, Inputs, Source};
 use crate::model::{Config, Name};
-use crate::report::{Fault, Place, Report};
+use crate::report::{Place, Report};
 
+pub use changes::{Changes, Delta};
 use entries::Entries;
 use file::FileState;
+pub use read::Format;
+use read::Text;
+#[cfg(test)]
+pub(crate) use unit::KEYS;
 use unit::{Collection, UnitId, Value};
 
-/// The largest configuration file.
-const LARGEST: u64 = 1 << 30;
-
-/// The language of a configuration file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// YAML 1.2.
-    Yaml,
-    /// JSON (RFC 8259).
-    Json,
-    /// TOML 1.1.
-    Toml,
-}
-
-impl Format {
-    /// The format that a file's extension stands for.
-    pub fn of(path: &Path) -> Option<Format> {
-        match path.extension()?.to_str()? {
-            "yaml" | "yml" => Some(Format::Yaml),
-            "json" => Some(Format::Json),
-            "toml" => Some(Format::Toml),
-            _ => None,
-        }
-    }
-}
+/// Above so many changed names a copy is cheaper than bringing an older configuration up to date.
+const MOST_REDONE: usize = 4096;
 
 /// A configuration that was loaded without error.
 #[derive(Debug, Clone)]
@@ -60,72 +44,10 @@ pub struct Loaded {
     pub watch: Vec<PathBuf>,
 }
 
-/// What is different from one configuration to the next, by stable name, sorted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Listeners.
-    pub listeners: Delta,
-    /// Services.
-    pub services: Delta,
-    /// Routes.
-    pub routes: Delta,
-    /// Whether the settings of the process are different.
-    pub process: bool,
-}
-
-impl Changes {
-    /// Whether nothing is different.
-    pub fn is_empty(&self) -> bool {
-        !self.process
-            && [&self.listeners, &self.services, &self.routes].into_iter().all(Delta::is_empty)
-    }
-}
-
-/// What is different in one collection.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Delta {
-    /// New names.
-    pub added: Vec<Name>,
-    /// Names whose value is different.
-    pub changed: Vec<Name>,
-    /// Names that are gone.
-    pub removed: Vec<Name>,
-}
-
-impl Delta {
-    /// Whether nothing is different.
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
-    }
-
-    fn note<T>(&mut self, name: &Name, old: Option<&Arc<T>>, new: Option<&Arc<T>>) {
-        let list = match (old, new) {
-            (None, Some(_)) => &mut self.added,
-            (Some(_), None) => &mut self.removed,
-            (Some(old), Some(new)) if !Arc::ptr_eq(old, new) => &mut self.changed,
-            _ => return,
-        };
-        list.push(name.clone());
-    }
-
-    fn sort(&mut self) {
-        for list in [&mut self.added, &mut self.changed, &mut self.removed] {
-            list.sort();
-        }
-    }
-}
-
 /// Where the configuration is.
 enum Origin {
     Path(PathBuf),
     Text { name: PathBuf, text: String, format: Format },
-}
-
-/// A text that was read.
-struct Text {
-    path: PathBuf,
-    format: Format,
-    text: String,
 }
 
 /// Names that may be different from the last good configuration, with what they were in it: a hash
@@ -141,8 +63,10 @@ pub struct Loader {
     entries: Entries,
     touched: Touched,
     good: Arc<Config>,
-    /// What [`Loader::reject`] goes back to.
+    /// The good one before, and what was touched from it to `good`: what [`Loader::reject`] goes back
+    /// to, and, when nobody else holds it any more, what the next is made of.
     before: Option<(Arc<Config>, Touched)>,
+    may_reject: bool,
 }
 
 impl std::fmt::Debug for Loader {
@@ -176,6 +100,7 @@ impl Loader {
             touched: Touched::new(),
             good: Arc::default(),
             before: None,
+            may_reject: false,
         }
     }
 
@@ -202,7 +127,7 @@ impl Loader {
     /// Everything that is wrong, all at once, warnings included. The last good configuration stays
     /// what the next load is compared with.
     pub fn load(&mut self) -> Result<Loaded, Report> {
-        let texts = self.read()?;
+        let texts = read::texts(&self.origin)?;
         self.inputs.begin_load();
         self.update(texts);
         let report = reports::report(&self.files, &self.entries);
@@ -216,7 +141,7 @@ impl Loader {
     /// Takes back the last successful load, because what it gave could not be put to use: the next
     /// load is compared with the configuration before it.
     pub fn reject(&mut self) {
-        if let Some((config, touched)) = self.before.take() {
+        if let Some((config, touched)) = self.before.take_if(|_| self.may_reject) {
             self.good = config;
             self.touched.extend(touched);
         }
@@ -226,44 +151,6 @@ impl Loader {
     /// number); the nearest outer place if it is not written itself.
     pub fn locate(&self, path: &[&str]) -> Option<Place> {
         reports::locate(&self.files, &self.entries, path)
-    }
-
-    /// The texts of all files. One that cannot be read fails the load.
-    fn read(&self) -> Result<Vec<Text>, Report> {
-        let path = match &self.origin {
-            Origin::Text { name, text, format } => {
-                return Ok(vec![Text { path: name.clone(), format: *format, text: text.clone() }]);
-            }
-            Origin::Path(path) => path,
-        };
-        let refused = |message| Err(Report::new(vec![Fault::error(message)]));
-        if !path.is_dir() {
-            return match Format::of(path) {
-                Some(format) => read_text(path, format).map(|text| vec![text]).map_err(|f| Report::new(vec![f])),
-                None => refused(format!(
-                    "{}: expected a `.yaml`, `.yml`, `.json` or `.toml` file, or a folder of them",
-                    path.display()
-                )),
-            };
-        }
-        let files = match list(path) {
-            Ok(files) => files,
-            Err(error) => return refused(format!("cannot read the folder {}: {error}", path.display())),
-        };
-        if files.is_empty() {
-            return refused(format!(
-                "the folder {} has no `.yaml`, `.yml`, `.json` or `.toml` file",
-                path.display()
-            ));
-        }
-        let (mut texts, mut faults) = (Vec::new(), Vec::new());
-        for (path, format) in files {
-            match read_text(&path, format) {
-                Ok(text) => texts.push(text),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        if faults.is_empty() { Ok(texts) } else { Err(Report::new(faults)) }
     }
 
     /// Brings files and entries to these texts.
@@ -285,53 +172,81 @@ impl Loader {
                 *next += 1;
                 FileState::new(*next, path, format)
             });
-            file.refresh(text, &stale, &mut self.entries, &mut self.inputs, &mut removed, &mut added);
+            file.refresh(
+                text,
+                &stale,
+                &mut self.entries,
+                &mut self.inputs,
+                &mut removed,
+                &mut added,
+            );
         }
         self.entries.replace(&removed, &added, &mut self.touched);
     }
 
     /// Makes the new configuration out of the last good one and what was touched since.
     fn build(&mut self) -> Changes {
-        let mut config = Config::clone(&self.good);
         let mut changes = Changes::default();
+        let process = self.entries.process();
+        self.may_reject = !self.touched.is_empty();
+        if self.touched.is_empty() && process == self.good.process && self.before.is_some() {
+            return changes;
+        }
+        let mut config = self.copy_of_good();
         for (collection, name) in self.touched.keys() {
             let value = self.entries.value(*collection, name);
-            match (collection, value) {
-                (Collection::Listeners, value) => {
+            match collection {
+                Collection::Listeners => {
                     let new = value.and_then(Value::listener);
                     changes.listeners.note(name, config.listeners.get(name), new);
-                    match new {
-                        Some(new) => config.listeners.insert(name.clone(), new.clone()),
-                        None => config.listeners.remove(name),
-                    };
+                    put_ordered(&mut config.listeners, name, new);
                 }
-                (Collection::Services, value) => {
+                Collection::Services => {
                     let new = value.and_then(Value::service);
                     changes.services.note(name, config.services.get(name), new);
-                    match new {
-                        Some(new) => config.services.insert(name.clone(), new.clone()),
-                        None => config.services.remove(name),
-                    };
+                    put_ordered(&mut config.services, name, new);
                 }
-                (Collection::Routes, value) => {
+                Collection::Routes => {
                     let new = value.and_then(Value::route);
                     changes.routes.note(name, config.routes.get(name), new);
-                    match new {
-                        Some(new) => config.routes.insert(name.clone(), new.clone()),
-                        None => config.routes.remove(name),
-                    };
+                    put(&mut config.routes, name, new);
                 }
-                (Collection::Settings, _) => {}
+                Collection::Settings => {}
             }
         }
-        config.process = self.entries.process();
-        changes.process = config.process != self.good.process;
+        changes.process = process != self.good.process;
+        config.process = process;
         for delta in [&mut changes.listeners, &mut changes.services, &mut changes.routes] {
             delta.sort();
         }
         let old = std::mem::replace(&mut self.good, Arc::new(config));
         self.before = Some((old, std::mem::take(&mut self.touched)));
         changes
+    }
+
+    /// A copy of the last good configuration. Copying 50,000 routes takes milliseconds, so the one
+    /// before it is brought up to date instead when nobody holds it any more.
+    fn copy_of_good(&mut self) -> Config {
+        let small = |(_, touched): &(_, Touched)| touched.len() <= MOST_REDONE;
+        let before = self.before.take().filter(small);
+        let reusable = before.map(|(before, touched)| (Arc::try_unwrap(before), touched));
+        let Some((Ok(mut config), touched)) = reusable else {
+            return Config::clone(&self.good);
+        };
+        for (collection, name) in touched.keys() {
+            match collection {
+                Collection::Listeners => {
+                    put_ordered(&mut config.listeners, name, self.good.listeners.get(name));
+                }
+                Collection::Services => {
+                    put_ordered(&mut config.services, name, self.good.services.get(name));
+                }
+                Collection::Routes => put(&mut config.routes, name, self.good.routes.get(name)),
+                Collection::Settings => {}
+            }
+        }
+        config.process = self.good.process.clone();
+        config
     }
 
     fn watch(&self) -> Vec<PathBuf> {
@@ -349,41 +264,18 @@ impl Loader {
     }
 }
 
-/// The configuration files of a folder, sorted.
-fn list(folder: &Path) -> std::io::Result<Vec<(PathBuf, Format)>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        // Hidden files are editors' and Kubernetes' own.
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if let Some(format) = Format::of(&path).filter(|_| !hidden && path.is_file()) {
-            files.push((path, format));
-        }
-    }
-    files.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(files)
+fn put<T>(map: &mut HashMap<Name, Arc<T>>, name: &Name, value: Option<&Arc<T>>) {
+    match value {
+        Some(value) => map.insert(name.clone(), value.clone()),
+        None => map.remove(name),
+    };
 }
 
-fn read_text(path: &Path, format: Format) -> Result<Text, Fault> {
-    let shown = path.display();
-    let bytes = read_bounded(path, LARGEST)
-        .map_err(|why| Fault::error(format!("cannot read the configuration file {shown}: {why}")))?;
-    match String::from_utf8(bytes) {
-        Ok(mut text) => {
-            // A byte order mark says nothing in UTF-8.
-            if text.starts_with('\u{feff}') {
-                text.drain(..'\u{feff}'.len_utf8());
-            }
-            Ok(Text { path: path.to_owned(), format, text })
-        }
-        Err(error) => {
-            let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count();
-            Err(Fault::error(format!("{shown}:{line}: the file is not UTF-8 text")))
-        }
-    }
+fn put_ordered<T>(map: &mut BTreeMap<Name, Arc<T>>, name: &Name, value: Option<&Arc<T>>) {
+    match value {
+        Some(value) => map.insert(name.clone(), value.clone()),
+        None => map.remove(name),
+    };
 }
 
 #[cfg(test)]

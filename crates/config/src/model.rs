@@ -1,6 +1,6 @@
 //! The configuration as meant: every value here is legal by construction.
 //!
-//! [`crate::raw`] is what a user wrote; [`crate::check`] turns it into these types and reports
+//! `raw` is what a user wrote; `check` turns it into these types and reports
 //! every fault at once. Nothing below can be made from an illegal configuration, so whoever holds
 //! a [`Config`] need not check again.
 
@@ -24,7 +24,9 @@ pub use listener::{
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
-pub use route::{Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService};
+pub use route::{
+    Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
+};
 pub use service::{Balance, HostPolicy, Pool, Service, ServiceTimeouts, ServiceTls};
 
 /// The stable name of a listener, service or route.

@@ -27,17 +27,17 @@ const BULK: usize = 256;
 
 type Id = u32;
 
-/// Two routes that take the same requests.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Routes that take the same requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
-    pub(crate) first: Id,
-    pub(crate) second: Id,
-    /// What both take, for people.
+    /// At least two.
+    pub(crate) routes: Vec<Id>,
+    /// What they take, for people.
     pub(crate) on: String,
 }
 
 /// A route that never takes a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shadow {
     pub(crate) route: Id,
     /// The route that takes what it would (of its first path, if several do).
@@ -50,12 +50,14 @@ pub(crate) struct Overlap {
     routes: HashMap<Id, Arc<Route>>,
     /// Routes by host and path.
     places: BTreeMap<Key, Vec<Id>>,
-    /// Routes by a hash of host, path, priority and conditions.
+    /// Routes by a hash of host, path, priority and conditions. It is keyed by chance, so nobody can
+    /// make two different routes collide.
     same: HashMap<u64, Vec<Id>>,
     hasher: RandomState,
     /// How many routes have a priority.
     priorities: BTreeMap<i32, usize>,
-    conflicts: BTreeSet<Conflict>,
+    /// The keys of `same` with more than one route: those are in conflict.
+    crowded: BTreeSet<u64>,
     /// Unreachable routes and those that make them so.
     shadows: BTreeMap<Id, Vec<Id>>,
     added: Vec<Id>,
@@ -67,7 +69,12 @@ impl Overlap {
     pub(crate) fn add(&mut self, id: Id, route: Arc<Route>) {
         *self.priorities.entry(route.priority).or_default() += 1;
         for shape in shapes(&route) {
-            self.same.entry(self.fingerprint(shape.key(), &route)).or_default().push(id);
+            let fingerprint = self.fingerprint(shape.key(), &route);
+            let same = self.same.entry(fingerprint).or_default();
+            same.push(id);
+            if same.len() > 1 {
+                self.crowded.insert(fingerprint);
+            }
             self.places.entry(shape.into_key()).or_default().push(id);
         }
         self.routes.insert(id, route);
@@ -76,7 +83,9 @@ impl Overlap {
 
     /// Takes a route out, if it is in; [`Overlap::settle`] makes it count.
     pub(crate) fn remove(&mut self, id: Id) {
-        let Some(route) = self.routes.remove(&id) else { return };
+        let Some(route) = self.routes.remove(&id) else {
+            return;
+        };
         if let Some(count) = self.priorities.get_mut(&route.priority) {
             *count -= 1;
             if *count == 0 {
@@ -85,7 +94,15 @@ impl Overlap {
         }
         for shape in shapes(&route) {
             let fingerprint = self.fingerprint(shape.key(), &route);
-            take(&mut self.same, &fingerprint, id);
+            if let Some(same) = self.same.get_mut(&fingerprint) {
+                same.retain(|other| *other != id);
+                if same.len() < 2 {
+                    self.crowded.remove(&fingerprint);
+                }
+                if same.is_empty() {
+                    self.same.remove(&fingerprint);
+                }
+            }
             if let Some(ids) = self.places.get_mut(shape.key()) {
                 ids.retain(|other| *other != id);
                 if ids.is_empty() {
@@ -102,7 +119,6 @@ impl Overlap {
         let added = std::mem::take(&mut self.added);
         let mut again: BTreeSet<Id> = added.iter().copied().collect();
         if !removed.is_empty() {
-            self.conflicts.retain(|c| !removed.contains(&c.first) && !removed.contains(&c.second));
             self.shadows.retain(|route, by| {
                 let concerned = by.iter().any(|id| removed.contains(id));
                 if concerned && !removed.contains(route) {
@@ -118,9 +134,6 @@ impl Overlap {
                 self.below(*id, &mut again);
             }
         }
-        for id in &added {
-            self.find_conflicts(*id);
-        }
         for id in again {
             match self.shadow(id) {
                 Some(by) => self.shadows.insert(id, by),
@@ -130,13 +143,18 @@ impl Overlap {
     }
 
     pub(crate) fn conflicts(&self) -> impl Iterator<Item = Conflict> {
-        self.conflicts.iter().cloned()
+        self.crowded.iter().filter_map(|fingerprint| {
+            let routes = self.same.get(fingerprint)?.clone();
+            let one = self.routes.get(routes.first()?)?;
+            let shape =
+                shapes(one).find(|shape| self.fingerprint(shape.key(), one) == *fingerprint)?;
+            Some(Conflict { routes, on: shape.to_string() })
+        })
     }
 
     pub(crate) fn shadows(&self) -> impl Iterator<Item = Shadow> {
-        let shadow = |(route, by): (&Id, &Vec<Id>)| {
-            Some(Shadow { route: *route, by: *by.first()? })
-        };
+        let shadow =
+            |(route, by): (&Id, &Vec<Id>)| Some(Shadow { route: *route, by: *by.first()? });
         self.shadows.iter().filter_map(shadow)
     }
 
@@ -149,37 +167,11 @@ impl Overlap {
         state.finish()
     }
 
-    fn find_conflicts(&mut self, id: Id) {
-        let Some(route) = self.routes.get(&id) else { return };
-        let mut found = Vec::new();
-        for shape in shapes(route) {
-            let same = self.same.get(&self.fingerprint(shape.key(), route));
-            for other in same.into_iter().flatten().filter(|other| **other != id).take(MOST_COMPARED) {
-                // The hash may be that of another place.
-                let here = self.places.get(shape.key()).is_some_and(|ids| ids.contains(other));
-                let Some(other_route) = self.routes.get(other).filter(|_| here) else { continue };
-                if route.priority == other_route.priority
-                    && cover::same_conditions(&route.matches, &other_route.matches)
-                {
-                    let (first, second) = (id.min(*other), id.max(*other));
-                    found.push(Conflict { first, second, on: shape.to_string() });
-                }
-            }
-        }
-        for conflict in found {
-            // One fault for two routes is enough.
-            let known = |c: &Conflict| (c.first, c.second) == (conflict.first, conflict.second);
-            let from = Conflict { on: String::new(), ..conflict };
-            if !self.conflicts.range(from..).next().is_some_and(known) {
-                self.conflicts.insert(conflict);
-            }
-        }
-    }
-
     /// The routes that keep this one from ever being taken, if there are such.
     fn shadow(&self, id: Id) -> Option<Vec<Id>> {
         let route = self.routes.get(&id)?;
-        let higher = self.priorities.last_key_value().is_some_and(|(most, _)| *most > route.priority);
+        let higher =
+            self.priorities.last_key_value().is_some_and(|(most, _)| *most > route.priority);
         let mut by = Vec::new();
         let mut pairs = 0;
         for shape in shapes(route) {
@@ -208,7 +200,9 @@ impl Overlap {
 
     /// Adds the routes that this one may keep from being taken.
     fn below(&self, id: Id, again: &mut BTreeSet<Id>) {
-        let Some(route) = self.routes.get(&id) else { return };
+        let Some(route) = self.routes.get(&id) else {
+            return;
+        };
         let lower = self.priorities.range(..route.priority).next().is_some();
         for shape in shapes(route) {
             let ids = self.places.get(shape.key()).into_iter().flatten();
@@ -217,10 +211,12 @@ impl Overlap {
                 continue;
             }
             let prefix = shape.literal_prefix();
-            let keys = self.places.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+            let keys =
+                self.places.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
             for other in keys.flat_map(|(_, ids)| ids) {
                 let concerned = self.routes.get(other).is_some_and(|other| {
-                    other.priority < route.priority && cover::conditions(&route.matches, &other.matches)
+                    other.priority < route.priority
+                        && cover::conditions(&route.matches, &other.matches)
                 });
                 if concerned {
                     again.insert(*other);
@@ -240,7 +236,9 @@ fn comes_first(first: &Route, second: &Route, same_place: bool) -> bool {
         return first.priority > second.priority;
     }
     // The same at the same rank is a conflict, not a shadow.
-    let rank = |route: &Route| (route.matches.methods.is_empty(), std::cmp::Reverse(cover::count(&route.matches)));
+    let rank = |route: &Route| {
+        (route.matches.methods.is_empty(), std::cmp::Reverse(cover::count(&route.matches)))
+    };
     !cover::same_conditions(&first.matches, &second.matches)
         && (rank(first), &first.name) < (rank(second), &second.name)
 }
@@ -262,15 +260,6 @@ fn shapes(route: &Route) -> impl Iterator<Item = Shape> {
         }
     }
     shapes.into_iter()
-}
-
-fn take(map: &mut HashMap<u64, Vec<Id>>, key: &u64, id: Id) {
-    if let Some(ids) = map.get_mut(key) {
-        ids.retain(|other| *other != id);
-        if ids.is_empty() {
-            map.remove(key);
-        }
-    }
 }
 
 #[cfg(test)]

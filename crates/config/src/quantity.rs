@@ -17,7 +17,9 @@ pub enum QuantityError {
     #[error("expected a duration of at most ten years")]
     TooLong,
     /// Not a number followed by a unit of size.
-    #[error("expected a size such as `8KiB`, `1MiB` or a whole number of bytes (units: B, KB, KiB, MB, MiB, GB, GiB)")]
+    #[error(
+        "expected a size such as `8KiB`, `1MiB` or a whole number of bytes (units: B, KB, KiB, MB, MiB, GB, GiB)"
+    )]
     Size,
 }
 

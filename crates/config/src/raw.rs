@@ -11,17 +11,17 @@ mod spanned;
 use schemars::JsonSchema;
 
 pub(crate) use listener::{
-    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec,
-    ListenerTlsSpec, MinVersion, PathPolicySpec,
+    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
+    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
 };
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
 pub(crate) use route::{
-    MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec,
-    RouteTimeoutsSpec, SplitSpec, TestSpec,
+    MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
+    SplitSpec, TestSpec,
 };
 pub(crate) use service::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec,
-    ServiceTimeoutsSpec, ServiceTlsSpec,
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec, ServiceTimeoutsSpec,
+    ServiceTlsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;

@@ -151,18 +151,24 @@ fn render_fault(renderer: &Renderer, fault: &Fault, out: &mut String) {
     };
     let title = level.primary_title(fault.message.as_str());
     let mut elements = title.elements(Vec::<Snippet<'_, annotate_snippets::Annotation<'_>>>::new());
-    for (index, place) in fault.places.iter().enumerate() {
-        let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let mut annotation = kind.span(place.range.clone());
-        if !place.label.is_empty() {
-            annotation = annotation.label(place.label.as_str());
+    // Places on one line are drawn below one copy of it.
+    let same_line =
+        |a: &Place, b: &Place| a.file == b.file && a.line == b.line && a.lines == b.lines;
+    let mut primary = true;
+    for places in fault.places.chunk_by(same_line) {
+        let mut snippet = Snippet::source(places[0].lines.as_str())
+            .line_start(places[0].line)
+            .path(&*places[0].file);
+        for place in places {
+            let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            primary = false;
+            let annotation = kind.span(place.range.clone());
+            snippet = snippet.annotation(match place.label.as_str() {
+                "" => annotation,
+                label => annotation.label(label),
+            });
         }
-        elements = elements.element(
-            Snippet::source(place.lines.as_str())
-                .line_start(place.line)
-                .path(&*place.file)
-                .annotation(annotation),
-        );
+        elements = elements.element(snippet);
     }
     if let Some(help) = &fault.help {
         elements = elements.element(Level::HELP.message(help.as_str()));
@@ -226,12 +232,17 @@ fn floor_char(text: &str, mut at: usize) -> usize {
 }
 
 /// The name nearest to what was written, if one is near enough to be a slip.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    written: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let length = written.chars().count();
     let longest = (length / 3).clamp(1, 3).min(length.saturating_sub(1));
     known
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name))
+        .map(|name| {
+            (strsim::damerau_levenshtein(&written.to_lowercase(), &name.to_lowercase()), name)
+        })
         .filter(|(distance, _)| *distance <= longest)
         .min()
         .map(|(_, name)| name)

@@ -40,11 +40,14 @@ pub(crate) fn init_logging() {
         .init();
 }
 
-/// Serves what `loader` loads until told to stop.
+/// Serves what `loader` loads until told to stop; calls `ready` once it serves.
 ///
 /// # Errors
-/// The first configuration cannot be used, or the system does not give what is needed.
-pub(crate) fn run(loader: Loader) -> anyhow::Result<ExitCode> {
+/// The system does not give what is needed, or `ready` fails.
+pub(crate) fn run(
+    loader: Loader,
+    ready: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<ExitCode> {
     raise_file_limit();
     let runtime = control_runtime()?;
     let code = runtime.block_on(async {
@@ -56,6 +59,7 @@ pub(crate) fn run(loader: Loader) -> anyhow::Result<ExitCode> {
         let (stop_admin, admin_stopped) = watch::channel(false);
         app.serve_admin(admin_stopped).await?;
         tracing::info!("ready");
+        ready()?;
         app.follow(&mut signals, &mut files).await;
         app.stop(signals).await;
         drop(stop_admin);
@@ -99,6 +103,7 @@ impl App {
             gateway: Gateway::start(workers)?,
             log: None,
             outcome: Outcome::new(),
+            watched: Vec::new(),
         };
         let reloaded = match state.reload().await {
             Ok(reloaded) => reloaded,
@@ -110,7 +115,7 @@ impl App {
         if !reloaded.warnings.is_empty() {
             eprint_report(&reloaded.warnings);
         }
-        files.set(&reloaded.watch);
+        files.set(&state.watched);
         log_addresses(&state.gateway);
         Ok(Some(App {
             state: Arc::new(Mutex::new(state)),
@@ -210,6 +215,7 @@ impl App {
             // The outcome is in the log and in the metrics.
             let _ = self.reload().await;
             let state = self.state.lock().await;
+            files.set(&state.watched);
             if let Some(log) = &state.log {
                 log.sink.reopen();
             }

@@ -47,7 +47,10 @@ enum Command {
         portcullis check --config conf.d/ --format json")]
     Check(check::Check),
     /// Print which route takes a request, why, and what else came into question
-    #[command(after_help = "Examples:\n  portcullis explain GET http://api.example/users/7\n  \
+    #[command(after_help = "Nothing is sent. The exit status is 0 when the request would be taken, \
+        1 when the configuration cannot be used, and 3 when no route takes the request or the \
+        gateway refuses it.\n\nExamples:\n  \
+        portcullis explain GET http://api.example/users/7\n  \
         portcullis explain -H 'x-env: canary' --client 10.1.2.3 POST /orders\n  \
         portcullis explain --config next.yaml GET /users/7")]
     Explain(explain::Explain),

@@ -1,6 +1,7 @@
 //! From files to a configuration in use: load, compile, bind, swap; on any failure what serves
 //! now goes on serving.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,6 +23,8 @@ pub(crate) struct State {
     pub(crate) gateway: Gateway,
     pub(crate) log: Option<Log>,
     pub(crate) outcome: Outcome,
+    /// The files that the configuration in use was read from.
+    pub(crate) watched: Vec<PathBuf>,
 }
 
 /// The access log in use.
@@ -47,7 +50,6 @@ pub(crate) struct Outcome {
 pub(crate) struct Reloaded {
     pub(crate) changes: Changes,
     pub(crate) warnings: Report,
-    pub(crate) watch: Vec<std::path::PathBuf>,
     /// Settings that take effect only when the process starts again.
     pub(crate) restart: Vec<&'static str>,
     revision: u64,
@@ -76,8 +78,14 @@ impl State {
     async fn try_reload(&mut self) -> Result<Reloaded, Report> {
         let begun = Instant::now();
         let loaded = tokio::task::block_in_place(|| self.loader.load())?;
+        self.watched.clone_from(&loaded.watch);
         let old = Arc::clone(self.compiler.config());
-        match self.put_to_use(&loaded).await {
+        let used = if loaded.changes.is_empty() && self.outcome.revision > 0 {
+            Ok((self.outcome.revision, Vec::new()))
+        } else {
+            self.put_to_use(&loaded).await
+        };
+        match used {
             Ok((revision, warnings)) => {
                 for warning in warnings {
                     tracing::warn!("{warning}");
@@ -86,7 +94,6 @@ impl State {
                     restart: needs_restart(&old, &loaded.config),
                     changes: loaded.changes,
                     warnings: loaded.warnings,
-                    watch: loaded.watch,
                     revision,
                     took: begun.elapsed(),
                 })

@@ -5,9 +5,11 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use portcullis_config::Format;
 use tokio::sync::mpsc;
 
 /// How long after a change others are waited for: a file is seldom written in one go.
@@ -18,6 +20,7 @@ const SETTLE: Duration = Duration::from_millis(50);
 pub(crate) struct Watch {
     watcher: Option<RecommendedWatcher>,
     folders: HashSet<PathBuf>,
+    files: Arc<Mutex<Vec<PathBuf>>>,
     changes: mpsc::Receiver<()>,
 }
 
@@ -25,17 +28,21 @@ impl Watch {
     /// A watch over nothing. Where the system cannot watch, it never tells; SIGHUP still works.
     pub(crate) fn new() -> Watch {
         let (sender, changes) = mpsc::channel(1);
+        let files: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
+        let wanted = Arc::clone(&files);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading a file is an event as well, and we read them all the time. One message that
             // waits is as good as many.
-            if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
+            if event.is_ok_and(|event| {
+                !matches!(event.kind, EventKind::Access(_)) && concerns(&event, &wanted)
+            }) {
                 let _ = sender.try_send(());
             }
         });
         let watcher = watcher
             .inspect_err(|error| tracing::warn!(%error, "files are not watched"))
             .ok();
-        Watch { watcher, folders: HashSet::new(), changes }
+        Watch { watcher, folders: HashSet::new(), files, changes }
     }
 
     /// Watches the folders of these files from now on, and no others.
@@ -51,6 +58,7 @@ impl Watch {
             }
         }
         self.folders = wanted;
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files.to_vec();
     }
 
     /// Waits until something has changed and settled.
@@ -62,6 +70,24 @@ impl Watch {
         tokio::time::sleep(SETTLE).await;
         let _ = self.changes.try_recv();
     }
+}
+
+/// Whether an event is about one of these files, by name: a folder may hold others, our own log
+/// among them. In a configuration folder every file that would be read counts.
+fn concerns(event: &notify::Event, files: &Mutex<Vec<PathBuf>>) -> bool {
+    let files = files.lock().unwrap_or_else(PoisonError::into_inner);
+    let in_folder = files.iter().any(|file| file.is_dir());
+    event.need_rescan()
+        || event.paths.iter().any(|path| {
+            is_swap(path)
+                || (in_folder && Format::of(path).is_some())
+                || files.iter().any(|file| file.file_name() == path.file_name())
+        })
+}
+
+/// `..data` and its like: how Kubernetes swaps a mounted folder's contents.
+fn is_swap(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."))
 }
 
 fn folder(file: &Path) -> PathBuf {

@@ -1,7 +1,6 @@
 //! A client's connection from its first byte to its last.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::h1::Connection;
-use portcullis_wire::{Downstream, Io, Malformed, ReadError, Scheme, Socket, Stream};
+use portcullis_wire::{Downstream, Io, Malformed, ReadError, Scheme, Stream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use crate::accept::{Accepted, Counted};
 use crate::deadline::Deadline;
 use crate::forwarding::Peer;
 use crate::pipeline::{self, Scratch, Serving};
@@ -50,10 +50,10 @@ impl Client {
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     listener: Rc<LocalListener>,
-    socket: Socket,
-    remote: Option<SocketAddr>,
-    local_port: u16,
+    accepted: Accepted,
+    _counted: Counted,
 ) {
+    let Accepted { socket, remote, local_port } = accepted;
     let settings = listener.settings();
     let (io, scheme) = match &settings.tls {
         None => (Io::Plain(socket), Scheme::Http),
@@ -159,7 +159,7 @@ async fn read_head(
     .await
 }
 
-fn head_failure(error: ReadError) -> Failure {
+pub(crate) fn head_failure(error: ReadError) -> Failure {
     let reason = match error {
         ReadError::Malformed(Malformed::TargetTooLong) => Reason::UriTooLong,
         ReadError::Malformed(Malformed::HeadTooLarge) => Reason::HeadTooLarge,

@@ -7,6 +7,7 @@ mod accept;
 mod client;
 mod compile;
 mod deadline;
+pub mod explain;
 mod forwarding;
 mod gateway;
 pub mod path;

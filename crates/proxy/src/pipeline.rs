@@ -2,10 +2,10 @@
 
 mod content;
 mod exchange;
-mod forward;
+pub(crate) mod forward;
 mod head;
 pub(crate) mod record;
-mod respond;
+pub(crate) mod respond;
 mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -30,10 +30,10 @@ pub(crate) struct Scratch {
     pub(crate) request: RequestHead,
     pub(crate) response: ResponseHead,
     /// The normalised path, where it differs from the one that came.
-    path: Vec<u8>,
-    params: Params,
+    pub(crate) path: Vec<u8>,
+    pub(crate) params: Params,
     /// A path or location that a template wrote.
-    rewritten: Vec<u8>,
+    pub(crate) rewritten: Vec<u8>,
 }
 
 impl Scratch {
@@ -106,13 +106,19 @@ async fn answer<'s>(
 
     // Before any service is bothered: content that says itself that it is too large.
     let body_limit = route.route.body_limit.unwrap_or(listener.limits.body);
-    if let (BodyLength::Exact(length), Some(limit)) = (request.length, body_limit)
-        && length > limit
-    {
-        return Err(Failure::new(Reason::BodyTooLarge, format_args!("{length} bytes of {limit}")));
-    }
+    check_length(request.length, body_limit)?;
 
     act(serving, client, scratch, record, normal, route, body_limit).await
+}
+
+/// Refuses content that says itself that it is too large.
+pub(crate) fn check_length(length: BodyLength, limit: Option<u64>) -> Result<(), Failure> {
+    match (length, limit) {
+        (BodyLength::Exact(length), Some(limit)) if length > limit => {
+            Err(Failure::new(Reason::BodyTooLarge, format_args!("{length} bytes of {limit}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn find<'s>(
@@ -122,15 +128,23 @@ fn find<'s>(
     client: Option<IpAddr>,
     params: &mut Params,
 ) -> Result<&'s Arc<CompiledRoute>, Miss> {
-    let request = Request {
+    serving.snapshot.router.find(&asked(request, path, client), params)
+}
+
+/// What the router is asked about a request; `path` is its normalised one.
+pub(crate) fn asked<'a>(
+    request: &'a RequestHead,
+    path: &'a [u8],
+    client: Option<IpAddr>,
+) -> Request<'a> {
+    Request {
         host: host_of(request.authority()),
         path,
         query: request.query(),
         method: request.method(),
         fields: &request.fields,
         client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-    };
-    serving.snapshot.router.find(&request, params)
+    }
 }
 
 /// An authority without its port.

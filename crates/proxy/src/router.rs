@@ -17,15 +17,16 @@
 //! the request but for its method.
 //!
 //! # Shape and cost
-//! Hosts lead to trees of path segments ([`node`]); a place in a tree holds the routes that differ
-//! in neither ([`slot`]). All of it is shared between copies: a changed route costs a new path from
+//! Hosts lead to trees of path segments (`node`); a place in a tree holds the routes that differ
+//! in neither (`slot`). All of it is shared between copies: a changed route costs a new path from
 //! the root to its place. A lookup is a hash look-up for the host and one for each segment, and
-//! visits no node twice ([`walk`]). It allocates nothing once its [`Params`] are warm, except for
+//! visits no node twice (`walk`). It allocates nothing once its [`Params`] are warm, except for
 //! regexes with named groups and for the list of methods in a 405.
 
 mod explain;
 mod find;
 mod hosts;
+mod index;
 #[cfg(test)]
 mod kit;
 mod leaf;
@@ -33,6 +34,8 @@ mod map;
 mod node;
 mod params;
 mod predicate;
+#[cfg(test)]
+mod random;
 #[cfg(test)]
 mod reference;
 mod slot;

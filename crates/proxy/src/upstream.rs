@@ -4,4 +4,4 @@ pub(crate) mod balance;
 pub(crate) mod connect;
 pub(crate) mod pool;
 
-pub use balance::Schedule;
+pub(crate) use balance::Schedule;

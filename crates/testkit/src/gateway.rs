@@ -31,6 +31,8 @@ pub struct Exited {
     pub code: Option<i32>,
     /// All that it logged.
     pub log: String,
+    /// All that it wrote to its output.
+    pub access_log: String,
 }
 
 impl Gateway {
@@ -43,7 +45,7 @@ impl Gateway {
     #[must_use]
     pub fn start(config: &impl Display) -> Gateway {
         let gateway = Gateway::spawn(config);
-        gateway.log.wait_for("ready");
+        gateway.log.wait_for_line("\"ready\" alone", |line| line.split(' ').next_back() == Some("ready"));
         gateway
     }
 
@@ -85,7 +87,9 @@ impl Gateway {
     }
 
     fn logged_address(&self, mark: &str) -> SocketAddr {
-        let line = self.log.wait_for(mark);
+        // Values may be quoted.
+        let line = self.log.wait_for_line(mark, |line| line.replace('"', "").contains(mark));
+        let line = line.replace('"', "");
         let after = line.split(mark).nth(1).unwrap_or_default();
         let address = after.split_whitespace().next().unwrap_or_default();
         address.parse().unwrap_or_else(|e| panic!("{address:?} in {line:?}: {e}"))
@@ -230,7 +234,9 @@ impl Gateway {
     pub fn exited(mut self) -> Exited {
         let status = until(|| self.child.try_wait().expect("a child of ours"));
         let status = status.expect("a gateway that ends");
-        Exited { code: status.code(), log: self.log() }
+        self.log.wait_for_end();
+        self.access_log.wait_for_end();
+        Exited { code: status.code(), log: self.log(), access_log: self.access_log.all().join("\n") }
     }
 
     /// Asks it to end and waits until it has.

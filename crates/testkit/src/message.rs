@@ -193,6 +193,9 @@ pub(crate) fn malformed(what: String) -> io::Error {
 fn split(head: &[u8]) -> io::Result<(String, Fields)> {
     let end = head.windows(2).position(|pair| pair == b"\r\n").unwrap_or(head.len());
     let line = String::from_utf8_lossy(&head[..end]).into_owned();
+    if line.bytes().any(|b| b < b' ') {
+        return Err(malformed(format!("start line {line:?}")));
+    }
     let lines = head.get(end + 2..).and_then(|lines| lines.strip_suffix(b"\r\n"));
     let lines = lines.ok_or_else(|| malformed("a head without its empty line".to_owned()))?;
     Ok((line, fields(lines)?))

@@ -1,45 +1,27 @@
 //! Origins: servers that record every byte they get and answer with whatever a test wants.
 
+mod place;
+mod served;
+
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
 use crate::patience::until;
-use crate::{Framing, Reader, Request, Stream, chunked};
+use crate::{Request, Stream};
+
+pub use place::Place;
+use place::listen;
+pub use served::Served;
 
 /// An origin. It stops, and cuts all its connections, when dropped.
 pub struct Origin {
     place: Place,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
-}
-
-/// Where an origin listens.
-#[derive(Debug, Clone)]
-pub enum Place {
-    /// A TCP address; port 0 for any.
-    Tcp(SocketAddr),
-    /// TLS at a TCP address.
-    Tls(SocketAddr, Arc<ServerConfig>),
-    /// A Unix domain socket.
-    Unix(PathBuf),
-}
-
-/// One connection as the origin's side of the story sees it. When the story returns, the
-/// connection is closed.
-#[derive(Debug)]
-pub struct Served {
-    /// 0 for the first connection of the origin, and so on.
-    pub number: usize,
-    reader: Reader<Recorded>,
-    shared: Arc<Shared>,
 }
 
 type Story = dyn Fn(&mut Served) + Send + Sync;
@@ -225,100 +207,6 @@ impl Drop for Origin {
     }
 }
 
-impl Place {
-    /// Any port of 127.0.0.1.
-    #[must_use]
-    pub fn any() -> Place {
-        Place::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))
-    }
-
-    /// Any port of 127.0.0.1, over TLS.
-    #[must_use]
-    pub fn tls(config: Arc<ServerConfig>) -> Place {
-        Place::Tls(SocketAddr::from(([127, 0, 0, 1], 0)), config)
-    }
-}
-
-impl Served {
-    /// Reads the next request with its content. `None` when the peer is gone, or sent no HTTP.
-    pub fn request(&mut self) -> Option<Request> {
-        let request = self.reader.request().ok().flatten()?;
-        self.remember(&request);
-        Some(request)
-    }
-
-    /// Reads the next request's head and leaves its content.
-    pub fn head(&mut self) -> Option<Request> {
-        let request = self.reader.request_head().ok().flatten()?;
-        self.remember(&request);
-        Some(request)
-    }
-
-    /// Reads the content behind a head.
-    ///
-    /// # Errors
-    /// Its framing is malformed, or the stream ended within it.
-    pub fn content(&mut self, framing: Framing) -> io::Result<Vec<u8>> {
-        self.reader.content(framing).map(|(content, _)| content)
-    }
-
-    /// Reads whatever comes next; empty when the peer is gone.
-    pub fn some(&mut self) -> Vec<u8> {
-        self.reader.some().unwrap_or_default()
-    }
-
-    /// Reads so many bytes, or fewer when the peer is gone.
-    pub fn exactly(&mut self, count: usize) -> Vec<u8> {
-        self.reader.exactly(count).unwrap_or_default()
-    }
-
-    /// Waits for the peer's end, whatever else it sends.
-    pub fn wait_for_end(&mut self) {
-        while !self.some().is_empty() {}
-    }
-
-    /// Sends bytes; `false` when the peer is gone.
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
-        let stream = self.reader.stream();
-        stream.write_all(bytes.as_ref()).and_then(|()| stream.flush()).is_ok()
-    }
-
-    /// Sends a 200 with this text; `false` when the peer is gone.
-    pub fn reply(&mut self, text: &str) -> bool {
-        self.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()))
-    }
-
-    /// Sends a chunked 200 with this content; `false` when the peer is gone.
-    pub fn reply_chunked(&mut self, content: &[u8], chunk: usize) -> bool {
-        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        self.send([&head[..], &chunked(content, chunk)].concat())
-    }
-
-    /// Ends our direction and goes on reading.
-    pub fn end(&mut self) {
-        self.reader.stream().inner.end();
-    }
-
-    /// Serves as [`Origin::echo`] does until the peer is gone.
-    pub fn echo(&mut self) {
-        while let Some(request) = self.request() {
-            let body = [request.head, request.body].concat();
-            let length = body.len();
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n");
-            // To `HEAD` the length alone.
-            let body = if request.method == "HEAD" { &[][..] } else { &body };
-            if !self.send([head.as_bytes(), body].concat()) {
-                break;
-            }
-        }
-    }
-
-    fn remember(&self, request: &Request) {
-        self.shared.requests.lock().expect("no panic before").push(request.clone());
-    }
-}
-
 impl Shared {
     /// Runs the story of one connection in a thread of its own.
     fn serve(self: Arc<Shared>, stream: Stream) {
@@ -326,8 +214,7 @@ impl Shared {
         self.open.fetch_add(1, Ordering::SeqCst);
         let shared = self.clone();
         let thread = thread::spawn(move || {
-            let inner = Recorded { inner: stream, shared: shared.clone() };
-            let mut served = Served { number, reader: Reader::new(inner), shared: shared.clone() };
+            let mut served = Served::new(number, stream, shared.clone());
             let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 (shared.story)(&mut served);
             }));
@@ -348,71 +235,42 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Accepts a connection: the stream, and a plain handle by which it can be cut.
-type Accept = Box<dyn FnMut() -> io::Result<(Stream, Stream)> + Send>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Client;
 
-/// Listens; the place that comes back has the true port.
-fn listen(place: &Place) -> (Place, Accept) {
-    let tcp = |address: &SocketAddr| {
-        let listener = TcpListener::bind(address).expect("an address to listen on");
-        let address = listener.local_addr().expect("its own address");
-        (listener, address)
-    };
-    match place {
-        Place::Tcp(address) => {
-            let (listener, address) = tcp(address);
-            let accept = move || {
-                let stream = Stream::tcp(listener.accept()?.0)?;
-                let handle = stream.second_handle();
-                Ok((stream, handle))
-            };
-            (Place::Tcp(address), Box::new(accept))
-        }
-        Place::Tls(address, config) => {
-            let (listener, address) = tcp(address);
-            let place = Place::Tls(address, config.clone());
-            let config = config.clone();
-            let accept = move || {
-                let tcp = listener.accept()?.0;
-                let handle = Stream::tcp(tcp.try_clone()?)?;
-                let connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
-                Ok((Stream::TlsServer(Box::new(StreamOwned::new(connection, tcp))), handle))
-            };
-            (place, Box::new(accept))
-        }
-        Place::Unix(path) => {
-            let listener = UnixListener::bind(path).expect("a path to listen on");
-            let accept = move || {
-                let stream = Stream::unix(listener.accept()?.0)?;
-                let handle = stream.second_handle();
-                Ok((stream, handle))
-            };
-            (place.clone(), Box::new(accept))
-        }
-    }
-}
-
-/// A stream whose incoming bytes are kept.
-#[derive(Debug)]
-struct Recorded {
-    inner: Stream,
-    shared: Arc<Shared>,
-}
-
-impl Read for Recorded {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(into)?;
-        self.shared.bytes.lock().expect("no panic before").extend_from_slice(&into[..count]);
-        Ok(count)
-    }
-}
-
-impl Write for Recorded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.inner.write(bytes)
+    fn client(origin: &Origin) -> Client {
+        Client::connect(origin.address().parse().unwrap())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+    #[test]
+    fn an_echo_records_what_it_reads() {
+        let origin = Origin::echo();
+        let mut client = client(&origin);
+        let request = "POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\n\r\nok";
+        for _ in 0..2 {
+            assert_eq!(client.ask(request).text(), request);
+        }
+        assert_eq!((origin.connections(), origin.requests().len()), (1, 2));
+        assert_eq!(origin.take_bytes(), request.repeat(2).into_bytes());
+        assert!(origin.bytes().is_empty());
+    }
+
+    #[test]
+    fn a_story_that_ends_closes_its_connection() {
+        let origin = Origin::replying_once("HTTP/1.1 204 No Content\r\n\r\n");
+        let mut client = client(&origin);
+        assert_eq!(client.get("/").status, 204);
+        assert!(client.is_closed());
+        assert!(!origin.bytes_at_the_end().is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "the story of an origin's connection failed")]
+    fn a_story_that_fails_fails_the_test() {
+        let origin = Origin::with(|_| panic!("on purpose"));
+        assert!(client(&origin).is_closed());
+        drop(origin);
     }
 }

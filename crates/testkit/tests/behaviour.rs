@@ -17,6 +17,7 @@ mod behaviour {
     mod forwarding;
     mod interim;
     mod limits;
+    mod peers;
     mod pool;
     mod reload;
     mod routing;

@@ -8,6 +8,9 @@ use crate::Known;
 pub struct Fields {
     text: Vec<u8>,
     list: Vec<Entry>,
+    /// A bit for each [`Known`] that is in the list: most questions are about fields that are not
+    /// there, and need no look at the list.
+    present: u32,
 }
 
 /// Offsets of one field inside [`Fields::text`].
@@ -46,10 +49,18 @@ impl Fields {
 
     /// The values of every field of this meaning.
     pub fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.list
-            .iter()
-            .filter(move |entry| entry.known == known)
-            .map(|entry| self.field(entry).value)
+        self.entries(known).map(|entry| self.field(entry).value)
+    }
+
+    /// Whether there is a field of this meaning.
+    #[must_use]
+    pub fn has(&self, known: Known) -> bool {
+        self.present & known.bit() != 0
+    }
+
+    fn entries(&self, known: Known) -> impl Iterator<Item = &Entry> {
+        let list = if self.has(known) { &self.list[..] } else { &[] };
+        list.iter().filter(move |entry| entry.known == known)
     }
 
     /// The value of the first field of this meaning.
@@ -60,10 +71,7 @@ impl Fields {
 
     /// Where the values of every field of this meaning stand.
     pub(crate) fn spans(&self, known: Known) -> impl Iterator<Item = Span> {
-        self.list
-            .iter()
-            .filter(move |entry| entry.known == known)
-            .map(|entry| Span { start: entry.value, len: entry.value_len })
+        self.entries(known).map(|entry| Span { start: entry.value, len: entry.value_len })
     }
 
     /// Number of fields.
@@ -91,6 +99,7 @@ impl Fields {
     pub fn clear(&mut self) {
         self.text.clear();
         self.list.clear();
+        self.present = 0;
     }
 
     /// Takes `text` (a whole head) as the bytes that later [`Fields::entry`] calls point into.
@@ -104,6 +113,7 @@ impl Fields {
         // Heads are bounded far below 4 GiB and names by the head, so these never truncate; a name
         // beyond 64 KiB is refused by the parsers.
         let known = Known::of(&self.text[name..name + name_len]);
+        self.present |= known.bit();
         self.list.push(Entry {
             name: name as u32,
             value: value as u32,

@@ -58,6 +58,11 @@ pub enum Known {
 }
 
 impl Known {
+    /// Its place in a set of bits.
+    pub(crate) fn bit(self) -> u32 {
+        1 << (self as u32)
+    }
+
     /// What `name`, in any case, means.
     #[must_use]
     pub fn of(name: &[u8]) -> Known {
@@ -125,7 +130,7 @@ enum Likeness {
 
 /// Compares `name` in any case with `lower`, which has the same length.
 fn likeness(name: &[u8], lower: &[u8]) -> Likeness {
-    if name.eq_ignore_ascii_case(lower) {
+    if same(name, lower) {
         return Likeness::Same;
     }
     let alias = name
@@ -133,6 +138,28 @@ fn likeness(name: &[u8], lower: &[u8]) -> Likeness {
         .zip(lower)
         .all(|(&n, &l)| n.eq_ignore_ascii_case(&l) || (n == b'_' && l == b'-'));
     if alias { Likeness::Alias } else { Likeness::None }
+}
+
+/// `name.eq_ignore_ascii_case(lower)`, eight bytes at a time: names of the length and last letter
+/// of a known one nearly always are that one.
+fn same(name: &[u8], lower: &[u8]) -> bool {
+    let (names, name_rest) = name.as_chunks::<8>();
+    let (lowers, lower_rest) = lower.as_chunks::<8>();
+    names.iter().zip(lowers).all(|(n, l)| {
+        let (n, l) = (u64::from_le_bytes(*n), u64::from_le_bytes(*l));
+        // Where they differ, it may be in the bit that tells cases apart, and only in letters.
+        let differ = n ^ l;
+        differ & !CASE == 0 && differ & !letters(l) == 0
+    }) && name_rest.eq_ignore_ascii_case(lower_rest)
+}
+
+/// The bit that tells lower from upper case, in each byte.
+const CASE: u64 = 0x2020_2020_2020_2020;
+
+/// That bit in each byte of a known name that is a letter: those have the next higher bit set as
+/// well, which hyphens and digits have not.
+fn letters(lower: u64) -> u64 {
+    (lower & (CASE << 1)) >> 1
 }
 
 #[cfg(test)]
@@ -164,5 +191,7 @@ mod tests {
         assert_eq!(Known::of(b"hosT"), Known::Host);
         assert_eq!(Known::of(b"ho\x53T"), Known::Host);
         assert_eq!(Known::of(b"HOS\x14"), Known::Other);
+        assert_eq!(Known::of(b"content\rlength"), Known::Other);
+        assert_eq!(Known::of(b"cONtenT-lEngTh"), Known::ContentLength);
     }
 }

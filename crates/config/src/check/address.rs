@@ -93,8 +93,8 @@ fn port_is_plain(text: &str) -> bool {
 fn socket_path(path: &str, written: &Spanned<String>, scope: &mut Scope<'_>) -> PathBuf {
     let resolved = scope.inputs.path(path);
     if path.is_empty() || path.contains('\0') {
-        scope.fault(written.span, "the path of the Unix socket is missing")
-            .label = "expected `unix:/path.sock`".into();
+        scope.fault(written.span, "the path of the Unix socket is missing").label =
+            "expected `unix:/path.sock`".into();
     } else if resolved.as_os_str().len() > LONGEST_SOCKET_PATH {
         scope.fault(
             written.span,
@@ -115,14 +115,15 @@ pub(super) fn network(written: &Spanned<String>, scope: &mut Scope<'_>) -> Optio
         Ok(network) if network.addr() == network.network() => Some(network),
         Ok(network) => {
             let truncated = network.trunc();
-            let fault = scope.fault(written.span, format!("{shown} has bits set behind its prefix"));
+            let fault =
+                scope.fault(written.span, format!("{shown} has bits set behind its prefix"));
             fault.help = (!written.hidden)
                 .then(|| format!("did you mean `{truncated}`, or `{}` alone?", network.addr()));
             None
         }
         Err(_) => {
-            scope.fault(written.span, format!("{shown} is no network"))
-                .label = "expected a CIDR such as `10.0.0.0/8` or `fd00::/8`".into();
+            scope.fault(written.span, format!("{shown} is no network")).label =
+                "expected a CIDR such as `10.0.0.0/8` or `fd00::/8`".into();
             None
         }
     }

@@ -18,7 +18,9 @@ pub(super) fn is_name(text: &str) -> bool {
         && text.split('.').all(|label| {
             !label.is_empty()
                 && label.len() <= 63
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         })
 }
 
@@ -68,8 +70,8 @@ pub(super) fn authority(written: &Spanned<String>, scope: &mut Scope<'_>) -> Arc
     });
     if !port_ok || !(is_name(host) || bracketed(host).is_some()) {
         let shown = written.shown();
-        scope.fault(written.span, format!("{shown} cannot be sent as `Host`"))
-            .label = "expected `HOST` or `HOST:PORT`".into();
+        scope.fault(written.span, format!("{shown} cannot be sent as `Host`")).label =
+            "expected `HOST` or `HOST:PORT`".into();
     }
     text.into()
 }
@@ -79,8 +81,8 @@ pub(super) fn server_name(written: &Spanned<String>, scope: &mut Scope<'_>) -> A
     let text = written.as_str();
     if !is_name(text) && text.parse::<Ipv6Addr>().is_err() {
         let shown = written.shown();
-        scope.fault(written.span, format!("{shown} is no server name"))
-            .label = "expected a host name or an IP address".into();
+        scope.fault(written.span, format!("{shown} is no server name")).label =
+            "expected a host name or an IP address".into();
     }
     text.into()
 }

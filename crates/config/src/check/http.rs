@@ -9,8 +9,14 @@ use crate::raw::{Entries, Spanned};
 
 /// Fields that frame a message or belong to one connection: the gateway writes them itself.
 const FRAMING: &[&str] = &[
-    "connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer",
-    "transfer-encoding", "upgrade",
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 const METHODS: &[&str] = &["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
@@ -42,7 +48,8 @@ pub(super) fn methods(written: &[Spanned<String>], scope: &mut Scope<'_>) -> Vec
             scope.fault(method.span, "`CONNECT` is never let in, so no route can take it");
         } else if upper != text && METHODS.contains(&upper.as_str()) {
             let shown = method.shown();
-            let fault = scope.fault(method.span, format!("{shown} is no known method: case counts"));
+            let fault =
+                scope.fault(method.span, format!("{shown} is no known method: case counts"));
             fault.help = (!method.hidden).then(|| format!("did you mean `{upper}`?"));
         } else if !methods.iter().any(|known| &**known == text) {
             methods.push(text.into());
@@ -58,8 +65,8 @@ pub(super) fn methods(written: &[Spanned<String>], scope: &mut Scope<'_>) -> Vec
 pub(super) fn field_name(name: &Spanned<String>, scope: &mut Scope<'_>) -> Arc<str> {
     if !is_token(name.as_str()) {
         let shown = name.shown();
-        scope.fault(name.span, format!("{shown} is no header name"))
-            .label = "expected letters, digits and `-`".into();
+        scope.fault(name.span, format!("{shown} is no header name")).label =
+            "expected letters, digits and `-`".into();
     }
     name.as_str().to_ascii_lowercase().into()
 }
@@ -74,15 +81,19 @@ pub(super) fn reply_headers(
     for (name, value) in &written.0 {
         let lower = field_name(name, scope);
         if FRAMING.contains(&&*lower) {
-            scope.fault(name.span, format!("`{lower}` cannot be set: the gateway frames the reply itself"));
+            scope.fault(
+                name.span,
+                format!("`{lower}` cannot be set: the gateway frames the reply itself"),
+            );
         }
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == lower) {
             let first = *first;
-            scope.fault(name.span, format!("the header `{lower}` is here twice"))
-                .also = Some((first, "first here".into()));
+            scope.fault(name.span, format!("the header `{lower}` is here twice")).also =
+                Some((first, "first here".into()));
         }
         if !is_field_value(value.as_str()) {
-            scope.fault(value.span, format!("the value of `{lower}` is not legal in a header"))
+            scope
+                .fault(value.span, format!("the value of `{lower}` is not legal in a header"))
                 .label = "no control characters, no line breaks, no space around it".into();
         }
         seen.push((lower.clone(), name.span));

@@ -42,8 +42,8 @@ fn forwarded(spec: &ForwardedSpec, scope: &mut Scope<'_>) -> Forwarded {
             OffOr::Off => None,
             OffOr::On(name) => {
                 if !http::is_token(name) {
-                    scope.fault(via.span, "this cannot stand in `Via`")
-                        .label = "expected a name of letters, digits and `-`, or `off`".into();
+                    scope.fault(via.span, "this cannot stand in `Via`").label =
+                        "expected a name of letters, digits and `-`, or `off`".into();
                 }
                 Some(name.as_str().into())
             }
@@ -67,8 +67,8 @@ fn trust(spec: &ForwardedSpec, scope: &mut Scope<'_>) -> Trust {
     let hops = spec.hops.as_ref().filter(|hops| hops.value > 0);
     match (trusted.filter(|list| !list.value.is_empty()), hops) {
         (Some(list), Some(hops)) => {
-            scope.fault(hops.span, "trust is either `trusted` or `hops`, not both")
-                .also = Some((list.span, "`trusted` is here".into()));
+            scope.fault(hops.span, "trust is either `trusted` or `hops`, not both").also =
+                Some((list.span, "`trusted` is here".into()));
             Trust::Nobody
         }
         (Some(_), None) => Trust::Networks(networks.into()),
@@ -90,7 +90,9 @@ fn path_policy(spec: &PathPolicySpec) -> PathPolicy {
 
 fn limits(spec: &LimitsSpec, scope: &mut Scope<'_>) -> Limits {
     let mut count = |written: Option<(u64, Span)>, default: usize| {
-        let Some((value, at)) = written else { return default };
+        let Some((value, at)) = written else {
+            return default;
+        };
         if value == 0 {
             scope.fault(at, "a limit of 0 lets nothing in").label = "expected at least 1".into();
         }

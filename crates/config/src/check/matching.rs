@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
 
 use super::{Scope, address, host, http, path};
 use crate::model::{HostPattern, Match, PathPattern, Predicate, ValueTest};
@@ -17,10 +18,12 @@ const REGEX_LENGTH: usize = 4096;
 
 pub(super) fn matching(spec: &MatchSpec, scope: &mut Scope<'_>) -> Match {
     let hosts = list(&spec.host, "host", scope);
-    let hosts: Vec<HostPattern> = hosts.iter().filter_map(|item| host::pattern(item, scope)).collect();
+    let hosts: Vec<HostPattern> =
+        hosts.iter().filter_map(|item| host::pattern(item, scope)).collect();
     let any_path = spec.path.is_none();
     let paths = list(&spec.path, "path", scope);
-    let mut paths: Vec<PathPattern> = paths.iter().filter_map(|item| path::pattern(item, scope)).collect();
+    let mut paths: Vec<PathPattern> =
+        paths.iter().filter_map(|item| path::pattern(item, scope)).collect();
     if any_path {
         paths.push(PathPattern::Prefix(Arc::from([])));
     }
@@ -48,8 +51,8 @@ fn list<'a, T>(
         Some(items) => {
             if items.0.is_empty() && !scope.incomplete {
                 let at = scope.name_span;
-                scope.fault(at, format!("`match.{key}` is an empty list"))
-                    .help = Some(format!("leave `{key}` out to match any"));
+                scope.fault(at, format!("`match.{key}` is an empty list")).help =
+                    Some(format!("leave `{key}` out to match any"));
             }
             &items.0
         }
@@ -82,7 +85,10 @@ fn predicates(
             Kind::Query | Kind::Cookie => written_name.as_str().into(),
         };
         if kind == Kind::Header && &*name == "host" {
-            scope.fault(written_name.span, "a route matches the host by `match.host`, not as a header");
+            scope.fault(
+                written_name.span,
+                "a route matches the host by `match.host`, not as a header",
+            );
         }
         if kind == Kind::Cookie && !http::is_token(&name) || name.is_empty() {
             let what = if kind == Kind::Cookie { "cookie" } else { "query parameter" };
@@ -90,8 +96,8 @@ fn predicates(
         }
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == name) {
             let first = *first;
-            scope.fault(written_name.span, format!("`{name}` is here twice"))
-                .also = Some((first, "first here".into()));
+            scope.fault(written_name.span, format!("`{name}` is here twice")).also =
+                Some((first, "first here".into()));
             continue;
         }
         seen.push((name.clone(), written_name.span));
@@ -108,8 +114,8 @@ fn value_test(written: &Spanned<TestSpec>, kind: Kind, scope: &mut Scope<'_>) ->
         TestSpec::Regex(source) => regex(source, scope).map(ValueTest::Regex),
         TestSpec::Exact(text) => {
             if kind == Kind::Header && !http::is_field_value(text) {
-                scope.fault(written.span, "no header can have this value")
-                    .label = "no control characters, no line breaks, no space around it".into();
+                scope.fault(written.span, "no header can have this value").label =
+                    "no control characters, no line breaks, no space around it".into();
             }
             Some(ValueTest::Exact(text.as_str().into()))
         }
@@ -124,28 +130,30 @@ pub(super) fn regex(written: &Spanned<String>, scope: &mut Scope<'_>) -> Option<
         return None;
     }
     // Alone first: `a)|(b` must not become legal by what is put around it.
-    let alone = RegexBuilder::new(source).size_limit(REGEX_MEMORY).build();
-    let whole = alone.and_then(|_| {
-        RegexBuilder::new(&format!("^(?:{source})$")).size_limit(REGEX_MEMORY).build()
-    });
-    match whole {
+    if let Err(error) = ParserBuilder::new().utf8(false).build().parse(source) {
+        let why = match &error {
+            _ if written.hidden => "its syntax is wrong".to_owned(),
+            regex_syntax::Error::Parse(error) => error.kind().to_string(),
+            regex_syntax::Error::Translate(error) => error.kind().to_string(),
+            _ => "its syntax is wrong".to_owned(),
+        };
+        refuse(written, &why, scope);
+        return None;
+    }
+    let whole = format!("^(?:{source})$");
+    match RegexBuilder::new(&whole).size_limit(REGEX_MEMORY).build() {
         Ok(regex) => Some(regex),
-        Err(error) => {
-            let why = match error {
-                regex::Error::CompiledTooBig(_) => {
-                    format!("it needs more than {} MiB", REGEX_MEMORY >> 20)
-                }
-                _ if written.hidden => "its syntax is wrong".to_owned(),
-                other => syntax_problem(&other.to_string()),
-            };
-            scope.fault(written.span, format!("this regular expression cannot be used: {why}"));
+        Err(regex::Error::CompiledTooBig(_)) => {
+            refuse(written, &format!("it needs more than {} MiB", REGEX_MEMORY >> 20), scope);
+            None
+        }
+        Err(_) => {
+            refuse(written, "its syntax is wrong", scope);
             None
         }
     }
 }
 
-/// The last line of the parser's message says what is wrong; those above draw the expression.
-fn syntax_problem(message: &str) -> String {
-    let last = message.lines().last().unwrap_or(message);
-    last.trim().trim_start_matches("error: ").to_owned()
+fn refuse(written: &Spanned<String>, why: &str, scope: &mut Scope<'_>) {
+    scope.fault(written.span, format!("this regular expression cannot be used: {why}"));
 }

@@ -53,8 +53,8 @@ fn parameters_of(regex: &Regex) -> impl Iterator<Item = &str> {
 }
 
 fn reserved(written: &Spanned<String>, scope: &mut Scope<'_>) {
-    scope.fault(written.span, "a parameter cannot be named `query`")
-        .label = "`{query}` is the query in a redirect".into();
+    scope.fault(written.span, "a parameter cannot be named `query`").label =
+        "`{query}` is the query in a redirect".into();
 }
 
 fn segments(written: &Spanned<String>, rest: bool, scope: &mut Scope<'_>) -> Option<Vec<Segment>> {

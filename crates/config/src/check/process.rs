@@ -11,7 +11,9 @@ use crate::raw::{AccessLogSpec, AdminSpec, OffOr, ShutdownSpec, Spanned};
 const MOST_WORKERS: u16 = 1024;
 
 pub(crate) fn admin(spec: &OffOr<AdminSpec>, scope: &mut Scope<'_>) -> Option<SocketAddr> {
-    let OffOr::On(AdminSpec { address }) = spec else { return None };
+    let OffOr::On(AdminSpec { address }) = spec else {
+        return None;
+    };
     match address {
         None => Process::default().admin,
         Some(Spanned { value: OffOr::Off, .. }) => None,
@@ -23,15 +25,17 @@ pub(crate) fn admin(spec: &OffOr<AdminSpec>, scope: &mut Scope<'_>) -> Option<So
 }
 
 pub(crate) fn access_log(spec: &OffOr<AccessLogSpec>, scope: &mut Scope<'_>) -> AccessLog {
-    let OffOr::On(AccessLogSpec { to }) = spec else { return AccessLog::Off };
+    let OffOr::On(AccessLogSpec { to }) = spec else {
+        return AccessLog::Off;
+    };
     match to {
         None => AccessLog::Stdout,
         Some(Spanned { value: OffOr::Off, .. }) => AccessLog::Off,
         Some(Spanned { value: OffOr::On(text), span, .. }) => match text.as_str() {
             "stdout" => AccessLog::Stdout,
             "" => {
-                scope.fault(*span, "an access log needs a place to go")
-                    .label = "expected `stdout`, a path, or `off`".into();
+                scope.fault(*span, "an access log needs a place to go").label =
+                    "expected `stdout`, a path, or `off`".into();
                 AccessLog::Off
             }
             path => AccessLog::File(scope.inputs.path(path)),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Scope, host, http, matching, path, template};
 use crate::model::{
-    Action, PathPattern, Reply, Rewrite, RewritePath, Route, RouteTimeouts, Segment, WeightedService,
+    Action, PathPattern, Reply, Rewrite, RewritePath, Route, RouteTimeouts, Segment,
+    WeightedService,
 };
 use crate::node::Span;
 use crate::raw::{
@@ -68,11 +69,13 @@ fn one_action(spec: &RouteSpec, scope: &mut Scope<'_>) {
         [] => {
             let message = format!("the route `{}` does nothing", scope.name);
             let at = scope.name_span;
-            scope.fault(at, message).label = "needs one of `service`, `split`, `redirect`, `reply`".into();
+            scope.fault(at, message).label =
+                "needs one of `service`, `split`, `redirect`, `reply`".into();
         }
         [(first, first_at), more @ ..] => {
             for (name, at) in more {
-                let fault = scope.fault(*at, format!("a route has either `{first}` or `{name}`, not both"));
+                let fault =
+                    scope.fault(*at, format!("a route has either `{first}` or `{name}`, not both"));
                 fault.also = Some((*first_at, format!("`{first}` is here")));
             }
         }
@@ -81,7 +84,8 @@ fn one_action(spec: &RouteSpec, scope: &mut Scope<'_>) {
 
 fn no_rewrite(spec: &RouteSpec, action: &str, scope: &mut Scope<'_>) {
     if let Some(rewrite) = &spec.rewrite {
-        scope.fault(rewrite.span, format!("a route with `{action}` has nothing to rewrite"))
+        scope
+            .fault(rewrite.span, format!("a route with `{action}` has nothing to rewrite"))
             .label = "only with `service` or `split`".into();
     }
 }
@@ -93,7 +97,8 @@ fn split(written: &Spanned<Vec<SplitSpec>>, scope: &mut Scope<'_>) -> Vec<Weight
         if let Some(first) = written.value[..index].iter().find(|p| p.service.as_str() == service) {
             let shown = part.service.shown();
             let first = first.service.span;
-            scope.fault(part.service.span, format!("the service {shown} is in this split twice"))
+            scope
+                .fault(part.service.span, format!("the service {shown} is in this split twice"))
                 .also = Some((first, "first here".into()));
         }
         if part.weight.value > HEAVIEST {
@@ -110,8 +115,8 @@ fn split(written: &Spanned<Vec<SplitSpec>>, scope: &mut Scope<'_>) -> Vec<Weight
 fn redirect_action(spec: &RedirectSpec, paths: &[PathPattern], scope: &mut Scope<'_>) -> Action {
     let status = spec.status.as_ref().map_or(308, |status| status.value);
     if let Some(written) = spec.status.as_ref().filter(|_| !REDIRECTS.contains(&status)) {
-        scope.fault(written.span, format!("{status} is no status for a redirect"))
-            .label = "expected 301, 302, 303, 307 or 308".into();
+        scope.fault(written.span, format!("{status} is no status for a redirect")).label =
+            "expected 301, 302, 303, 307 or 308".into();
     }
     Action::Redirect { to: template::location(&spec.to, paths, scope), status }
 }
@@ -119,13 +124,13 @@ fn redirect_action(spec: &RedirectSpec, paths: &[PathPattern], scope: &mut Scope
 fn reply_action(spec: &ReplySpec, scope: &mut Scope<'_>) -> Reply {
     let status = spec.status.as_ref().map_or(200, |status| status.value);
     if let Some(written) = spec.status.as_ref().filter(|_| !(200..=599).contains(&status)) {
-        scope.fault(written.span, format!("{status} is no status for a reply"))
-            .label = "expected 200 to 599".into();
+        scope.fault(written.span, format!("{status} is no status for a reply")).label =
+            "expected 200 to 599".into();
     }
     let body: Arc<[u8]> = match (&spec.body, &spec.file) {
         (Some(body), Some(file)) => {
-            scope.fault(file.span, "a reply has either `body` or `file`, not both")
-                .also = Some((body.span, "`body` is here".into()));
+            scope.fault(file.span, "a reply has either `body` or `file`, not both").also =
+                Some((body.span, "`body` is here".into()));
             Arc::from([])
         }
         (Some(body), None) => body.as_str().as_bytes().into(),
@@ -142,7 +147,8 @@ fn reply_action(spec: &ReplySpec, scope: &mut Scope<'_>) -> Reply {
 fn rewrite(spec: &RewriteSpec, paths: &[PathPattern], scope: &mut Scope<'_>) -> Rewrite {
     let path = match (&spec.path, &spec.strip_prefix) {
         (Some(path), Some(strip)) => {
-            scope.fault(strip.span, "a rewrite has either `path` or `strip_prefix`, not both")
+            scope
+                .fault(strip.span, "a rewrite has either `path` or `strip_prefix`, not both")
                 .also = Some((path.span, "`path` is here".into()));
             RewritePath::Keep
         }
@@ -166,14 +172,14 @@ fn strip_prefix(
     let segments = match segments {
         Some(Ok(segments)) if segments.iter().all(|segment| !segment.is_empty()) => segments,
         _ => {
-            scope.fault(written.span, format!("{shown} is no prefix to strip"))
-                .label = "expected whole segments, such as `/api`".into();
+            scope.fault(written.span, format!("{shown} is no prefix to strip")).label =
+                "expected whole segments, such as `/api`".into();
             return RewritePath::Keep;
         }
     };
     if !paths.is_empty() && paths.iter().all(|pattern| never_below(pattern, &segments)) {
-        scope.fault(written.span, format!("no path of this route begins with {shown}"))
-            .label = "nothing to strip".into();
+        scope.fault(written.span, format!("no path of this route begins with {shown}")).label =
+            "nothing to strip".into();
     }
     RewritePath::StripPrefix(format!("/{}", segments.join("/")).into())
 }
@@ -200,6 +206,7 @@ fn timeouts(spec: &RouteTimeoutsSpec, scope: &mut Scope<'_>) -> RouteTimeouts {
         connect: time(&spec.connect),
         first_byte: time(&spec.first_byte),
         stall: time(&spec.stall),
+        tunnel: time(&spec.tunnel),
         total: spec.total.as_ref().map(|written| total(written, scope)),
     }
 }
@@ -213,8 +220,8 @@ pub(super) fn total(
         OffOr::Off => None,
         OffOr::On(time) => {
             if time.0.is_zero() {
-                scope.fault(written.span, "a duration of zero makes no sense here")
-                    .help = Some("write `off` for no limit".into());
+                scope.fault(written.span, "a duration of zero makes no sense here").help =
+                    Some("write `off` for no limit".into());
             }
             Some(time.0)
         }

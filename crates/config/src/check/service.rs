@@ -55,14 +55,15 @@ fn endpoints(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Vec<Endpoint> {
         }
         if let Some(first) = seen.get(&address) {
             let shown = written.shown();
-            scope.fault(written.span, format!("the endpoint {shown} is here twice"))
-                .also = Some((*first, "first here".into()));
+            scope.fault(written.span, format!("the endpoint {shown} is here twice")).also =
+                Some((*first, "first here".into()));
         }
         seen.insert(address.clone(), written.span);
         endpoints.push(Endpoint { address, weight });
     }
     if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.weight == 0) {
-        scope.warn(spec.endpoints.span, format!("the service `{}` takes no requests", scope.name))
+        scope
+            .warn(spec.endpoints.span, format!("the service `{}` takes no requests", scope.name))
             .label = "every endpoint has weight 0".into();
     }
     endpoints
@@ -98,6 +99,7 @@ fn timeouts(spec: &ServiceTimeoutsSpec, scope: &mut Scope<'_>) -> ServiceTimeout
         connect: scope.time(spec.connect.as_ref(), Duration::from_secs(5)),
         first_byte: scope.time(spec.first_byte.as_ref(), Duration::from_secs(60)),
         stall: scope.time(spec.stall.as_ref(), Duration::from_secs(60)),
+        tunnel: scope.time(spec.tunnel.as_ref(), Duration::from_secs(3600)),
         total: spec.total.as_ref().and_then(|written| route::total(written, scope)),
     }
 }

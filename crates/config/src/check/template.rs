@@ -21,8 +21,8 @@ pub(super) fn template(
         push_text(&rest[..open], &mut pieces);
         let inner = &rest[open + 1..];
         let Some(close) = inner.find('}').filter(|_| rest[open..].starts_with('{')) else {
-            scope.fault(written.span, "a `{` and a `}` do not pair")
-                .label = "a plain `{` is written `%7B`".into();
+            scope.fault(written.span, "a `{` and a `}` do not pair").label =
+                "a plain `{` is written `%7B`".into();
             return Template { pieces };
         };
         let name = inner[..close].trim_start_matches('*');
@@ -53,11 +53,16 @@ fn parameter(
         return None;
     }
     let shown = if written.hidden { "a parameter" } else { name };
-    let fault = scope.fault(written.span, format!("no parameter `{shown}` in the path of this route"));
+    let fault =
+        scope.fault(written.span, format!("no parameter `{shown}` in the path of this route"));
     fault.help = match (nearest(name, known.iter().copied()), known.as_slice()) {
         (Some(near), _) => Some(format!("did you mean `{{{near}}}`?")),
-        (None, _) if name == "query" => Some("the query is kept as it is; leave `{query}` out".into()),
-        (None, []) => Some(format!("write the path with it, such as `/x/{{{name}}}` or `/x/{{*{name}}}`")),
+        (None, _) if name == "query" => {
+            Some("the query is kept as it is; leave `{query}` out".into())
+        }
+        (None, []) => {
+            Some(format!("write the path with it, such as `/x/{{{name}}}` or `/x/{{*{name}}}`"))
+        }
         (None, names) => Some(format!("the path has {}", listed(names))),
     }
     .filter(|_| !written.hidden);
@@ -94,11 +99,12 @@ pub(super) fn location(
     scope: &mut Scope<'_>,
 ) -> Template {
     let text = written.as_str();
-    let rooted = text.starts_with('/') || text.starts_with("http://") || text.starts_with("https://");
+    let rooted =
+        text.starts_with('/') || text.starts_with("http://") || text.starts_with("https://");
     if !rooted || text.chars().any(char::is_control) {
         let shown = written.shown();
-        scope.fault(written.span, format!("{shown} is no location to redirect to"))
-            .label = "expected `https://HOST/PATH` or `/PATH`".into();
+        scope.fault(written.span, format!("{shown} is no location to redirect to")).label =
+            "expected `https://HOST/PATH` or `/PATH`".into();
     }
     template(written, paths, true, scope)
 }
@@ -112,8 +118,8 @@ pub(super) fn rewrite(
     let text = written.as_str();
     if !text.starts_with('/') || text.contains(['?', '#']) || text.chars().any(char::is_control) {
         let shown = written.shown();
-        scope.fault(written.span, format!("{shown} is no path to rewrite to"))
-            .label = "expected a path that begins with `/`, without query".into();
+        scope.fault(written.span, format!("{shown} is no path to rewrite to")).label =
+            "expected a path that begins with `/`, without query".into();
     }
     template(written, paths, false, scope)
 }

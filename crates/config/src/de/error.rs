@@ -24,11 +24,23 @@ pub(crate) struct DecodeError {
 enum Problem {
     /// Text of a hand-written `Deserialize`; it never holds the value.
     Custom(String),
-    Type { found: &'static str, expected: String },
-    Value { shown: String, expected: String },
+    Type {
+        found: &'static str,
+        expected: String,
+    },
+    Value {
+        shown: String,
+        expected: String,
+    },
     Missing(&'static str),
-    UnknownKey { key: String, known: &'static [&'static str] },
-    UnknownWord { word: String, known: &'static [&'static str] },
+    UnknownKey {
+        key: String,
+        known: &'static [&'static str],
+    },
+    UnknownWord {
+        word: String,
+        known: &'static [&'static str],
+    },
 }
 
 impl DecodeError {
@@ -56,19 +68,18 @@ impl DecodeError {
         let at = self.at.unwrap_or(holder);
         match self.problem {
             Problem::Custom(message) => Finding::error(at, message),
-            Problem::Type { found, expected } => {
-                Finding::error(at, format!("wrong type: {found}")).label(format!("expected {expected}"))
-            }
+            Problem::Type { found, expected } => Finding::error(at, format!("wrong type: {found}"))
+                .label(format!("expected {expected}")),
             Problem::Value { expected, .. } if self.hidden => {
                 Finding::error(at, "what this reference brings in is no valid value")
                     .label(format!("expected {expected}"))
             }
             Problem::Value { shown, expected } => {
-                Finding::error(at, format!("invalid value: {shown}")).label(format!("expected {expected}"))
+                Finding::error(at, format!("invalid value: {shown}"))
+                    .label(format!("expected {expected}"))
             }
-            Problem::Missing(field) => {
-                Finding::error(holder, format!("`{field}` is missing")).label(format!("needs `{field}`"))
-            }
+            Problem::Missing(field) => Finding::error(holder, format!("`{field}` is missing"))
+                .label(format!("needs `{field}`")),
             Problem::UnknownKey { key, known } => {
                 hint(Finding::error(at, format!("unknown key `{key}`")), &key, known)
             }

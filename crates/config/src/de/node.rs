@@ -2,7 +2,8 @@
 
 use serde::de::value::{BoolDeserializer, StrDeserializer, U32Deserializer};
 use serde::de::{
-    DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+    DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
+    Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -106,9 +107,9 @@ impl<'de> Deserializer<'de> for &'de Node {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
         match &self.kind {
-            Kind::Null => visitor
-                .visit_map(Entries { entries: &[], next: 0 })
-                .map_err(|error| error.at(self)),
+            Kind::Null => {
+                visitor.visit_map(Entries { entries: &[], next: 0 }).map_err(|error| error.at(self))
+            }
             _ => self.deserialize_any(visitor),
         }
     }
@@ -160,7 +161,9 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, DecodeError> {
-        let Some(item) = self.items.get(self.next) else { return Ok(None) };
+        let Some(item) = self.items.get(self.next) else {
+            return Ok(None);
+        };
         let index = self.next;
         self.next += 1;
         match seed.deserialize(item) {
@@ -190,7 +193,9 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         &mut self,
         seed: S,
     ) -> Result<Option<S::Value>, DecodeError> {
-        let Some(entry) = self.entries.get(self.next) else { return Ok(None) };
+        let Some(entry) = self.entries.get(self.next) else {
+            return Ok(None);
+        };
         // Hand-written types take the key with its place.
         match seed.deserialize(Key(entry)) {
             Ok(key) => Ok(Some(key)),
@@ -202,7 +207,10 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         }
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
         let Some(entry) = self.entries.get(self.next) else {
             return Err(DecodeError::custom("a value without a key"));
         };
@@ -257,7 +265,10 @@ impl<'de> MapAccess<'de> for Placed<'de> {
         field_name(self.next, seed)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
         self.next += 1;
         match self.next {
             1 => seed.deserialize(number(self.node.span.start)),
@@ -284,7 +295,10 @@ impl<'de> MapAccess<'de> for PlacedKey<'de> {
         field_name(self.next, seed)
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, DecodeError> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<S::Value, DecodeError> {
         self.next += 1;
         match self.next {
             1 => seed.deserialize(number(self.entry.key_span.start)),

@@ -57,11 +57,15 @@ pub(crate) fn split_entries(
     collection: Collection,
     indent: u16,
 ) -> Option<Vec<Piece>> {
-    let mut splitter =
-        Splitter { pieces: Vec::new(), section: Some(collection), indent: Some(usize::from(indent)) };
+    let mut splitter = Splitter {
+        pieces: Vec::new(),
+        section: Some(collection),
+        indent: Some(usize::from(indent)),
+    };
     splitter.run(stretch, base)?;
     let pieces = splitter.finish(base + stretch.len());
-    let starts_well = pieces.first().map_or(stretch.is_empty(), |piece| piece.start as usize == base);
+    let starts_well =
+        pieces.first().map_or(stretch.is_empty(), |piece| piece.start as usize == base);
     let only_entries = pieces.iter().all(|piece| matches!(piece.kind, PieceKind::Entry(..)));
     (starts_well && only_entries).then_some(pieces)
 }
@@ -99,7 +103,11 @@ impl Splitter {
         if indent == 0 {
             return self.top(content, at);
         }
-        let Some(section) = self.section else { return Some(()) };
+        let Some(section) = self.section else {
+            // Below a key of the top level, but not before the first.
+            let below = matches!(self.pieces.last(), Some(Piece { kind: PieceKind::Block, .. }));
+            return below.then_some(());
+        };
         let expected = *self.indent.get_or_insert(indent);
         if indent == expected && starts_key(content) {
             self.begin(at, PieceKind::Entry(section, u16::try_from(indent).ok()?));
@@ -115,7 +123,8 @@ impl Splitter {
         }
         let (key, rest) = content.split_once(':')?;
         let after = rest.trim_end();
-        let alone = after.is_empty() || after.trim_start().starts_with('#') && after.starts_with(' ');
+        let alone =
+            after.is_empty() || after.trim_start().starts_with('#') && after.starts_with(' ');
         self.section = Collection::of(key).filter(|_| alone);
         self.indent = None;
         self.begin(at, self.section.map_or(PieceKind::Block, PieceKind::Header));
@@ -170,9 +179,21 @@ mod tests {
     #[test]
     fn gives_up_on_the_unusual() {
         for text in [
-            "---\nroutes:\n", "{routes: {}}\n", "%YAML 1.2\n", "\troutes:\n", "routes:\n- a\n",
-            "routes:\n  - a\n", "routes:\n    a: 1\n  b: 2\n", "routes:\n\ta: 1\n", "routes:\nroutes:\n",
-            "\u{feff}routes:\n", "routes:\n  a: 1\r  b: 2\n", "? a\n", "routes:\n  &x a: 1\n", "word\n",
+            "---\nroutes:\n",
+            "{routes: {}}\n",
+            "%YAML 1.2\n",
+            "\troutes:\n",
+            "routes:\n- a\n",
+            "routes:\n  - a\n",
+            "routes:\n    a: 1\n  b: 2\n",
+            "routes:\n\ta: 1\n",
+            "routes:\nroutes:\n",
+            "\u{feff}routes:\n",
+            "routes:\n  a: 1\r  b: 2\n",
+            "? a\n",
+            "routes:\n  &x a: 1\n",
+            "word\n",
+            "  a: 1\nroutes:\n",
         ] {
             assert_eq!(split(text), None, "{text:?}");
         }

@@ -108,7 +108,9 @@ impl Entries {
             }
         }
         for id in added {
-            let Some(unit) = self.units[*id as usize].as_mut() else { continue };
+            let Some(unit) = self.units[*id as usize].as_mut() else {
+                continue;
+            };
             match touched.entry((unit.collection, unit.name.clone())).or_insert(None) {
                 Some((content, value)) if *content == unit.content && unit.value.is_some() => {
                     unit.value = Some(value.clone());
@@ -123,7 +125,9 @@ impl Entries {
     }
 
     fn put_in(&mut self, id: UnitId) {
-        let Some(unit) = self.units[id as usize].as_ref() else { return };
+        let Some(unit) = self.units[id as usize].as_ref() else {
+            return;
+        };
         let key = (unit.collection, unit.name.clone());
         if !unit.findings.is_empty() {
             self.faulty.insert(id);
@@ -156,7 +160,9 @@ impl Entries {
     }
 
     fn take_out(&mut self, id: UnitId) {
-        let Some(unit) = self.units[id as usize].as_ref() else { return };
+        let Some(unit) = self.units[id as usize].as_ref() else {
+            return;
+        };
         self.faulty.remove(&id);
         self.reading.remove(&id);
         if let Some(route) = unit.value.as_ref().and_then(Value::route) {

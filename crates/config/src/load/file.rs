@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Format;
 use super::chunk::{self, Piece, PieceKind};
 use super::entries::Entries;
 use super::unit::{Collection, KEYS, SETTINGS, Unit, UnitId};
-use super::Format;
 use crate::inputs::Inputs;
 use crate::node::{Entry, Finding, Kind, Node, json, toml, yaml};
 use crate::report::nearest;
@@ -110,7 +110,9 @@ impl FileState {
         let patch = self.split.then(|| self.patch(text)).flatten();
         let Patch { first, last, pieces, shift } = match patch {
             Some(patch) => patch,
-            None => Patch { first: 0, last: self.slots.len(), pieces: chunk::split(text)?, shift: 0 },
+            None => {
+                Patch { first: 0, last: self.slots.len(), pieces: chunk::split(text)?, shift: 0 }
+            }
         };
         // Entries that only moved are known by their text.
         let replaced = if self.split { &self.slots[first..last] } else { &[] };
@@ -142,7 +144,9 @@ impl FileState {
         }
         if !stale.is_empty() {
             for slot in &mut slots {
-                let Some(unit) = slot.unit.filter(|unit| stale.contains(unit)) else { continue };
+                let Some(unit) = slot.unit.filter(|unit| stale.contains(unit)) else {
+                    continue;
+                };
                 let slice = &text[slot.piece.start as usize..slot.piece.end as usize];
                 slot.unit = self.piece_unit(slice, slot.piece.kind, work)?;
                 gone.push(unit);
@@ -166,10 +170,14 @@ impl FileState {
         let first = self.slots.partition_point(|slot| slot.piece.end as usize <= prefix);
         let first = first.checked_sub(1)?;
         // The newline in front of what is kept must be in the common end as well.
-        let last =
-            self.slots.partition_point(|slot| slot.piece.start as usize <= old.len() - suffix).max(first);
+        let last = self
+            .slots
+            .partition_point(|slot| slot.piece.start as usize <= old.len() - suffix)
+            .max(first);
         let touched = &self.slots[first..last];
-        let PieceKind::Entry(collection, indent) = touched.first()?.piece.kind else { return None };
+        let PieceKind::Entry(collection, indent) = touched.first()?.piece.kind else {
+            return None;
+        };
         if touched.iter().any(|slot| slot.piece.kind != PieceKind::Entry(collection, indent)) {
             return None;
         }
@@ -183,15 +191,24 @@ impl FileState {
     }
 
     /// The unit of a piece; `None` when it does not parse alone.
-    fn piece_unit(&self, slice: &str, kind: PieceKind, work: &mut Work<'_>) -> Option<Option<UnitId>> {
+    fn piece_unit(
+        &self,
+        slice: &str,
+        kind: PieceKind,
+        work: &mut Work<'_>,
+    ) -> Option<Option<UnitId>> {
         let expected = match kind {
             PieceKind::Loose | PieceKind::Header(_) => return Some(None),
             PieceKind::Entry(collection, _) => Some(collection),
             PieceKind::Block => None,
         };
         let mut findings = Vec::new();
-        let Node { kind: Kind::Map(map), .. } = yaml::read(slice, &mut findings)? else { return None };
-        let [_] = map.entries.as_slice() else { return None };
+        let Node { kind: Kind::Map(map), .. } = yaml::read(slice, &mut findings)? else {
+            return None;
+        };
+        let [_] = map.entries.as_slice() else {
+            return None;
+        };
         let entry = map.entries.into_iter().next()?;
         let collection = match expected {
             Some(collection) => collection,
@@ -220,7 +237,8 @@ impl FileState {
         let Kind::Map(map) = kind else {
             self.broken = true;
             self.findings.push(
-                Finding::error(span, "a configuration is a map").label("expected keys such as `listeners:`"),
+                Finding::error(span, "a configuration is a map")
+                    .label("expected keys such as `listeners:`"),
             );
             return;
         };
@@ -234,7 +252,8 @@ impl FileState {
             if SETTINGS.contains(&&*entry.key) {
                 self.whole_unit(Collection::Settings, entry, work);
             } else {
-                let finding = Finding::error(entry.key_span, format!("unknown key `{}`", entry.key));
+                let finding =
+                    Finding::error(entry.key_span, format!("unknown key `{}`", entry.key));
                 self.findings.push(match nearest(&entry.key, KEYS.iter().copied()) {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
                     None => finding.help(format!("known here: `{}`", KEYS.join("`, `"))),
@@ -285,14 +304,16 @@ fn moved(mut slot: Slot, shift: i64) -> Slot {
 /// Compares by blocks first: `==` on slices is a `memcmp`.
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     const BLOCK: usize = 4096;
-    let blocks = a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK)).take_while(|(a, b)| a == b).count();
+    let blocks =
+        a.chunks_exact(BLOCK).zip(b.chunks_exact(BLOCK)).take_while(|(a, b)| a == b).count();
     let start = blocks * BLOCK;
     start + a[start..].iter().zip(&b[start..]).take_while(|(a, b)| a == b).count()
 }
 
 fn common_suffix(a: &[u8], b: &[u8]) -> usize {
     const BLOCK: usize = 4096;
-    let blocks = a.rchunks_exact(BLOCK).zip(b.rchunks_exact(BLOCK)).take_while(|(a, b)| a == b).count();
+    let blocks =
+        a.rchunks_exact(BLOCK).zip(b.rchunks_exact(BLOCK)).take_while(|(a, b)| a == b).count();
     let end = blocks * BLOCK;
     let (a, b) = (&a[..a.len() - end], &b[..b.len() - end]);
     end + a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()

@@ -3,12 +3,13 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::Format;
 use super::entries::Entries;
 use super::file::FileState;
 use super::unit::{Collection, SETTINGS, UnitId, Value};
-use crate::model::{Action, Bind};
+use crate::model::{Action, Bind, Name};
 use crate::node::{Finding, Kind, Node, Span, json, toml, yaml};
 use crate::overlap::{Conflict, Shadow};
 use crate::report::{Fault, Lines, Place, Report, Severity, nearest};
@@ -29,9 +30,22 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
         }));
     }
     for (id, unit) in entries.faulty().take(MOST) {
-        faults.extend(unit.findings.iter().map(|found| {
-            fault(found, |span, label| places.place(entries, id, span, label))
-        }));
+        faults.extend(
+            unit.findings
+                .iter()
+                .map(|found| fault(found, |span, label| places.place(entries, id, span, label))),
+        );
+    }
+    let more = entries.faulty().skip(MOST);
+    let (count, errors) = more.fold((0_usize, false), |(count, errors), (_, unit)| {
+        (count + 1, errors | unit.has_error())
+    });
+    if count > 0 {
+        let mut fault = Fault::error(format!("{count} more entries have faults"));
+        if !errors {
+            fault.severity = Severity::Warning;
+        }
+        faults.push(fault);
     }
     doubles(entries, &places, &mut faults);
     binds(entries, &places, &mut faults);
@@ -74,12 +88,14 @@ fn fault(found: &Finding, place: impl Fn(Span, &str) -> Option<Place>) -> Fault 
 fn doubles(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
     for (first, more) in entries.doubles().take(MOST) {
         let mut ids: Vec<UnitId> = more.iter().copied().chain([first]).collect();
-        ids.sort_by_key(|id| {
-            places.key(entries, *id, "").map(|place| (place.file.clone(), place.line, place.column))
-        });
-        let Some((first, more)) = ids.split_first() else { continue };
+        ids.sort_by_key(|id| places.order(entries, *id));
+        let Some((first, more)) = ids.split_first() else {
+            continue;
+        };
         for id in more {
-            let Some(unit) = entries.unit(*id) else { continue };
+            let Some(unit) = entries.unit(*id) else {
+                continue;
+            };
             let mut fault = Fault::error(format!("the key `{}` is here twice", unit.name));
             fault.places.extend(places.key(entries, *id, "again here"));
             fault.places.extend(places.key(entries, *first, "first here"));
@@ -91,16 +107,23 @@ fn doubles(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
 /// Listeners (the admin one too) that want the same address.
 fn binds(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
     let mut seen: HashMap<Bind, UnitId> = HashMap::new();
-    let admin = entries.find(Collection::Settings, "admin").filter(|_| entries.process().admin.is_some());
+    let admin =
+        entries.find(Collection::Settings, "admin").filter(|_| entries.process().admin.is_some());
     if let (Some(id), Some(address)) = (admin, entries.process().admin) {
         seen.insert(Bind::Tcp(address), id);
     }
     let mut names: Vec<&str> = entries.names(Collection::Listeners).collect();
     names.sort_unstable();
     for name in names {
-        let Some(id) = entries.find(Collection::Listeners, name) else { continue };
-        let Some(unit) = entries.unit(id).filter(|unit| !unit.has_error()) else { continue };
-        let Some(listener) = unit.value.as_ref().and_then(Value::listener) else { continue };
+        let Some(id) = entries.find(Collection::Listeners, name) else {
+            continue;
+        };
+        let Some(unit) = entries.unit(id).filter(|unit| !unit.has_error()) else {
+            continue;
+        };
+        let Some(listener) = unit.value.as_ref().and_then(Value::listener) else {
+            continue;
+        };
         // Port 0 is another port each time.
         if matches!(&listener.bind, Bind::Tcp(address) if address.port() == 0) {
             continue;
@@ -109,7 +132,8 @@ fn binds(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
             seen.insert(listener.bind.clone(), id);
             continue;
         };
-        let mut fault = Fault::error(format!("the listener `{name}` wants an address that is taken"));
+        let mut fault =
+            Fault::error(format!("the listener `{name}` wants an address that is taken"));
         for (id, label) in [(id, "wanted here"), (*first, "taken here")] {
             let span = places.within(entries, id, &["address"]).map(|found| found.0);
             let span = span.or(entries.unit(id).map(|unit| unit.key)).unwrap_or_default();
@@ -123,7 +147,9 @@ fn binds(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
 fn absences(files: &Files, entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
     if entries.names(Collection::Listeners).next().is_none() {
         let mut fault = Fault::error("there is no listener");
-        if let Some((file, spots)) = files.values().next().and_then(|file| places.files.get(&file.id)) {
+        if let Some((file, spots)) =
+            files.values().next().and_then(|file| places.files.get(&file.id))
+        {
             fault.places.push(spots.place(file, 0, Span::default(), ""));
         }
         fault.help = Some("add one: `listeners: { web: { address: \"0.0.0.0:8000\" } }`".into());
@@ -145,7 +171,9 @@ fn missing_service(
     places: &Places<'_>,
 ) -> Option<Fault> {
     let unit = entries.unit(id)?;
-    let Action::Forward { services, .. } = &unit.value.as_ref()?.route()?.action else { return None };
+    let Action::Forward { services, .. } = &unit.value.as_ref()?.route()?.action else {
+        return None;
+    };
     let index = services.iter().position(|part| &*part.service == service)?.to_string();
     let written = places
         .within(entries, id, &["service"])
@@ -153,7 +181,8 @@ fn missing_service(
         .or_else(|| places.within(entries, id, &["split", &index, "service"]));
     let (span, _, hidden) = written.unwrap_or((unit.key, false, false));
     if hidden {
-        let mut fault = Fault::error("there is no service of the name that this reference brings in");
+        let mut fault =
+            Fault::error("there is no service of the name that this reference brings in");
         fault.places.extend(places.place(entries, id, span, "not defined"));
         return Some(fault);
     }
@@ -165,30 +194,53 @@ fn missing_service(
 }
 
 fn overlaps(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
-    let name = |id: UnitId| entries.unit(id).map(|unit| unit.name.clone()).unwrap_or_else(|| "".into());
-    for Conflict { first, second, on } in entries.overlap.conflicts().take(MOST) {
-        let (first, second) = in_order(first, second, entries, places);
-        let (one, two) = (name(first), name(second));
-        let mut fault = Fault::error(format!("the routes `{one}` and `{two}` take the same requests: {on}"));
+    for ((first, second), on) in conflicts(entries, places).into_iter().take(MOST) {
+        let (one, two) = (name(entries, first), name(entries, second));
+        let mut fault =
+            Fault::error(format!("the routes `{one}` and `{two}` take the same requests: {on}"));
         fault.places.extend(places.key(entries, second, "this route"));
         fault.places.extend(places.key(entries, first, "and this one, at the same priority"));
-        fault.help = Some("give one of them another `priority`, or tell them apart in `match`".into());
+        fault.help =
+            Some("give one of them another `priority`, or tell them apart in `match`".into());
         faults.push(fault);
     }
-    for Shadow { route, by } in entries.overlap.shadows().take(MOST) {
-        let mut fault = Fault::error(format!("the route `{}` never takes a request", name(route)));
+    let shadows: Vec<Shadow> = entries.overlap.shadows().collect();
+    for Shadow { route, by } in shadows.iter().copied().take(MOST) {
+        let route_name = name(entries, route);
+        let mut fault = Fault::error(format!("the route `{route_name}` never takes a request"));
         fault.severity = Severity::Warning;
         fault.places.extend(places.key(entries, route, "never reached"));
-        let label = format!("`{}` takes all of it and comes first", name(by));
+        let label = format!("`{}` takes all of it and comes first", name(entries, by));
         fault.places.extend(places.key(entries, by, &label));
+        faults.push(fault);
+    }
+    if let Some(more) = shadows.len().checked_sub(MOST).filter(|more| *more > 0) {
+        let mut fault = Fault::error(format!("{more} more routes never take a request"));
+        fault.severity = Severity::Warning;
         faults.push(fault);
     }
 }
 
-/// By file and line, so that a report does not depend on how the routes came in.
-fn in_order(a: UnitId, b: UnitId, entries: &Entries, places: &Places<'_>) -> (UnitId, UnitId) {
-    let key = |id| places.key(entries, id, "").map(|place| (place.file.clone(), place.line, place.column));
-    if key(a) <= key(b) { (a, b) } else { (b, a) }
+/// Pairs of routes in conflict, the one written first first; a pair once, however much both take.
+fn conflicts(entries: &Entries, places: &Places<'_>) -> BTreeMap<(UnitId, UnitId), String> {
+    let mut pairs = BTreeMap::new();
+    for Conflict { mut routes, on } in entries.overlap.conflicts() {
+        routes.sort_by_key(|id| places.order(entries, *id));
+        let Some((first, others)) = routes.split_first() else {
+            continue;
+        };
+        for other in others.iter().take(MOST) {
+            let known = pairs.entry((*first, *other)).or_insert_with(|| on.clone());
+            if on < *known {
+                known.clone_from(&on);
+            }
+        }
+    }
+    pairs
+}
+
+fn name(entries: &Entries, id: UnitId) -> Name {
+    entries.unit(id).map_or_else(|| Name::from(""), |unit| unit.name.clone())
 }
 
 /// Finds places; the line tables are made when the first is asked for.
@@ -212,7 +264,9 @@ impl<'a> Spots<'a> {
     fn piece(&self, file: &FileState, id: UnitId) -> Option<(u32, u32)> {
         let starts = self.starts.get_or_init(|| {
             let pieces = file.slots.iter();
-            pieces.filter_map(|slot| Some((slot.unit?, (slot.piece.start, slot.piece.end)))).collect()
+            pieces
+                .filter_map(|slot| Some((slot.unit?, (slot.piece.start, slot.piece.end))))
+                .collect()
         });
         starts.get(&id).copied()
     }
@@ -231,6 +285,14 @@ impl<'a> Places<'a> {
 
     fn key(&self, entries: &Entries, id: UnitId, label: &str) -> Option<Place> {
         self.place(entries, id, entries.unit(id)?.key, label)
+    }
+
+    /// Sorts units as they are written: by file, then by place.
+    fn order(&self, entries: &Entries, id: UnitId) -> Option<(Arc<str>, u32)> {
+        let unit = entries.unit(id)?;
+        let (file, spots) = self.files.get(&unit.file)?;
+        let (start, _) = spots.piece(file, id)?;
+        Some((file.shown.clone(), start + unit.key.start))
     }
 
     /// Where something inside a unit is: its place, whether the whole path is there, and whether its
@@ -260,7 +322,9 @@ impl<'a> Places<'a> {
         };
         let mut span = unit.key;
         for (depth, key) in path.iter().enumerate() {
-            let Some((next, next_span)) = child(node, key) else { return Some((span, false, false)) };
+            let Some((next, next_span)) = child(node, key) else {
+                return Some((span, false, false));
+            };
             (node, span) = (next, next_span);
             if depth + 1 == path.len() && !matches!(node.kind, Kind::Map(_) | Kind::List(_)) {
                 span = node.span;

@@ -6,6 +6,7 @@ mod mutation;
 mod reload;
 
 use super::*;
+use crate::report::Fault;
 
 /// A valid configuration that uses most of the format.
 pub(super) const FULL: &str = r#"# A gateway
@@ -101,7 +102,8 @@ pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
     pub(super) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("portcullis-config-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("portcullis-config-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
@@ -151,14 +153,20 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!(services["users-v2"].host, HostPolicy::Endpoint);
 
     let info = &routes["user-info"];
-    let wanted = [HostPattern::Exact("api.example.com".into()), HostPattern::Suffix(".example.org".into())];
+    let wanted =
+        [HostPattern::Exact("api.example.com".into()), HostPattern::Suffix(".example.org".into())];
     assert_eq!(info.matches.hosts, wanted);
     let PathPattern::Segments(segments) = &info.matches.paths[0] else { panic!("not segments") };
     let literal = |text: &str| Segment::Literal(text.into());
-    assert_eq!(**segments, [literal("user"), literal("~"), Segment::Param("id".into()), literal("x")]);
+    assert_eq!(
+        **segments,
+        [literal("user"), literal("~"), Segment::Param("id".into()), literal("x")]
+    );
     assert_eq!(info.matches.methods, ["GET".into(), "PURGE".into(), "HEAD".into()]);
     assert_eq!(&*info.matches.headers[0].name, "x-env");
-    assert!(matches!(&info.matches.headers[2].test, ValueTest::Regex(r) if r.is_match(b"b") && !r.is_match(b"ab")));
+    assert!(
+        matches!(&info.matches.headers[2].test, ValueTest::Regex(r) if r.is_match(b"b") && !r.is_match(b"ab"))
+    );
     assert_eq!(info.matches.clients.len(), 2);
     assert_eq!((info.priority, info.upgrade, info.body_limit), (3, false, Some(None)));
     assert_eq!(info.timeouts.total, Some(None));
@@ -166,9 +174,13 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!(services[1].weight, 10);
     let RewritePath::Template(template) = &rewrite.path else { panic!("not a template") };
     assert_eq!(template.pieces, [Piece::Text("/v2/".into()), Piece::Param("id".into())]);
-    let PathPattern::Prefix(prefix) = &routes["old"].matches.paths[1] else { panic!("not a prefix") };
+    let PathPattern::Prefix(prefix) = &routes["old"].matches.paths[1] else {
+        panic!("not a prefix")
+    };
     assert_eq!(**prefix, [literal("older")]);
-    assert!(matches!(&routes["everything"].matches.paths[..], [PathPattern::Prefix(p)] if p.is_empty()));
+    assert!(
+        matches!(&routes["everything"].matches.paths[..], [PathPattern::Prefix(p)] if p.is_empty())
+    );
     let Action::Reply(reply) = &routes["hello"].action else { panic!("not a reply") };
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
@@ -198,4 +210,11 @@ fn defaults_of_the_process() {
     let loaded = good("listeners: { web: { address: \"127.0.0.1:0\" } }\n");
     assert_eq!(loaded.config.process, crate::model::Process::default());
     assert!(loaded.watch.is_empty());
+}
+
+#[test]
+fn a_loader_may_go_to_another_thread() {
+    fn sendable<T: Send>() {}
+    sendable::<Loader>();
+    sendable::<Report>();
 }

@@ -108,7 +108,16 @@ impl Unit {
         let value = value(collection, &name, &mut entry, &mut findings, inputs);
         let used = inputs.take_used();
         used.hash(&mut hasher);
-        Unit { file, collection, name, key, value, findings, inputs: used, content: hasher.finish() }
+        Unit {
+            file,
+            collection,
+            name,
+            key,
+            value,
+            findings,
+            inputs: used,
+            content: hasher.finish(),
+        }
     }
 
     pub(crate) fn has_error(&self) -> bool {
@@ -141,10 +150,14 @@ fn value(
         Collection::Services => {
             decode.run(|spec, scope| Value::Service(check::service(spec, scope).into()))
         }
-        Collection::Routes => decode.run(|spec, scope| Value::Route(check::route(spec, scope).into())),
+        Collection::Routes => {
+            decode.run(|spec, scope| Value::Route(check::route(spec, scope).into()))
+        }
         Collection::Settings => match &**name {
             "admin" => decode.run(|spec, scope| Value::Admin(check::admin(spec, scope))),
-            "access_log" => decode.run(|spec, scope| Value::AccessLog(check::access_log(spec, scope))),
+            "access_log" => {
+                decode.run(|spec, scope| Value::AccessLog(check::access_log(spec, scope)))
+            }
             "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
             "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
             "shutdown" => decode.run(|spec, _| Value::Shutdown(check::shutdown(spec))),

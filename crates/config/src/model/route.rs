@@ -98,6 +98,8 @@ pub struct RouteTimeouts {
     pub first_byte: Option<Duration>,
     /// See [`super::ServiceTimeouts::stall`].
     pub stall: Option<Duration>,
+    /// See [`super::ServiceTimeouts::tunnel`].
+    pub tunnel: Option<Duration>,
     /// See [`super::ServiceTimeouts::total`]; `Some(None)` is "off".
     pub total: Option<Option<Duration>>,
 }

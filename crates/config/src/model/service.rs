@@ -76,6 +76,8 @@ pub struct ServiceTimeouts {
     pub first_byte: Duration,
     /// Without any progress in either direction; 504 before the reply's head, else cut off.
     pub stall: Duration,
+    /// Without any byte through a tunnel (WebSocket and other upgrades); then it is closed.
+    pub tunnel: Duration,
     /// For the whole exchange, or `None` for no limit; then 504.
     pub total: Option<Duration>,
 }

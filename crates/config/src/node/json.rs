@@ -19,7 +19,8 @@ pub(crate) fn read(text: &str, findings: &mut Vec<Finding>) -> Option<Node> {
         Ok(parsed) => match parsed.value {
             Some(value) => Some(node(value, findings)),
             None => {
-                findings.push(Finding::error(Span::default(), "this is not JSON: the file is empty"));
+                findings
+                    .push(Finding::error(Span::default(), "this is not JSON: the file is empty"));
                 None
             }
         },
@@ -110,7 +111,18 @@ mod tests {
     #[test]
     fn reads_strict_json() {
         assert_eq!(messages(r#"{"a": [1, -2.5, "x\u00e9", true, null]}"#), Vec::<String>::new());
-        for bad in ["", "{a: 1}", "[1,]", "[1 2]", "// x\n1", "{'a': 1}", "[0x1]", "[+1]", "1 2", "[\"\\x41\"]"] {
+        for bad in [
+            "",
+            "{a: 1}",
+            "[1,]",
+            "[1 2]",
+            "// x\n1",
+            "{'a': 1}",
+            "[0x1]",
+            "[+1]",
+            "1 2",
+            "[\"\\x41\"]",
+        ] {
             assert!(messages(bad).iter().any(|m| m.contains("not JSON")), "{bad}");
         }
     }

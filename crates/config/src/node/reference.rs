@@ -14,7 +14,11 @@ pub(crate) trait Lookup {
 
 /// Replaces every reference below a node; one that cannot be replaced is a fault, and its value
 /// becomes a hidden empty string. Returns whether there was any reference.
-pub(crate) fn resolve(node: &mut Node, lookup: &mut impl Lookup, findings: &mut Vec<Finding>) -> bool {
+pub(crate) fn resolve(
+    node: &mut Node,
+    lookup: &mut impl Lookup,
+    findings: &mut Vec<Finding>,
+) -> bool {
     match &mut node.kind {
         Kind::Text(text) => {
             if !text.contains("${") && !text.starts_with("file:") {
@@ -41,7 +45,12 @@ struct Replaced {
     hidden: bool,
 }
 
-fn replace(text: &str, span: Span, lookup: &mut impl Lookup, findings: &mut Vec<Finding>) -> Replaced {
+fn replace(
+    text: &str,
+    span: Span,
+    lookup: &mut impl Lookup,
+    findings: &mut Vec<Finding>,
+) -> Replaced {
     let (out, mut hidden) = replace_variables(text, span, lookup, findings);
     // Only a `file:` that stands in the configuration counts, not one that a variable brings in.
     let Some(path) = out.strip_prefix("file:").filter(|_| text.starts_with("file:")) else {
@@ -51,7 +60,10 @@ fn replace(text: &str, span: Span, lookup: &mut impl Lookup, findings: &mut Vec<
     let text = match lookup.file(path) {
         Ok(content) => content.trim().to_owned(),
         Err(why) => {
-            findings.push(Finding::error(span, format!("the file of this reference cannot be read: {why}")));
+            findings.push(Finding::error(
+                span,
+                format!("the file of this reference cannot be read: {why}"),
+            ));
             String::new()
         }
     };
@@ -89,7 +101,8 @@ fn replace_variables(
         match variable(name, default, lookup) {
             Ok(value) => out.push_str(&value),
             Err(message) => findings.push(
-                Finding::error(span, message).help(format!("a default is written `${{{name}:-default}}`")),
+                Finding::error(span, message)
+                    .help(format!("a default is written `${{{name}:-default}}`")),
             ),
         }
         rest = &inner[end + 1..];
@@ -100,7 +113,8 @@ fn replace_variables(
 
 fn variable(name: &str, default: Option<&str>, lookup: &mut impl Lookup) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(legal) || name.starts_with(|c: char| c.is_ascii_digit()) {
+    if name.is_empty() || !name.chars().all(legal) || name.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Err(format!("`{name}` is no name of an environment variable"));
     }
     match (lookup.env(name), default) {

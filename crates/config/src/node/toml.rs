@@ -61,15 +61,13 @@ fn node(value: Spanned<DeValue<'_>>, findings: &mut Vec<Finding>) -> Node {
     let kind = match value.into_inner() {
         DeValue::String(text) => Kind::Text(text.into()),
         DeValue::Boolean(value) => Kind::Bool(value),
-        DeValue::Integer(number) => {
-            match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Kind::Int(number),
-                Err(_) => {
-                    findings.push(Finding::error(at, "this number is too large"));
-                    Kind::Null
-                }
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Kind::Int(number),
+            Err(_) => {
+                findings.push(Finding::error(at, "this number is too large"));
+                Kind::Null
             }
-        }
+        },
         DeValue::Float(number) => Kind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Datetime(_) => {
             findings.push(

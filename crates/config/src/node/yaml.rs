@@ -75,8 +75,11 @@ impl<'a> Reader<'a> {
                 Event::DocumentStart(_) => {
                     documents += 1;
                     if documents > 1 {
-                        return Err(Finding::error(span, "a configuration file is one YAML document")
-                            .label("a second one begins here"));
+                        return Err(Finding::error(
+                            span,
+                            "a configuration file is one YAML document",
+                        )
+                        .label("a second one begins here"));
                     }
                     None
                 }
@@ -122,11 +125,14 @@ impl<'a> Reader<'a> {
     }
 
     fn leave(&mut self, end: Span) -> Result<Option<Node>, Finding> {
-        let Some(open) = self.open.pop() else { return Ok(None) };
+        let Some(open) = self.open.pop() else {
+            return Ok(None);
+        };
         let node = match open.node {
-            Container::List(items) => {
-                Node::new(extent(open.start, end, items.first().map(|item| item.span)), Kind::List(items))
-            }
+            Container::List(items) => Node::new(
+                extent(open.start, end, items.first().map(|item| item.span)),
+                Kind::List(items),
+            ),
             Container::Map { map, .. } => {
                 let first = map.entries.first().map(|entry| entry.key_span);
                 let map = map.without_doubles(&mut self.findings);
@@ -145,7 +151,9 @@ impl<'a> Reader<'a> {
         tag: Option<&Tag>,
         span: Span,
     ) -> Result<Option<Node>, Finding> {
-        if let Some(Open { node: Container::Map { key: key @ None, .. }, .. }) = self.open.last_mut() {
+        if let Some(Open { node: Container::Map { key: key @ None, .. }, .. }) =
+            self.open.last_mut()
+        {
             *key = Some((text.as_ref().into(), span));
             return Ok(None);
         }
@@ -275,7 +283,9 @@ impl Offsets {
             return Offsets::Ascii(text.len());
         }
         let ends = std::iter::once(text.len());
-        Offsets::Table(text.char_indices().map(|(at, _)| at).chain(ends).map(|at| at as u32).collect())
+        Offsets::Table(
+            text.char_indices().map(|(at, _)| at).chain(ends).map(|at| at as u32).collect(),
+        )
     }
 
     fn byte(&self, character: usize) -> usize {
@@ -312,7 +322,9 @@ mod tests {
 
     #[test]
     fn core_schema() {
-        let node = good("{a: no, b: True, c: 0x10, d: 1.5, e: ~, f: 1_000, g: 08, h: 'true', i: !!str 5, j: -7}");
+        let node = good(
+            "{a: no, b: True, c: 0x10, d: 1.5, e: ~, f: 1_000, g: 08, h: 'true', i: !!str 5, j: -7}",
+        );
         let kind = |key| format!("{:?}", entry(&node, key).value.kind);
         assert_eq!(kind("a"), r#"Text("no")"#);
         assert_eq!(kind("b"), "Bool(true)");

@@ -57,7 +57,8 @@ fn same_lists<T: PartialEq>(a: &[T], b: &[T]) -> bool {
 
 fn same_predicates(a: &[Predicate], b: &[Predicate]) -> bool {
     let has = |list: &[Predicate], one: &Predicate| {
-        list.iter().any(|other| other.name == one.name && test_key(&other.test) == test_key(&one.test))
+        list.iter()
+            .any(|other| other.name == one.name && test_key(&other.test) == test_key(&one.test))
     };
     a.len() == b.len() && a.iter().all(|one| has(b, one))
 }

@@ -106,7 +106,8 @@ impl Shape {
             hosts.push(host_key(&self.labels, false));
         }
         // `*.example.com` covers `*.a.example.com` and itself, but not `example.com`.
-        let longest = if self.wide { self.labels.len() } else { self.labels.len().saturating_sub(1) };
+        let longest =
+            if self.wide { self.labels.len() } else { self.labels.len().saturating_sub(1) };
         hosts.extend((0..=longest).rev().map(|count| host_key(&self.labels[..count], true)));
         for mut host in hosts {
             let done = match &self.path {

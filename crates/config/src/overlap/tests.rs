@@ -12,7 +12,8 @@ fn said(routes: &[&str]) -> Vec<String> {
         .faults()
         .iter()
         .map(|fault| {
-            let lines: Vec<String> = fault.places.iter().map(|place| place.line.to_string()).collect();
+            let lines: Vec<String> =
+                fault.places.iter().map(|place| place.line.to_string()).collect();
             format!("{} @{}", fault.message, lines.join(","))
         })
         .collect()
@@ -23,7 +24,8 @@ fn text(routes: &[&str]) -> String {
     for route in routes {
         let (name, matches) = route.split_once(' ').unwrap();
         let (matches, priority) = matches.split_once(" ^").unwrap_or((matches, "0"));
-        text += &format!("  {name}: {{ match: {{ {matches} }}, priority: {priority}, reply: {{}} }}\n");
+        text +=
+            &format!("  {name}: {{ match: {{ {matches} }}, priority: {priority}, reply: {{}} }}\n");
     }
     text
 }
@@ -81,7 +83,11 @@ fn covered_by_higher_priority_is_shadowed() {
         ("c client: 10.0.0.0/8 ^1", "r client: [10.1.0.0/16, 10.2.0.1]"),
         ("c methods: [GET, POST] ^1", "r methods: [POST]"),
     ] {
-        assert_eq!(said(&[cover, covered]), ["the route `r` never takes a request @4,3"], "{cover} {covered}");
+        assert_eq!(
+            said(&[cover, covered]),
+            ["the route `r` never takes a request @4,3"],
+            "{cover} {covered}"
+        );
     }
 }
 
@@ -131,9 +137,16 @@ fn several_routes_may_cover_one() {
 #[test]
 fn kept_up_to_date_as_if_built_anew() {
     let all = [
-        "a path: \"/{*r}\" ^1", "b path: /x/y", "c path: \"/x/{p}\"", "d path: \"/x/{q}\" ^2",
-        "e path: /x/y, methods: PUT", "f host: \"*.x.com\" ^3", "g host: a.x.com", "h path: /x/y ^2",
-        "i path: \"/x/{q}\", methods: PUT ^1", "j path: /x/y, headers: { a: \"1\" }",
+        "a path: \"/{*r}\" ^1",
+        "b path: /x/y",
+        "c path: \"/x/{p}\"",
+        "d path: \"/x/{q}\" ^2",
+        "e path: /x/y, methods: PUT",
+        "f host: \"*.x.com\" ^3",
+        "g host: a.x.com",
+        "h path: /x/y ^2",
+        "i path: \"/x/{q}\", methods: PUT ^1",
+        "j path: /x/y, headers: { a: \"1\" }",
     ];
     let mut kept = loader(&all[..1]);
     let mut seed = 7_u32;

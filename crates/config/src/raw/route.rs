@@ -250,6 +250,8 @@ pub(crate) struct RouteTimeoutsSpec {
     pub(crate) first_byte: Option<Spanned<Time>>,
     /// Without any progress in either direction.
     pub(crate) stall: Option<Spanned<Time>>,
+    /// Without any byte through a tunnel (WebSocket and other upgrades). Default: the service's.
+    pub(crate) tunnel: Option<Spanned<Time>>,
     /// For the whole exchange, or `off`; then 504.
     pub(crate) total: Option<Spanned<OffOr<Time>>>,
 }

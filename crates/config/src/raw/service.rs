@@ -121,7 +121,11 @@ impl<'de> Visitor<'de> for EndpointVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EndpointSpec, A::Error> {
         let found = WeightedEndpoint::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(EndpointSpec { address: Some(found.address), short: String::new(), weight: found.weight })
+        Ok(EndpointSpec {
+            address: Some(found.address),
+            short: String::new(),
+            weight: found.weight,
+        })
     }
 }
 
@@ -240,6 +244,9 @@ pub(crate) struct ServiceTimeoutsSpec {
     pub(crate) first_byte: Option<Spanned<Time>>,
     /// Without any progress in either direction. Default: `60s`.
     pub(crate) stall: Option<Spanned<Time>>,
+    /// Without any byte through a tunnel (WebSocket and other upgrades); then it is closed.
+    /// Default: `1h`.
+    pub(crate) tunnel: Option<Spanned<Time>>,
     /// For the whole exchange, or `off`; then 504. Default: `off`.
     pub(crate) total: Option<Spanned<OffOr<Time>>>,
 }

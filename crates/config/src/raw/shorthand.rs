@@ -43,7 +43,10 @@ impl Visitor<'_> for TimeVisitor {
     fn visit_u64<E: Error>(self, number: u64) -> Result<Time, E> {
         match number {
             0 => Ok(Time(Duration::ZERO)),
-            _ => Err(E::invalid_value(Unexpected::Unsigned(number), &"a duration with its unit, such as `10s`")),
+            _ => Err(E::invalid_value(
+                Unexpected::Unsigned(number),
+                &"a duration with its unit, such as `10s`",
+            )),
         }
     }
 }
@@ -138,7 +141,8 @@ impl Visitor<'_> for LimitVisitor {
         if text == "unlimited" {
             return Ok(Limit::Unlimited);
         }
-        let size = quantity::size(text).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))?;
+        let size =
+            quantity::size(text).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))?;
         Ok(Limit::Size(size))
     }
 

@@ -26,7 +26,11 @@ impl<T: AsRef<str>> Spanned<T> {
 
     /// The value for a message: quoted, unless it is hidden.
     pub(crate) fn shown(&self) -> String {
-        if self.hidden { "what this reference brings in".into() } else { format!("`{}`", self.as_str()) }
+        if self.hidden {
+            "what this reference brings in".into()
+        } else {
+            format!("`{}`", self.as_str())
+        }
     }
 }
 

@@ -1,13 +1,45 @@
-//! `portcullis quickstart`
+//! `portcullis quickstart`: a gateway and two sample instances in one process, and what to try.
 
+mod guide;
+mod ports;
+mod sample;
+
+use std::net::SocketAddr;
 use std::process::ExitCode;
+
+use portcullis_config::{Format, Loader};
+
+use super::print;
+use crate::app;
+use ports::Reserved;
+
+/// What the configuration is called in messages.
+const CONFIG_NAME: &str = "quickstart.yaml";
 
 /// Options of `quickstart`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Quickstart {}
+pub(super) struct Quickstart {
+    /// Where the gateway listens; a free port is taken instead of one that is in use
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    address: SocketAddr,
+    /// Where the admin listener listens; the same holds for its port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    admin: SocketAddr,
+}
 
 impl Quickstart {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        Ok(ExitCode::FAILURE)
+        let web = Reserved::at(self.address)?;
+        let admin = Reserved::at(self.admin)?;
+        let samples = sample::start(&["hello-1", "hello-2"])?;
+        app::init_logging();
+        let config = guide::config(web.address, admin.address, &samples);
+        let text = guide::text(&web, &admin, &samples, &config);
+        let loader = Loader::from_text(CONFIG_NAME, config, Format::Yaml);
+        app::run(loader, move || {
+            // From here on the gateway itself holds the ports.
+            drop((web, admin));
+            print(&text).map(drop)
+        })
     }
 }

@@ -15,6 +15,6 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         app::init_logging();
-        app::run(portcullis_config::Loader::new(&self.config.config))
+        app::run(portcullis_config::Loader::new(&self.config.config), || Ok(()))
     }
 }

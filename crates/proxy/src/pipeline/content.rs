@@ -88,6 +88,11 @@ impl Upload {
         }
     }
 
+    /// Whether so many bytes more are too many.
+    fn exceeds(&self, more: usize) -> bool {
+        self.limit.is_some_and(|limit| self.bytes + more as u64 > limit)
+    }
+
     fn enter(&mut self, state: State) {
         self.state = state;
         self.moved = true;
@@ -100,14 +105,14 @@ impl Upload {
         up: &mut Upstream,
     ) -> Result<Poll<()>, Failure> {
         match down.poll_content(cx) {
+            Poll::Ready(Ok(true)) if self.exceeds(down.content().len()) => {
+                return Err(Reason::BodyTooLarge.into());
+            }
             Poll::Ready(Ok(true)) => match up.poll_send(cx, down.content()) {
                 Poll::Ready(Ok(sent)) => {
                     down.consume(sent);
                     self.moved = true;
                     self.bytes += sent as u64;
-                    if self.limit.is_some_and(|limit| self.bytes > limit) {
-                        return Err(Reason::BodyTooLarge.into());
-                    }
                 }
                 Poll::Ready(Err(_)) => self.enter(State::Broken),
                 Poll::Pending => {

@@ -21,6 +21,7 @@ pub(crate) struct Bounds {
     pub(crate) total: Option<Instant>,
     pub(crate) first_byte: Duration,
     pub(crate) stall: Duration,
+    pub(crate) tunnel: Duration,
     pub(crate) body_limit: Option<u64>,
 }
 
@@ -45,6 +46,7 @@ pub(crate) async fn exchange(
         pace: (scratch.request.length != BodyLength::Empty)
             .then(|| Pace::new(record.started, timeouts.min_rate, timeouts.min_rate_grace)),
         client_stall: timeouts.stall,
+        relaying: false,
         bounds,
     };
 
@@ -60,7 +62,8 @@ pub(crate) async fn exchange(
         if status == 101 {
             record.status = 101;
             head::write_switch(&mut client.down, &scratch.response);
-            return tunnel::run(client, up, record).await;
+            // Boxed: tunnels are rare, and idle connections would all carry their state.
+            return Box::pin(tunnel::run(client, up, record, bounds.tunnel)).await;
         }
         if status >= 200 {
             break;
@@ -99,6 +102,7 @@ struct Watch<'b> {
     phase: Instant,
     pace: Option<Pace>,
     client_stall: Duration,
+    relaying: bool,
     bounds: &'b Bounds,
 }
 
@@ -198,7 +202,9 @@ fn poll_relay(
     if let Poll::Ready(done) = download.poll(cx, &mut client.down, up, &mut waits_for) {
         return Poll::Ready(done);
     }
-    if download.moved() | upload.moved() || watch.phase < watch.now {
+    // The clock is looked at only when there is something to wait for.
+    if download.moved() | upload.moved() || !watch.relaying {
+        watch.relaying = true;
         watch.now = Instant::now();
     }
     let (stall, late) = match waits_for {

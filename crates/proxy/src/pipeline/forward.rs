@@ -29,11 +29,12 @@ pub(crate) struct Plan<'s> {
 }
 
 /// Timeouts as they hold for one request: the route's, else the service's.
-struct Timeouts {
-    connect: Duration,
-    first_byte: Duration,
-    stall: Duration,
-    total: Option<Duration>,
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) first_byte: Duration,
+    pub(crate) stall: Duration,
+    pub(crate) tunnel: Duration,
+    pub(crate) total: Option<Duration>,
 }
 
 /// Sends the request and relays the reply.
@@ -72,6 +73,7 @@ pub(crate) async fn forward<'s>(
             total,
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,
+            tunnel: timeouts.tunnel,
             body_limit: plan.body_limit,
         };
         match exchange::exchange(serving, client, &mut up, scratch, record, &bounds).await {
@@ -120,12 +122,13 @@ fn choose_service<'s>(
     service.map(|service| &**service).ok_or_else(|| Reason::NoEndpoint.into())
 }
 
-fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {
+pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {
     let (of_route, of_service) = (&route.route.timeouts, &service.service.timeouts);
     Timeouts {
         connect: of_route.connect.unwrap_or(of_service.connect),
         first_byte: of_route.first_byte.unwrap_or(of_service.first_byte),
         stall: of_route.stall.unwrap_or(of_service.stall),
+        tunnel: of_route.tunnel.unwrap_or(of_service.tunnel),
         total: of_route.total.unwrap_or(of_service.total),
     }
 }
@@ -168,7 +171,7 @@ fn may_repeat(request: &RequestHead) -> bool {
 }
 
 /// Writes the path for the endpoint where it is not the one that came.
-fn write_path(plan: &Plan<'_>, scratch: &mut Scratch) {
+pub(crate) fn write_path(plan: &Plan<'_>, scratch: &mut Scratch) {
     scratch.rewritten.clear();
     let request = &scratch.request;
     let path = match plan.normal {
@@ -190,7 +193,8 @@ fn write_path(plan: &Plan<'_>, scratch: &mut Scratch) {
     }
 }
 
-fn destination<'a>(
+/// What the endpoint is asked for, and under which name.
+pub(crate) fn destination<'a>(
     plan: &'a Plan<'_>,
     service: &'a CompiledService,
     endpoint: &'a EndpointState,

@@ -1,7 +1,7 @@
 //! Heads on their way: what is copied, what belongs to one connection only, what we write.
 
 use portcullis_wire::{
-    BodyLength, Downstream, Fields, Known, ReplyLine, RequestHead, RequestLine, ResponseHead,
+    BodyLength, Downstream, Fields, HeadWriter, Known, ReplyLine, RequestHead, RequestLine, ResponseHead,
     Upstream,
 };
 
@@ -39,12 +39,17 @@ pub(crate) fn write_request(
         upgrade: to.upgrade,
     });
     let nominated = Nominated::of(&request.fields);
+    let counts_hops = matches!(request.method(), b"OPTIONS" | b"TRACE");
     for field in request.fields.iter() {
         let ours = match field.known {
+            Known::Other if counts_hops && field.name.eq_ignore_ascii_case(b"max-forwards") => {
+                write_hops_left(&mut out, field.value);
+                true
+            }
             Known::Other => nominated.has(field.name),
             // Written by the connection from what was understood.
             Known::Host | Known::ContentLength => true,
-            Known::Expect => request.expects_continue,
+            Known::Expect => field.value.eq_ignore_ascii_case(b"100-continue"),
             known => known.is_hop_by_hop() || forwarding::is_managed(forwarded, trusted, known),
         };
         if !ours {
@@ -53,6 +58,14 @@ pub(crate) fn write_request(
     }
     forwarding::write(&mut out, forwarded, trusted, peer, request);
     out.end();
+}
+
+/// Passes `Max-Forwards` on, one less (RFC 9110, 7.6.2); what is no number is dropped.
+fn write_hops_left(out: &mut HeadWriter<'_>, value: &[u8]) {
+    let hops = std::str::from_utf8(value).ok().and_then(|digits| digits.parse::<u32>().ok());
+    if let Some(left) = hops.and_then(|hops| hops.checked_sub(1)) {
+        out.field(b"Max-Forwards", itoa::Buffer::new().format(left).as_bytes());
+    }
 }
 
 /// Writes the endpoint's head, final or interim, to the client.

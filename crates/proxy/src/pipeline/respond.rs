@@ -23,7 +23,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// Whether the request may travel no further (RFC 9110, 7.6.2).
 pub(crate) fn is_last_hop(request: &RequestHead) -> bool {
     matches!(request.method(), b"OPTIONS" | b"TRACE")
-        && request.fields.all(b"max-forwards").any(|hops| hops.iter().all(|&b| b == b'0'))
+        && request.fields.all(b"max-forwards").any(|hops| !hops.is_empty() && hops.iter().all(|&b| b == b'0'))
 }
 
 /// Answers a request that is meant for the gateway itself.

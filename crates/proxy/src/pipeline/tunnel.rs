@@ -10,9 +10,6 @@ use portcullis_wire::{ReadError, Stream, Upstream};
 use super::record::Record;
 use crate::client::Client;
 
-/// A tunnel through which nothing moved for so long is closed.
-const IDLE: Duration = Duration::from_secs(3600);
-
 /// One direction of a tunnel.
 #[derive(Debug, Default)]
 struct Direction {
@@ -53,7 +50,7 @@ impl Direction {
     }
 }
 
-/// Runs the tunnel to its end.
+/// Runs the tunnel to its end; it is closed when nothing moved for `idle`.
 ///
 /// # Errors
 /// Either side failed, or neither moved anything for too long.
@@ -61,12 +58,13 @@ pub(crate) async fn run(
     client: &mut Client,
     up: &mut Upstream,
     record: &mut Record<'_>,
+    idle: Duration,
 ) -> Result<(), Failure> {
     client.down.become_tunnel();
     up.become_tunnel();
     let (mut to_up, mut to_client) = (Direction::default(), Direction::default());
     let mut moved = 0;
-    client.deadline.set(Instant::now() + IDLE);
+    client.deadline.set(Instant::now() + idle);
     let ended = poll_fn(|cx| {
         let inward = to_up.poll(cx, &mut client.down, up);
         let outward = to_client.poll(cx, up, &mut client.down);
@@ -82,7 +80,7 @@ pub(crate) async fn run(
         }
         if to_up.bytes + to_client.bytes > moved {
             moved = to_up.bytes + to_client.bytes;
-            client.deadline.set(Instant::now() + IDLE);
+            client.deadline.set(Instant::now() + idle);
         }
         client.deadline.poll(cx).map(|()| Err(Reason::ClientStalled.into()))
     })

@@ -81,3 +81,30 @@ impl<'r, T> Visit<'r, T> for Allowed<'_> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::kit::{Asked, With, route};
+    use super::*;
+
+    #[test]
+    fn once_found_only_higher_priorities_matter() {
+        let asked = Asked::new("GET h/");
+        let (mut captures, mut text, mut seen) = Default::default();
+        let mut finder = Finder {
+            request: &asked.request(),
+            method: Method::of(b"GET"),
+            best: None,
+            captures: &mut captures,
+            other_method: false,
+            text: &mut text,
+            seen: &mut seen,
+        };
+        assert!(finder.wants(i32::MIN));
+        let mut slot = Slot::default();
+        slot.insert(&Arc::new(Leaf::new(Arc::new(route("r", &["/"]).priority(3)), (), 0)));
+        finder.look(&slot, &[]);
+        assert!(finder.best.is_some());
+        assert_eq!((finder.wants(2), finder.wants(3), finder.wants(4)), (false, false, true));
+    }
+}

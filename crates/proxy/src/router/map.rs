@@ -224,7 +224,7 @@ mod tests {
             assert_eq!(map.find(key(number).as_bytes()), Some(&number));
         }
         assert_eq!(map.find(b"other"), None);
-        assert_eq!(map.values().sum::<usize>(), (0..3 * MANY).sum());
+        assert_eq!(map.values().sum::<usize>(), (0..3 * MANY).sum::<usize>());
         for number in (0..3 * MANY).rev() {
             assert_eq!(map.remove(key(number).as_bytes()), Some(number));
             assert_eq!(map.remove(key(number).as_bytes()), None);

@@ -157,7 +157,8 @@ impl<T: Clone> Node<T> {
         };
         let list = Arc::make_mut(list);
         let removed = list[at].slot.remove(leaf);
-        match list[at].slot.leaves().next().map(Arc::clone) {
+        let another = list[at].slot.leaves().next().map(Arc::clone);
+        match another {
             Some(other) => list[at].leaf = other,
             None => drop(list.remove(at)),
         }
@@ -225,7 +226,26 @@ fn literal_start(regex: &Regex) -> Vec<Segment> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kit::{With, route};
     use super::*;
+
+    #[test]
+    fn the_highest_priority_follows_changes() {
+        let paths = ["/a/b", "/a/{x}", "prefix:/a", "regex:/a/[0-9]/.*", "/c"];
+        let leaf = |(at, path)| {
+            let route = route(path, &[path]).priority(10 - at as i32);
+            Arc::new(Leaf::new(Arc::new(route), (), 0))
+        };
+        let leaves: Vec<_> = paths.into_iter().enumerate().map(leaf).collect();
+        let mut root = Node::default();
+        leaves.iter().rev().for_each(|leaf| root.insert(leaf));
+        for leaf in leaves {
+            assert_eq!(root.max_priority, leaf.priority);
+            assert!(root.remove(&leaf));
+        }
+        assert_eq!(root.max_priority, i32::MIN);
+        assert!(root.is_empty());
+    }
 
     #[test]
     fn regexes_hang_below_their_literal_segments() {

@@ -1,18 +1,17 @@
 //! The routes of one place in the tree: same host, same path, told apart by method, header, query,
 //! cookie and client.
 //!
-//! A few are a list in order of precedence. Many are indexed by one exact test each, so that
-//! 50,000 routes that differ by one header's value cost one look-up. What has no exact test stays
-//! a list: a request costs in proportion to the routes *without exact test* at its very path, plus
-//! the number of different names tested there.
+//! A few are a list in order of precedence. Many are indexed by one exact test each ([`Index`]), so
+//! that 50,000 routes that differ by one header's value cost one look-up. What has no exact test
+//! stays a list: a request costs in proportion to the routes *without exact test* at its very
+//! path, plus the number of different names tested there.
 
 use std::sync::Arc;
 
 use super::Request;
+use super::index::Index;
 use super::leaf::{Key, Leaf};
-use super::map::Map;
 use super::params::Seen;
-use super::predicate::{self, Place};
 
 /// Beyond so many routes a slot is indexed.
 const LISTED: usize = 8;
@@ -32,22 +31,6 @@ pub(super) enum Leaves<T> {
     Several(Arc<Vec<Arc<Leaf<T>>>>),
 }
 
-#[derive(Clone)]
-pub(super) struct Index<T> {
-    /// Routes without an exact test.
-    plain: Leaves<T>,
-    /// One for each name that routes are held by.
-    groups: Vec<Group<T>>,
-    max_priority: i32,
-}
-
-#[derive(Clone)]
-struct Group<T> {
-    place: Place,
-    name: Arc<str>,
-    by_value: Map<Leaves<T>>,
-}
-
 impl<T> Default for Slot<T> {
     fn default() -> Self {
         Slot::Listed(Leaves::None)
@@ -55,7 +38,7 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T> Slot<T> {
-    /// Whether no route was ever here. Quicker than [`Slot::is_empty`], for lookups.
+    /// Whether it is plain that there is no route. Quicker than [`Slot::is_empty`], for lookups.
     pub(super) fn is_vacant(&self) -> bool {
         matches!(self, Slot::Listed(Leaves::None))
     }
@@ -71,7 +54,7 @@ impl<T> Slot<T> {
     pub(super) fn max_priority(&self) -> i32 {
         match self {
             Slot::Listed(leaves) => leaves.max_priority(),
-            Slot::Indexed(index) => index.max_priority,
+            Slot::Indexed(index) => index.max_priority(),
         }
     }
 
@@ -94,12 +77,7 @@ impl<T> Slot<T> {
     ) {
         match self {
             Slot::Listed(leaves) => each(leaves.as_slice(), None),
-            Slot::Indexed(index) => {
-                each(index.plain.as_slice(), None);
-                for group in &index.groups {
-                    group.each_list(request, seen, &mut each);
-                }
-            }
+            Slot::Indexed(index) => index.each_list(request, seen, &mut each),
         }
     }
 }
@@ -136,11 +114,11 @@ impl<T> Leaves<T> {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.as_slice().is_empty()
     }
 
-    fn max_priority(&self) -> i32 {
+    pub(super) fn max_priority(&self) -> i32 {
         self.as_slice().first().map_or(i32::MIN, |leaf| leaf.priority)
     }
 }
@@ -148,7 +126,7 @@ impl<T> Leaves<T> {
 impl<T: Clone> Leaves<T> {
     /// Puts the route in its place. A route that is there already stays: of two paths of a route
     /// that say the same, the first counts.
-    fn insert(&mut self, leaf: &Arc<Leaf<T>>) {
+    pub(super) fn insert(&mut self, leaf: &Arc<Leaf<T>>) {
         let Err(at) = self.as_slice().binary_search_by(|other| other.order(leaf)) else {
             return;
         };
@@ -163,7 +141,7 @@ impl<T: Clone> Leaves<T> {
         }
     }
 
-    fn remove(&mut self, leaf: &Leaf<()>) -> bool {
+    pub(super) fn remove(&mut self, leaf: &Leaf<()>) -> bool {
         let Ok(at) = self.as_slice().binary_search_by(|other| other.order(leaf)) else {
             return false;
         };
@@ -175,109 +153,6 @@ impl<T: Clone> Leaves<T> {
             Leaves::One(_) | Leaves::None => *self = Leaves::None,
         }
         true
-    }
-}
-
-impl<T> Default for Index<T> {
-    fn default() -> Self {
-        Index { plain: Leaves::None, groups: Vec::new(), max_priority: i32::MIN }
-    }
-}
-
-impl<T> Index<T> {
-    fn leaves(&self) -> impl Iterator<Item = &Arc<Leaf<T>>> {
-        let held = self.groups.iter().flat_map(|group| group.by_value.values());
-        self.plain.as_slice().iter().chain(held.flat_map(Leaves::as_slice))
-    }
-}
-
-impl<T: Clone> Index<T> {
-    fn insert(&mut self, leaf: &Arc<Leaf<T>>) {
-        self.max_priority = self.max_priority.max(leaf.priority);
-        if self.held_by(leaf).is_some() {
-            return;
-        }
-        // Of several exact tests, the one that fewest routes are held by tells routes apart best.
-        let Some(key) = leaf.keys().min_by_key(|key| self.list(*key).len()) else {
-            return self.plain.insert(leaf);
-        };
-        let known = self.groups.iter().position(|group| group.is_of(key));
-        let at = known.unwrap_or_else(|| {
-            let name = Arc::clone(key.name);
-            self.groups.push(Group { place: key.place, name, by_value: Map::default() });
-            self.groups.len() - 1
-        });
-        self.groups[at].by_value.entry(key.value, || Leaves::None).insert(leaf);
-    }
-
-    fn remove(&mut self, leaf: &Leaf<()>) -> bool {
-        let removed = match self.held_by(leaf) {
-            Some((at, key)) => self.groups[at].remove(key, leaf),
-            None => self.plain.remove(leaf),
-        };
-        self.groups.retain(|group| !group.by_value.is_empty());
-        if removed && leaf.priority == self.max_priority {
-            let others = self.groups.iter().flat_map(|group| group.by_value.values());
-            let others = others.map(Leaves::max_priority);
-            self.max_priority = highest(self.plain.max_priority(), others, self.max_priority);
-        }
-        removed
-    }
-
-    /// Which group and key hold the route, if one does.
-    fn held_by<'l, U>(&self, leaf: &'l Leaf<U>) -> Option<(usize, Key<'l>)> {
-        leaf.keys().find_map(|key| {
-            let found = self.list(key).binary_search_by(|other| other.order(leaf));
-            found.ok()?;
-            Some((self.groups.iter().position(|group| group.is_of(key))?, key))
-        })
-    }
-
-    fn list(&self, key: Key<'_>) -> &[Arc<Leaf<T>>] {
-        let group = self.groups.iter().find(|group| group.is_of(key));
-        let leaves = group.and_then(|group| group.by_value.find(key.value.as_bytes()));
-        leaves.map_or(&[], Leaves::as_slice)
-    }
-}
-
-impl<T> Group<T> {
-    fn is_of(&self, key: Key<'_>) -> bool {
-        self.place == key.place && self.name == *key.name
-    }
-
-    fn each_list<'a>(
-        &'a self,
-        request: &Request<'_>,
-        seen: &mut Seen,
-        each: &mut impl FnMut(&'a [Arc<Leaf<T>>], Option<Key<'_>>),
-    ) {
-        // A client may repeat a value a thousand times; each list is looked at once.
-        let Seen { text, lists } = seen;
-        lists.clear();
-        predicate::each_value(self.place, &self.name, request, text, |value| {
-            let Some((value, leaves)) = self.by_value.find_entry(value) else {
-                return;
-            };
-            let list = leaves.as_slice();
-            if !lists.contains(&list.as_ptr().addr()) {
-                lists.push(list.as_ptr().addr());
-                each(list, Some(Key { place: self.place, name: &self.name, value }));
-            }
-        });
-    }
-}
-
-impl<T: Clone> Group<T> {
-    fn remove(&mut self, key: Key<'_>, leaf: &Leaf<()>) -> bool {
-        let value = key.value.as_bytes();
-        let Some(leaves) = self.by_value.find_mut(value) else {
-            return false;
-        };
-        let removed = leaves.remove(leaf);
-        if leaves.is_empty() {
-            self.by_value.remove(value);
-        }
-        removed
     }
 }
 

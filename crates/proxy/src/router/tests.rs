@@ -203,6 +203,8 @@ fn parameters_are_those_of_the_winner() {
         route("high", &["/h/{x}/{y}"]).priority(1).methods(&["PUT"]),
         route("low", &["/h/{z}/b"]),
         route("prefix", &["prefix:/pre/{id}"]),
+        route("deep", &["/back/{a}/{b}/{c}/x"]),
+        route("back", &["/back/{d}/{*rest}"]),
     ]);
     let mut params = Params::default();
     let cases: &[(&str, &[(&str, &str)])] = &[
@@ -214,6 +216,7 @@ fn parameters_are_those_of_the_winner() {
         ("PUT h/h/1/b", &[("x", "1"), ("y", "b")]),
         ("GET h/h/1/b", &[("z", "1")]),
         ("GET h/pre/7/more/x", &[("id", "7")]),
+        ("GET h/back/1/2/3/y", &[("d", "1"), ("rest", "2/3/y")]),
     ];
     for (line, expected) in cases {
         let asked = Asked::new(line);

@@ -142,3 +142,75 @@ fn cut(path: &[u8], start: usize) -> (&[u8], Option<usize>) {
         None => (rest, None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::Router;
+    use super::super::hosts::{Host, HostMatch};
+    use super::super::kit::{Asked, route, router};
+    use super::*;
+
+    /// Counts the steps of a walk in which nothing is ever found.
+    struct Steps(usize);
+
+    impl<'r, T> Visit<'r, T> for Steps {
+        fn wants(&mut self, _: i32) -> bool {
+            self.0 += 1;
+            true
+        }
+
+        fn look(&mut self, _: &'r Slot<T>, _: &[Span]) {}
+    }
+
+    fn steps(router: &Router<Arc<str>>, path: &str) -> usize {
+        let mut text = Vec::new();
+        let trees: Vec<_> = router.hosts.trees(Host::of(b"h", &mut text)).collect();
+        let mut steps = Steps(0);
+        for (how, tree) in trees {
+            assert_eq!(how, HostMatch::Any);
+            walk(tree, path.as_bytes(), &mut Vec::new(), &mut steps);
+        }
+        steps.0
+    }
+
+    /// Every mix of `a` and a parameter at every depth, and paths that fit all of them but the last
+    /// segment: the worst there is. Beyond the depth of the table nothing grows.
+    #[test]
+    fn hostile_paths_cost_no_more_than_the_table_has_nodes() {
+        const DEPTH: usize = 8;
+        let mixes = (0..1 << DEPTH).map(|mix: usize| {
+            let segment = |at| if mix >> at & 1 == 0 { "/a" } else { "/{x}" };
+            let path: String = (0..DEPTH).map(segment).collect();
+            route(&format!("mix-{mix}"), &[&format!("{path}/end")])
+        });
+        let router = router(mixes);
+        let nodes = (1 << (DEPTH + 1)) - 1;
+        // Two more: the regexes and what takes everything are asked about once.
+        for length in [1, 4, 7] {
+            assert_eq!(steps(&router, &"/a".repeat(length)), (1 << (length + 1)) - 1 + 2);
+        }
+        for length in [8, 9, 30, 4000] {
+            assert_eq!(steps(&router, &"/a".repeat(length)), nodes + 2, "{length} segments");
+        }
+        assert_eq!(Asked::new(&format!("GET h{}", "/a".repeat(4000))).of(&router), "404");
+        assert_eq!(Asked::new("GET h/a/a/a/a/a/a/a/a/end").of(&router), "mix-0");
+    }
+
+    #[test]
+    fn steps_do_not_grow_with_the_number_of_routes() {
+        let by_literal = |many| {
+            router((0..many).map(|n| route(&format!("r{n}"), &[&format!("/api/r{n}/{{x}}")])))
+        };
+        let by_regex = |many| {
+            router(
+                (0..many).map(|n| route(&format!("r{n}"), &[&format!("regex:/api/r{n}/[0-9]+")])),
+            )
+        };
+        for path in ["/api/r5/x/y", "/api/none", "/"] {
+            assert_eq!(steps(&by_literal(10), path), steps(&by_literal(5000), path));
+            assert_eq!(steps(&by_regex(10), path), steps(&by_regex(500), path));
+        }
+    }
+}

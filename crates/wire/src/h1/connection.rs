@@ -372,7 +372,9 @@ impl Connection {
     /// Whether both messages of the exchange are whole and another exchange may follow.
     #[must_use]
     pub fn is_reusable(&self) -> bool {
-        self.persists && !self.ended && self.writer == Writer::Done && self.is_read()
+        // A peer that has ended its direction may have sent more requests before.
+        let more = !self.ended || self.has_input();
+        self.persists && more && self.writer == Writer::Done && self.is_read()
     }
 
     /// Whether the connection is still good to send a request: nothing came while it was idle,

@@ -14,6 +14,9 @@ pub(crate) enum Declared {
 /// Reads the framing fields: one plain `Content-Length`, or one `Transfer-Encoding: chunked`, or
 /// neither. Anything else could be read in two ways.
 pub(crate) fn declared(fields: &Fields) -> Result<Declared, Malformed> {
+    if !fields.has(Known::ContentLength) && !fields.has(Known::TransferEncoding) {
+        return Ok(Declared::Nothing);
+    }
     let mut lengths = fields.all_known(Known::ContentLength);
     let mut codings = fields.all_known(Known::TransferEncoding);
     let (length, coding) = (lengths.next(), codings.next());

@@ -3,7 +3,9 @@
 use super::*;
 
 fn route(text: &str) -> String {
-    format!("listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\nservices: {{ users: {{ endpoints: [\"h:1\"] }} }}\nroutes:\n  r: {{ {text} }}\n")
+    format!(
+        "listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\nservices: {{ users: {{ endpoints: [\"h:1\"] }} }}\nroutes:\n  r: {{ {text} }}\n"
+    )
 }
 
 /// The only fault of a route, without its place.
@@ -12,7 +14,9 @@ fn of_route(text: &str) -> String {
 }
 
 fn of_service(text: &str) -> String {
-    only(&format!("listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\nservices: {{ s: {{ {text} }} }}\n"))
+    only(&format!(
+        "listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\nservices: {{ s: {{ {text} }} }}\n"
+    ))
 }
 
 fn of_listener(text: &str) -> String {
@@ -48,7 +52,6 @@ rooutes: {}
     assert_eq!(
         bad(text),
         [
-            "2:3 `address` is missing",
             "3:5 unknown key `adress`",
             "4:23 invalid value: `5`",
             "4:26 unknown key `idel`",
@@ -80,46 +83,130 @@ fn rendered_with_snippet_and_hint() {
 
 #[test]
 fn routes() {
-    assert_eq!(of_route("match: { path: /a/../b }, reply: {}"), "in the path `/a/../b`, a segment is `.` or `..`");
-    assert_eq!(of_route("match: { path: /a//b }, reply: {}"), "in the path `/a//b`, a segment is empty");
-    assert_eq!(of_route("match: { path: \"/a?b\" }, reply: {}"), "in the path `/a?b`, there is a `?` or `#`");
-    assert_eq!(of_route("match: { path: \"/{a}/{a}\" }, reply: {}"), "in the path `/{a}/{a}`, the parameter `a` is here twice");
-    assert_eq!(of_route("match: { path: \"/{*a}/b\" }, reply: {}"), "in the path `/{*a}/b`, `{*...}` is not the last segment");
-    assert_eq!(of_route("match: { path: { prefix: \"/{*a}\" } }, reply: {}"), "`/{*a}` is no prefix");
-    assert_eq!(of_route("match: { path: \"/{query}\" }, reply: {}"), "a parameter cannot be named `query`");
-    assert!(of_route("match: { path: { regex: \"a)|(b\" } }, reply: {}").starts_with("this regular expression cannot be used: unopened"));
-    assert!(of_route("match: { path: { regex: \"(a{1000}){1000}\" } }, reply: {}").contains("needs more than"));
-    assert_eq!(of_route("match: { path: { regex: a, prefix: /b } }, reply: {}"), "a path is either `{ prefix: ... }` or `{ regex: ... }`");
+    assert_eq!(
+        of_route("match: { path: /a/../b }, reply: {}"),
+        "in the path `/a/../b`, a segment is `.` or `..`"
+    );
+    assert_eq!(
+        of_route("match: { path: /a//b }, reply: {}"),
+        "in the path `/a//b`, a segment is empty"
+    );
+    assert_eq!(
+        of_route("match: { path: \"/a?b\" }, reply: {}"),
+        "in the path `/a?b`, there is a `?` or `#`"
+    );
+    assert_eq!(
+        of_route("match: { path: \"/{a}/{a}\" }, reply: {}"),
+        "in the path `/{a}/{a}`, the parameter `a` is here twice"
+    );
+    assert_eq!(
+        of_route("match: { path: \"/{*a}/b\" }, reply: {}"),
+        "in the path `/{*a}/b`, `{*...}` is not the last segment"
+    );
+    assert_eq!(
+        of_route("match: { path: { prefix: \"/{*a}\" } }, reply: {}"),
+        "`/{*a}` is no prefix"
+    );
+    assert_eq!(
+        of_route("match: { path: \"/{query}\" }, reply: {}"),
+        "a parameter cannot be named `query`"
+    );
+    assert!(
+        of_route("match: { path: { regex: \"a)|(b\" } }, reply: {}")
+            .starts_with("this regular expression cannot be used: unopened")
+    );
+    assert!(
+        of_route("match: { path: { regex: \"(a{1000}){1000}\" } }, reply: {}")
+            .contains("needs more than")
+    );
+    assert_eq!(
+        of_route("match: { path: { regex: a, prefix: /b } }, reply: {}"),
+        "a path is either `{ prefix: ... }` or `{ regex: ... }`"
+    );
     assert_eq!(of_route("match: { path: [] }, reply: {}"), "`match.path` is an empty list");
     assert_eq!(of_route("match: { host: \"a:80\" }, reply: {}"), "`a:80` is no host");
     assert_eq!(of_route("match: { host: \"*\" }, reply: {}"), "`*` is no host");
     assert_eq!(of_route("match: { host: \"a.*.b\" }, reply: {}"), "`a.*.b` is no host");
-    assert_eq!(of_route("match: { methods: CONNECT }, reply: {}"), "`CONNECT` is never let in, so no route can take it");
-    assert_eq!(of_route("match: { headers: { \"a b\": x } }, reply: {}"), "`a b` is no header name");
+    assert_eq!(
+        of_route("match: { methods: CONNECT }, reply: {}"),
+        "`CONNECT` is never let in, so no route can take it"
+    );
+    assert_eq!(
+        of_route("match: { headers: { \"a b\": x } }, reply: {}"),
+        "`a b` is no header name"
+    );
     assert_eq!(of_route("match: { headers: { A: x, a: y } }, reply: {}"), "`a` is here twice");
-    assert_eq!(of_route("match: { headers: { host: x } }, reply: {}"), "a route matches the host by `match.host`, not as a header");
+    assert_eq!(
+        of_route("match: { headers: { host: x } }, reply: {}"),
+        "a route matches the host by `match.host`, not as a header"
+    );
     assert_eq!(of_route("match: { query: { a: 1 } }, reply: {}"), "wrong type: an integer");
-    assert_eq!(of_route("match: { cookies: { \"a=\": x } }, reply: {}"), "`a=` is no name of a cookie");
-    assert_eq!(of_route("match: { client: 10.0.0.1/8 }, reply: {}"), "`10.0.0.1/8` has bits set behind its prefix");
+    assert_eq!(
+        of_route("match: { cookies: { \"a=\": x } }, reply: {}"),
+        "`a=` is no name of a cookie"
+    );
+    assert_eq!(
+        of_route("match: { client: 10.0.0.1/8 }, reply: {}"),
+        "`10.0.0.1/8` has bits set behind its prefix"
+    );
     assert_eq!(of_route("match: { client: home }, reply: {}"), "`home` is no network");
-    assert_eq!(of_route("split: [{ service: users, weight: 0 }]"), "no service of this split has a weight above 0");
-    assert_eq!(of_route("split: [{ service: users, weight: 1 }, { service: users, weight: 2 }]"), "the service `users` is in this split twice");
+    assert_eq!(
+        of_route("split: [{ service: users, weight: 0 }]"),
+        "no service of this split has a weight above 0"
+    );
+    assert_eq!(
+        of_route("split: [{ service: users, weight: 1 }, { service: users, weight: 2 }]"),
+        "the service `users` is in this split twice"
+    );
     assert_eq!(of_route("split: [{ service: users, weight: -1 }]"), "invalid value: `-1`");
     assert_eq!(of_route("redirect: { to: /x, status: 304 }"), "304 is no status for a redirect");
     assert_eq!(of_route("redirect: { to: x }"), "`x` is no location to redirect to");
-    assert_eq!(of_route("match: { path: \"/{id}\" }, redirect: { to: \"/{ib}\" }"), "no parameter `ib` in the path of this route");
-    assert_eq!(of_route("match: { path: [\"/{id}\", /x] }, redirect: { to: \"/{id}\" }"), "no parameter `id` in the path of this route");
+    assert_eq!(
+        of_route("match: { path: \"/{id}\" }, redirect: { to: \"/{ib}\" }"),
+        "no parameter `ib` in the path of this route"
+    );
+    assert_eq!(
+        of_route("match: { path: [\"/{id}\", /x] }, redirect: { to: \"/{id}\" }"),
+        "no parameter `id` in the path of this route"
+    );
     assert_eq!(of_route("reply: { status: 199 }"), "199 is no status for a reply");
     assert_eq!(of_route("reply: { status: 204, body: x }"), "a reply of status 204 has no content");
-    assert_eq!(of_route("reply: { headers: { Content-Length: \"1\" } }"), "`content-length` cannot be set: the gateway frames the reply itself");
-    assert_eq!(of_route("reply: { headers: { x: \"a\\r\\nb: c\" } }"), "the value of `x` is not legal in a header");
-    assert_eq!(of_route("reply: { file: /nonexistent/x }"), "the file `/nonexistent/x` cannot be read: there is no such file");
-    assert_eq!(of_route("reply: {}, rewrite: { host: x }"), "a route with `reply` has nothing to rewrite");
-    assert_eq!(of_route("service: users, rewrite: { path: /x, strip_prefix: /y }"), "a rewrite has either `path` or `strip_prefix`, not both");
-    assert_eq!(of_route("service: users, rewrite: { path: \"/x?y\" }"), "`/x?y` is no path to rewrite to");
-    assert_eq!(of_route("match: { path: /a }, service: users, rewrite: { strip_prefix: /b }"), "no path of this route begins with `/b`");
-    assert_eq!(of_route("service: users, rewrite: { host: \"a b\" }"), "`a b` cannot be sent as `Host`");
-    assert_eq!(of_route("service: users, timeouts: { connect: 0s }"), "a duration of zero makes no sense here");
+    assert_eq!(
+        of_route("reply: { headers: { Content-Length: \"1\" } }"),
+        "`content-length` cannot be set: the gateway frames the reply itself"
+    );
+    assert_eq!(
+        of_route("reply: { headers: { x: \"a\\r\\nb: c\" } }"),
+        "the value of `x` is not legal in a header"
+    );
+    assert_eq!(
+        of_route("reply: { file: /nonexistent/x }"),
+        "the file `/nonexistent/x` cannot be read: there is no such file"
+    );
+    assert_eq!(
+        of_route("reply: {}, rewrite: { host: x }"),
+        "a route with `reply` has nothing to rewrite"
+    );
+    assert_eq!(
+        of_route("service: users, rewrite: { path: /x, strip_prefix: /y }"),
+        "a rewrite has either `path` or `strip_prefix`, not both"
+    );
+    assert_eq!(
+        of_route("service: users, rewrite: { path: \"/x?y\" }"),
+        "`/x?y` is no path to rewrite to"
+    );
+    assert_eq!(
+        of_route("match: { path: /a }, service: users, rewrite: { strip_prefix: /b }"),
+        "no path of this route begins with `/b`"
+    );
+    assert_eq!(
+        of_route("service: users, rewrite: { host: \"a b\" }"),
+        "`a b` cannot be sent as `Host`"
+    );
+    assert_eq!(
+        of_route("service: users, timeouts: { connect: 0s }"),
+        "a duration of zero makes no sense here"
+    );
     assert_eq!(of_route("service: users, priority: 9999999999"), "invalid value: `9999999999`");
 }
 
@@ -129,39 +216,85 @@ fn services() {
     assert_eq!(of_service("balance: round_robin"), "`endpoints` is missing");
     assert_eq!(of_service("endpoints: [\"h:1\", \"h:1\"]"), "the endpoint `h:1` is here twice");
     assert_eq!(of_service("endpoints: [\"h\"]"), "`h` is no address of an endpoint");
-    assert_eq!(of_service("endpoints: [\"http://h:1\"]"), "`http://h:1` is no address of an endpoint");
+    assert_eq!(
+        of_service("endpoints: [\"http://h:1\"]"),
+        "`http://h:1` is no address of an endpoint"
+    );
     assert_eq!(of_service("endpoints: [\"h:0\"]"), "`h:0` is no address of an endpoint");
     assert_eq!(of_service("endpoints: [\"h:+1\"]"), "`h:+1` is no address of an endpoint");
     assert_eq!(of_service("endpoints: [\"::1:80\"]"), "`::1:80` is no address of an endpoint");
     assert_eq!(of_service("endpoints: [\"1.2.3.4:0\"]"), "port 0 is no port to connect to");
-    assert_eq!(of_service("endpoints: [{ address: \"h:1\", weight: 1001 }]"), "a weight is at most 1000");
-    assert_eq!(of_service("endpoints: [{ address: \"h:1\", weight: 0 }]"), "the service `s` takes no requests");
+    assert_eq!(
+        of_service("endpoints: [{ address: \"h:1\", weight: 1001 }]"),
+        "a weight is at most 1000"
+    );
+    assert_eq!(
+        of_service("endpoints: [{ address: \"h:1\", weight: 0 }]"),
+        "the service `s` takes no requests"
+    );
     assert_eq!(of_service("endpoints: [\"h:1\"], balance: random"), "`random` is not known here");
     assert_eq!(of_service("endpoints: [\"h:1\"], host: preserv"), "`preserv` is not known here");
-    assert_eq!(of_service("endpoints: [\"h:1\"], tls: { ca: /nonexistent }"), "the file `/nonexistent` cannot be read: there is no such file");
-    assert_eq!(of_service("endpoints: [\"h:1\"], tls: { server_name: \"a:b\" }"), "`a:b` is no server name");
-    assert_eq!(of_service("endpoints: [\"h:1\"], timeouts: { total: 0s }"), "a duration of zero makes no sense here");
+    assert_eq!(
+        of_service("endpoints: [\"h:1\"], tls: { ca: /nonexistent }"),
+        "the file `/nonexistent` cannot be read: there is no such file"
+    );
+    assert_eq!(
+        of_service("endpoints: [\"h:1\"], tls: { server_name: \"a:b\" }"),
+        "`a:b` is no server name"
+    );
+    assert_eq!(
+        of_service("endpoints: [\"h:1\"], timeouts: { total: 0s }"),
+        "a duration of zero makes no sense here"
+    );
     assert_eq!(of_service("endpoints: [\"h:1\"], pool: { idle_timeout: 5 }"), "invalid value: `5`");
-    assert_eq!(only("listeners: { w: { address: \"127.0.0.1:0\" } }\nservices: { \"a b\": { endpoints: [\"h:1\"] } }\n"), "`a b` is no name");
+    assert_eq!(
+        only(
+            "listeners: { w: { address: \"127.0.0.1:0\" } }\nservices: { \"a b\": { endpoints: [\"h:1\"] } }\n"
+        ),
+        "`a b` is no name"
+    );
 }
 
 #[test]
 fn listeners() {
     assert_eq!(of_listener("address: \":80\""), "`:80` is no address to listen on");
     assert_eq!(of_listener("address: \"unix:\""), "the path of the Unix socket is missing");
-    assert_eq!(of_listener("address: \"127.0.0.1:0\", tls: { certificates: [] }"), "TLS needs at least one certificate");
+    assert_eq!(
+        of_listener("address: \"127.0.0.1:0\", tls: { certificates: [] }"),
+        "TLS needs at least one certificate"
+    );
     assert_eq!(of_listener("address: \"127.0.0.1:0\", tls:"), "`certificates` is missing");
-    assert_eq!(of_listener("address: \"127.0.0.1:0\", forwarded: { hops: 1, trusted: [\"::1\"] }"), "trust is either `trusted` or `hops`, not both");
-    assert_eq!(of_listener("address: \"127.0.0.1:0\", forwarded: { hops: 300 }"), "invalid value: `300`");
-    assert_eq!(of_listener("address: \"127.0.0.1:0\", forwarded: { via: \"a b\" }"), "this cannot stand in `Via`");
-    assert_eq!(of_listener("address: \"127.0.0.1:0\", limits: { fields: 0 }"), "a limit of 0 lets nothing in");
-    assert_eq!(of_listener("address: \"127.0.0.1:0\", limits: { uri: 8kib }"), "invalid value: `8kib`");
-    assert_eq!(of_listener("address: \"127.0.0.1:0\", timeouts: { head: 0s }"), "a duration of zero makes no sense here");
+    assert_eq!(
+        of_listener("address: \"127.0.0.1:0\", forwarded: { hops: 1, trusted: [\"::1\"] }"),
+        "trust is either `trusted` or `hops`, not both"
+    );
+    assert_eq!(
+        of_listener("address: \"127.0.0.1:0\", forwarded: { hops: 300 }"),
+        "invalid value: `300`"
+    );
+    assert_eq!(
+        of_listener("address: \"127.0.0.1:0\", forwarded: { via: \"a b\" }"),
+        "this cannot stand in `Via`"
+    );
+    assert_eq!(
+        of_listener("address: \"127.0.0.1:0\", limits: { fields: 0 }"),
+        "a limit of 0 lets nothing in"
+    );
+    assert_eq!(
+        of_listener("address: \"127.0.0.1:0\", limits: { uri: 8kib }"),
+        "invalid value: `8kib`"
+    );
+    assert_eq!(
+        of_listener("address: \"127.0.0.1:0\", timeouts: { head: 0s }"),
+        "a duration of zero makes no sense here"
+    );
     assert_eq!(only("routes: {}\n"), "there is no listener");
     assert_eq!(only(""), "there is no listener");
-    let two = "listeners:\n  a: { address: \"127.0.0.1:80\" }\n  b: { address: \"127.0.0.1:80\" }\n";
+    let two =
+        "listeners:\n  a: { address: \"127.0.0.1:80\" }\n  b: { address: \"127.0.0.1:80\" }\n";
     assert_eq!(bad(two), ["3:17 the listener `b` wants an address that is taken"]);
-    let admin = "listeners: { a: { address: \"127.0.0.1:80\" } }\nadmin: { address: \"127.0.0.1:80\" }\n";
+    let admin =
+        "listeners: { a: { address: \"127.0.0.1:80\" } }\nadmin: { address: \"127.0.0.1:80\" }\n";
     assert_eq!(bad(admin), ["1:28 the listener `a` wants an address that is taken"]);
     assert_eq!(only("listeners: [a]\n"), "wrong type: a list");
     assert_eq!(only("- a\n"), "a configuration is a map");
@@ -172,7 +305,11 @@ fn certificates_are_read() {
     let folder = Folder::new("pem");
     folder.write("c.pem", "-----BEGIN CERTIFICATE-----\n");
     folder.write("k.pem", "-----BEGIN EC PRIVATE KEY-----\n");
-    let text = |cert: &str| format!("listeners: {{ w: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{{ cert: {cert}, key: k.pem }}], min_version: 1.3 }} }} }}\n");
+    let text = |cert: &str| {
+        format!(
+            "listeners: {{ w: {{ address: \"127.0.0.1:0\", tls: {{ certificates: [{{ cert: {cert}, key: k.pem }}], min_version: 1.3 }} }} }}\n"
+        )
+    };
     let path = folder.write("gate.yaml", &text("c.pem"));
     let mut loader = Loader::new(&path);
     let loaded = loader.load().unwrap();
@@ -183,13 +320,16 @@ fn certificates_are_read() {
     folder.write("c.pem", "-----BEGIN CERTIFICATE-----\nnew\n");
     assert_eq!(loader.load().unwrap().changes.listeners.changed.len(), 1);
     folder.write("gate.yaml", &text("k.pem"));
-    assert!(loader.load().unwrap_err().render(false).contains("there is no certificate in this file"));
+    assert!(
+        loader.load().unwrap_err().render(false).contains("there is no certificate in this file")
+    );
 }
 
 #[test]
 fn secrets_are_never_shown() {
-    let text = route("match: { host: \"${S}\", path: [\"${S}\", { regex: \"(${S}\" }], methods: \"${S} \", client: \"${S}\" }, service: \"${S}\", timeouts: { total: \"${S}\" }, priority: \"${S}\"")
-        + "workers: ${S}\nshutdown: { deadline: \"${S}\" }\nadmin: { address: \"${S}\" }\nmetrics: ${S}\n";
+    let text = route(
+        "match: { host: \"${S}\", path: [\"${S}\", { regex: \"(${S}\" }], methods: \"${S} \", client: \"${S}\" }, service: \"${S}\", timeouts: { total: \"${S}\" }, priority: \"${S}\"",
+    ) + "workers: ${S}\nshutdown: { deadline: \"${S}\" }\nadmin: { address: \"${S}\" }\nmetrics: ${S}\n";
     let report = yaml(&text).environment(|_| Some("hunter2/secret".into())).load().unwrap_err();
     assert!(report.errors() >= 8, "{report}");
     assert!(!report.render(false).contains("hunter2"), "{report}");
@@ -202,7 +342,8 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn references_give_numbers_and_booleans() {
-    let text = "listeners: { w: { address: \"${HOST}:0\" } }\nworkers: ${N}\nmetrics: ${B:-false}\n";
+    let text =
+        "listeners: { w: { address: \"${HOST}:0\" } }\nworkers: ${N}\nmetrics: ${B:-false}\n";
     let mut loader = yaml(text).environment(|name| match name {
         "HOST" => Some("127.0.0.1".into()),
         "N" => Some("3".into()),
@@ -222,8 +363,14 @@ fn references_give_numbers_and_booleans() {
 fn keys_that_are_there_twice() {
     let text = "listeners:\n  w: { address: \"127.0.0.1:0\" }\n  w: { address: \"127.0.0.1:0\" }\n";
     assert_eq!(bad(text), ["3:3 the key `w` is here twice"]);
-    assert_eq!(bad("listeners: { w: { address: \"127.0.0.1:0\" } }\nlisteners: {}\n"), ["2:1 the key `listeners` is here twice"]);
-    assert_eq!(bad("listeners: { w: { address: \"127.0.0.1:0\" } }\nworkers: 1\nworkers: 2\n"), ["3:1 the key `workers` is here twice"]);
+    assert_eq!(
+        bad("listeners: { w: { address: \"127.0.0.1:0\" } }\nlisteners: {}\n"),
+        ["2:1 the key `listeners` is here twice"]
+    );
+    assert_eq!(
+        bad("listeners: { w: { address: \"127.0.0.1:0\" } }\nworkers: 1\nworkers: 2\n"),
+        ["3:1 the key `workers` is here twice"]
+    );
 }
 
 #[test]

@@ -16,15 +16,65 @@ impl Chance {
 }
 
 const BITS: &[&str] = &[
-    "{", "}", "[", "]", ":", ": ", "\"", "'", "#", " #", "- ", "\n", "\n  ", "\n    ", " ", "  ", "\t", "&a ",
-    "*a", "!x ", "|", ">", "|\n", "---\n", "...", "%", "?", "? ", ",", "\r", "\r\n", "\u{feff}", "é", "\0",
-    "routes:\n", "  r2:\n    reply: {}\n", "  everything:\n", "${X}", "file:x", "null", "1e999", "~", "<<: ",
-    "true", "0x", "''", "\\", "/", "*", "service: users", "a: &a b\n", "priority: 1", "1_0", "off",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ": ",
+    "\"",
+    "'",
+    "#",
+    " #",
+    "- ",
+    "\n",
+    "\n  ",
+    "\n    ",
+    " ",
+    "  ",
+    "\t",
+    "&a ",
+    "*a",
+    "!x ",
+    "|",
+    ">",
+    "|\n",
+    "---\n",
+    "...",
+    "%",
+    "?",
+    "? ",
+    ",",
+    "\r",
+    "\r\n",
+    "\u{feff}",
+    "é",
+    "\0",
+    "routes:\n",
+    "  r2:\n    reply: {}\n",
+    "  everything:\n",
+    "${X}",
+    "file:x",
+    "null",
+    "1e999",
+    "~",
+    "<<: ",
+    "true",
+    "0x",
+    "''",
+    "\\",
+    "/",
+    "*",
+    "service: users",
+    "a: &a b\n",
+    "priority: 1",
+    "1_0",
+    "off",
 ];
 
 fn damage(text: &str, chance: &mut Chance) -> String {
     let mut text = text.to_owned();
-    for _ in 0..=chance.next(3) {
+    for _ in 0..=chance.next(2) {
         let spot = |text: &str, chance: &mut Chance| {
             let mut at = chance.next(text.len() + 1);
             while !text.is_char_boundary(at) {
@@ -34,7 +84,8 @@ fn damage(text: &str, chance: &mut Chance) -> String {
         };
         let at = spot(&text, chance);
         let to = spot(&text, chance);
-        let near = (at..=text.len()).take(12).filter(|i| text.is_char_boundary(*i)).last().unwrap_or(at);
+        let near =
+            (at..=text.len()).take(12).filter(|i| text.is_char_boundary(*i)).last().unwrap_or(at);
         match chance.next(6) {
             0 => text.insert_str(at, BITS[chance.next(BITS.len())]),
             1 => text.replace_range(at..near, ""),
@@ -67,7 +118,13 @@ fn outcome(loaded: Result<Loaded, Report>) -> (String, String) {
             let mut routes: Vec<_> = loaded.config.routes.iter().collect();
             routes.sort_by_key(|(name, _)| (*name).clone());
             let config = &loaded.config;
-            (format!("{:?} {:?} {routes:?} {:?}", config.listeners, config.services, config.process), loaded.warnings.render(false))
+            (
+                format!(
+                    "{:?} {:?} {routes:?} {:?}",
+                    config.listeners, config.services, config.process
+                ),
+                loaded.warnings.render(false),
+            )
         }
         Err(report) => ("error".into(), report.render(false)),
     }
@@ -80,8 +137,9 @@ fn a_reload_gives_what_a_first_load_gives() {
     let mut kept = yaml(&full()).environment(environment);
     kept.load().unwrap();
     let mut text = full();
+    let mut valid_text = full();
     let mut valid = 0;
-    for round in 0..3000 {
+    for round in 0..1200 {
         // Mostly from what was there, so that reloads follow reloads.
         let base = if chance.next(3) == 0 { full() } else { text };
         let base = if base.len() > 8000 { full() } else { base };
@@ -93,7 +151,8 @@ fn a_reload_gives_what_a_first_load_gives() {
         // A comment behind a document marker forbids the pieces and changes nothing else.
         let whole = yaml(&format!("---\n{text}")).environment(environment).load();
         let anew_is_error = anew.0 == "error";
-        let explicit_start = text.contains("---") || text.starts_with(['%', '\u{feff}']) || text.contains("\n%");
+        let explicit_start =
+            text.contains("---") || text.starts_with(['%', '\u{feff}']) || text.contains("\n%");
         if !explicit_start {
             assert_eq!(whole.is_err(), anew_is_error, "round {round}:\n{text}");
         }
@@ -103,11 +162,13 @@ fn a_reload_gives_what_a_first_load_gives() {
             assert_eq!(outcome(Ok(whole)).0, anew.0, "round {round}:\n{text}");
             valid += 1;
         }
-        if anew_is_error && chance.next(2) == 0 {
-            text = full();
+        match anew_is_error {
+            true if chance.next(4) > 0 => text.clone_from(&valid_text),
+            true => {}
+            false => valid_text.clone_from(&text),
         }
     }
-    assert!(valid > 300, "the damage leaves too little valid: {valid}");
+    assert!(valid > 50, "the damage leaves too little valid: {valid}");
 }
 
 #[test]
@@ -118,7 +179,7 @@ fn damaged_json_and_toml_never_panic() {
     let mut chance = Chance(0xD1B5_4A32_D192_ED03);
     for (text, format) in [(json, Format::Json), (toml, Format::Toml)] {
         let mut loader = Loader::from_text("x", text, format).environment(|_| None);
-        for _ in 0..1500 {
+        for _ in 0..600 {
             let text = damage(text, &mut chance);
             loader.set_text(text.clone());
             let kept = outcome(loader.load());

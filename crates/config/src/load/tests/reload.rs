@@ -32,7 +32,8 @@ fn comments_order_and_blanks_change_nothing() {
     let mut loader = yaml(&text);
     loader.load().unwrap();
     let (head, routes) = text.split_once("routes:\n").unwrap();
-    let moved = format!("routes:\n\n{routes}# end\n{}", head.replace("  local:", "  # this\n  local:"));
+    let moved =
+        format!("routes:\n\n{routes}# end\n{}", head.replace("  local:", "  # this\n  local:"));
     loader.set_text(moved);
     assert!(loader.load().unwrap().changes.is_empty());
     loader.set_text(full().replace("balance: least_requests", "balance:   least_requests # so"));
@@ -86,9 +87,8 @@ fn variables_are_looked_at_again() {
     let value = Arc::new(Mutex::new("one".to_owned()));
     let seen = value.clone();
     let text = "listeners: { w: { address: \"127.0.0.1:0\" } }\nroutes:\n  a:\n    reply: { body: \"${WORD}\" }\n  b:\n    match: { path: /b }\n    reply: {}\n";
-    let mut loader = yaml(text).environment(move |name| {
-        (name == "WORD").then(|| seen.lock().unwrap().clone())
-    });
+    let mut loader =
+        yaml(text).environment(move |name| (name == "WORD").then(|| seen.lock().unwrap().clone()));
     let first = loader.load().unwrap();
     assert!(loader.load().unwrap().changes.is_empty());
     *value.lock().unwrap() = "two".to_owned();
@@ -133,7 +133,8 @@ fn a_folder_is_merged() {
     assert_eq!((first.config.routes.len(), first.config.services.len()), (1, 1));
     assert_eq!(first.watch.len(), 4);
 
-    let double = folder.write("d.yaml", "routes:\n  x: { reply: {} }\n  y: { reply: {}, match: { path: /y } }\n");
+    let double = folder
+        .write("d.yaml", "routes:\n  x: { reply: {} }\n  y: { reply: {}, match: { path: /y } }\n");
     let report = loader.load().unwrap_err();
     let fault = &report.faults()[0];
     assert_eq!(fault.message, "the key `x` is here twice");
@@ -165,9 +166,37 @@ fn places_are_found_for_later_steps() {
     assert_eq!(place(&["services", "users", "tls", "server_name"]), "gate.yaml:21:25");
     assert_eq!(place(&["services", "users", "endpoints", "0"]), "gate.yaml:17:9");
     assert_eq!(place(&["listeners", "web", "tls"]), "gate.yaml:3:3");
-    assert_eq!(place(&["admin", "address"]), "gate.yaml:51:19");
+    assert_eq!(place(&["admin", "address"]), "gate.yaml:52:19");
     assert_eq!(loader.locate(&["routes", "nope"]), None);
     let report = Report::at(loader.locate(&["listeners", "web"]), "the key does not fit");
     assert_eq!(report.errors(), 1);
     assert!(report.render(false).contains("gate.yaml:3:3"));
+}
+
+#[test]
+fn many_reloads_keep_the_configuration_right() {
+    let mut loader = yaml(&full());
+    let mut held = Vec::new();
+    for round in 0..20 {
+        let mut text = full().replace("\"hi\"", &format!("\"hi {}\"", round % 7));
+        if round % 3 == 0 {
+            text =
+                text.replace("  old:", &format!("  old-{round}:")).replace("  local:", "  other:");
+        }
+        loader.set_text(text.clone());
+        let loaded = loader.load().unwrap();
+        let anew = good(&text).config;
+        let sorted = |config: &Config| {
+            let routes: BTreeMap<_, _> = config.routes.iter().collect();
+            format!("{routes:?} {:?} {:?} {:?}", config.listeners, config.services, config.process)
+        };
+        assert_eq!(sorted(&loaded.config), sorted(&anew), "round {round}");
+        // Some are held for longer, as by a request that takes long.
+        if round % 4 == 0 {
+            held.push((text, loaded.config));
+        }
+        for (text, config) in &held {
+            assert_eq!(sorted(config), sorted(&good(text).config));
+        }
+    }
 }

@@ -1,0 +1,60 @@
+//! What is different from one configuration to the next.
+
+use std::sync::Arc;
+
+use crate::model::Name;
+
+/// What is different from one configuration to the next, by stable name, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Listeners.
+    pub listeners: Delta,
+    /// Services.
+    pub services: Delta,
+    /// Routes.
+    pub routes: Delta,
+    /// Whether the settings of the process are different.
+    pub process: bool,
+}
+
+impl Changes {
+    /// Whether nothing is different.
+    pub fn is_empty(&self) -> bool {
+        !self.process
+            && [&self.listeners, &self.services, &self.routes].into_iter().all(Delta::is_empty)
+    }
+}
+
+/// What is different in one collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// New names.
+    pub added: Vec<Name>,
+    /// Names whose value is different.
+    pub changed: Vec<Name>,
+    /// Names that are gone.
+    pub removed: Vec<Name>,
+}
+
+impl Delta {
+    /// Whether nothing is different.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.changed.is_empty() && self.removed.is_empty()
+    }
+
+    pub(super) fn note<T>(&mut self, name: &Name, old: Option<&Arc<T>>, new: Option<&Arc<T>>) {
+        let list = match (old, new) {
+            (None, Some(_)) => &mut self.added,
+            (Some(_), None) => &mut self.removed,
+            (Some(old), Some(new)) if !Arc::ptr_eq(old, new) => &mut self.changed,
+            _ => return,
+        };
+        list.push(name.clone());
+    }
+
+    pub(super) fn sort(&mut self) {
+        for list in [&mut self.added, &mut self.changed, &mut self.removed] {
+            list.sort();
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What the quickstart runs with and what it tells: the configuration and the lines to try.
+
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::ports::Reserved;
+use super::sample::{SLOW, Sample};
+
+/// The configuration, as a user would write it.
+pub(super) fn config(web: SocketAddr, admin: SocketAddr, samples: &[Sample]) -> String {
+    let endpoints: Vec<String> =
+        samples.iter().map(|sample| format!("\"{}\"", sample.address)).collect();
+    let all = endpoints.join(", ");
+    let last = endpoints.last().map_or("", |last| last);
+    format!(
+        r#"listeners:
+  web: {{ address: "{web}" }}
+
+services:
+  hello:                        # the sample instances, which take turns
+    endpoints: [{all}]
+  canary:                       # one of them alone
+    endpoints: [{last}]
+
+routes:
+  welcome:
+    match: {{ path: / }}
+    reply: {{ status: 200, headers: {{ content-type: text/plain }}, body: "Portcullis is up.\n" }}
+  hello:
+    match: {{ path: /hello, methods: [GET] }}
+    service: hello
+  hello-canary:                 # asks for more than the route above, so it is tried first
+    match: {{ path: /hello, methods: [GET], headers: {{ x-env: canary }} }}
+    service: canary
+  user:                         # the service has another path for this
+    match: {{ path: "/users/{{id}}", methods: [GET] }}
+    service: hello
+    rewrite: {{ path: "/v1/accounts/{{id}}" }}
+  echo:
+    match: {{ path: /echo, methods: [POST] }}
+    service: hello
+    limits: {{ body: 1MiB }}
+  stream:
+    match: {{ path: /stream }}
+    service: hello
+  slow:                         # the service takes {slow} s, which is more than this route waits
+    match: {{ path: /slow }}
+    service: hello
+    timeouts: {{ first_byte: 1s }}
+  old:
+    match: {{ path: "/old/{{*rest}}" }}
+    redirect: {{ to: "/{{rest}}?{{query}}", status: 301 }}
+
+admin: {{ address: "{admin}" }}
+access_log: {{ to: stdout }}
+workers: 1                      # so that the instances take turns strictly; the default is one a core
+"#,
+        slow = SLOW.as_secs(),
+    )
+}
+
+/// The text that is printed once the gateway serves.
+pub(super) fn text(web: &Reserved, admin: &Reserved, samples: &[Sample], config: &str) -> String {
+    let mut out = String::from("\nPortcullis is running.\n\n");
+    for reserved in [web, admin] {
+        if let Some(wanted) = reserved.instead_of {
+            // Writing to a string cannot fail.
+            let _ = writeln!(out, "  {wanted} is in use, so {} is taken instead.", reserved.address);
+        }
+    }
+    let (url, admin_url) = (url(web.address), url(admin.address));
+    let _ = writeln!(out, "  gateway   {url}");
+    let _ = writeln!(out, "  admin     {admin_url}");
+    for Sample { name, address } in samples {
+        let _ = writeln!(out, "  {name}   http://{address}   (a sample instance)");
+    }
+    let _ = write!(out, "\nThe configuration that it runs with:\n\n{config}\n");
+    out.push_str("Try in another terminal; the status to expect stands before each line:\n\n");
+    for (what, status, line) in tries(&url, &admin_url) {
+        let _ = writeln!(out, "  {what}\n    {status}  {line}\n");
+    }
+    let _ = write!(
+        out,
+        "To see why a request goes where it goes, put the configuration into gateway.yaml and run\n    \
+         portcullis explain --config gateway.yaml GET {url}/users/7\n\n\
+         Each request leaves a line here. Ctrl-C ends it all.\n\n"
+    );
+    out
+}
+
+/// Something to try: what it shows, the status to expect, the command.
+type Try = (&'static str, u16, String);
+
+fn tries(url: &str, admin: &str) -> [Try; 11] {
+    [
+        ("The gateway answers by itself.", 200, format!("curl {url}/")),
+        (
+            "A service answers and tells what it saw. Once more, and the other instance does.",
+            200,
+            format!("curl {url}/hello"),
+        ),
+        (
+            "A header makes another route win: always hello-2.",
+            200,
+            format!("curl -H 'x-env: canary' {url}/hello"),
+        ),
+        (
+            "A path parameter: the service sees /v1/accounts/7.",
+            200,
+            format!("curl {url}/users/7"),
+        ),
+        (
+            "A method that the route does not take; Allow names those that it does.",
+            405,
+            format!("curl -i -X DELETE {url}/users/7"),
+        ),
+        (
+            "No route: a problem document with the id of the request.",
+            404,
+            format!("curl -i {url}/nothing"),
+        ),
+        ("A redirect; see Location.", 301, format!("curl -i '{url}/old/users/7?a=b'")),
+        (
+            "Content goes there and comes back.",
+            200,
+            format!("curl -d 'open sesame' {url}/echo"),
+        ),
+        ("Events, each passed on at once.", 200, format!("curl -N {url}/stream")),
+        (
+            "The service takes longer than the route waits.",
+            504,
+            format!("curl -i {url}/slow"),
+        ),
+        ("Metrics of all of this.", 200, format!("curl {admin}/metrics")),
+    ]
+}
+
+/// The URL of an address as a client on this machine writes it.
+fn url(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_config::{Format, Loader};
+
+    use super::*;
+
+    #[test]
+    fn the_configuration_has_neither_faults_nor_warnings() {
+        let samples = ["127.0.0.1:4001", "127.0.0.1:4002"]
+            .map(|address| Sample { name: "x", address: address.parse().unwrap() });
+        let address = "[::1]:8000".parse().unwrap();
+        let config = config(address, "127.0.0.1:9901".parse().unwrap(), &samples);
+        let loaded = Loader::from_text("t.yaml", config, Format::Yaml).load().unwrap();
+        assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+    }
+
+    #[test]
+    fn urls_lead_to_this_machine() {
+        for (address, expected) in [
+            ("127.0.0.1:80", "http://127.0.0.1:80"),
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:80", "http://[::1]:80"),
+        ] {
+            assert_eq!(url(address.parse().unwrap()), expected);
+        }
+    }
+}

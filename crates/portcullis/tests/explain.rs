@@ -1,0 +1,173 @@
+//! `portcullis explain` as a shell sees it: what it prints and how it ends.
+#[cfg(test)]
+mod explain {
+    use std::path::Path;
+    use std::process::{Command, Output};
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use serde_json::{Value, json};
+
+    const CONFIG: &str = r#"listeners:
+  web:
+    address: "127.0.0.1:8000"
+    forwarded: { trusted: ["10.0.0.0/8"] }
+    path: { encoded_slash: reject }
+  internal: { address: "127.0.0.1:8001", limits: { uri: 20 } }
+services:
+  users:
+    endpoints: ["10.1.0.1:80", { address: "10.1.0.2:80", weight: 3 }]
+    host: endpoint
+    timeouts: { connect: 2s }
+  next: { endpoints: ["next.example:443"], tls: { server_name: n.example } }
+routes:
+  user:
+    match: { host: api.example, path: "/users/{id}", methods: [GET] }
+    split: [ { service: users, weight: 3 }, { service: next, weight: 1 } ]
+    rewrite: { strip_prefix: /users }
+    timeouts: { total: 5s }
+  near: { match: { path: { prefix: /users }, client: ["192.0.2.0/24"] }, service: users }
+  old: { match: { path: "/old/{*rest}" }, redirect: { to: "/users/{rest}", status: 302 } }
+  hi: { match: { path: /hi }, reply: { status: 200, headers: { x-a: b }, body: hello } }
+"#;
+
+    /// Asks about a request to the gateway of `CONFIG`.
+    fn explain(arguments: &[&str]) -> Output {
+        explain_with(CONFIG, arguments)
+    }
+
+    fn explain_with(config: &str, arguments: &[&str]) -> Output {
+        static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+        let folder = format!("explain-{}", FOLDERS.fetch_add(1, Relaxed));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("gw.yaml"), config).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.current_dir(folder).args(["explain", "-c", "gw.yaml"]).args(arguments);
+        command.output().unwrap()
+    }
+
+    /// The text of an explanation that ended with this status.
+    fn told(status: i32, arguments: &[&str]) -> String {
+        let output = explain(arguments);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let faults = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{text}{faults}");
+        text
+    }
+
+    #[track_caller]
+    fn assert_lines(text: &str, lines: &[&str]) {
+        let mut rest = text.lines();
+        for line in lines {
+            assert!(rest.any(|other| other == *line), "{line:?} is not, or not here, in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_forwarded_request_is_told_in_the_order_of_its_way() {
+        let text = told(0, &["GET", "http://api.example:8000/x/../users/7?a=b"]);
+        assert_lines(
+            &text,
+            &[
+                "request    GET /x/../users/7?a=b for host api.example:8000",
+                "listener   web (gw.yaml:2:3): http on 127.0.0.1:8000; its scheme and port are the URL's",
+                "           limits: target 17 of 8192 bytes; 1 of 100 fields, 26 of 32768 bytes",
+                "path       /x/../users/7 -> /users/7",
+                "client     127.0.0.1: the connection's peer, which is not in `trusted`",
+                "route      user (gw.yaml:14:3) takes it",
+                "           host: api.example, path: /users/{id}",
+                "           {id} = 7",
+                "           not near (gw.yaml:19:3), path prefix /users: rejected: client is in none of the networks",
+                "policies   none",
+                "forward    GET /7?a=b",
+                "service    users (gw.yaml:8:3): 75 % of requests, plain HTTP",
+                "           connect 2s (service), first_byte 60s (service), stall 60s (service), total 5s (route)",
+                "             10.1.0.1:80  weight 1     Host: 10.1.0.1:80",
+                "             10.1.0.2:80  weight 3     Host: 10.1.0.2:80",
+                "service    next (gw.yaml:12:3): 25 % of requests, TLS, verified as n.example",
+                "             next.example:443  weight 1     Host: api.example:8000",
+            ],
+        );
+    }
+
+    #[test]
+    fn the_client_can_be_set_and_can_be_behind_a_proxy() {
+        let direct = told(0, &["--client", "192.0.2.7", "--listener", "web", "GET", "/users/7"]);
+        assert!(direct.contains("near (gw.yaml:19:3) takes it"), "{direct}");
+        let said = ["-H", "X-Forwarded-For: 192.0.2.8", "--listener", "web", "GET", "/users/7"];
+        let behind = told(0, &[&["--client", "10.0.0.1"][..], &said].concat());
+        assert!(behind.contains("client     192.0.2.8: said by"), "{behind}");
+        told(3, &said);
+    }
+
+    #[test]
+    fn redirects_and_replies_are_told() {
+        let text = told(0, &["GET", "/old/7"]);
+        assert_lines(&text, &["           {rest} = 7", "redirect   302 to /users/7"]);
+        let text = told(0, &["GET", "/hi"]);
+        assert_lines(&text, &["reply      200, 5 bytes", "           x-a: b"]);
+    }
+
+    #[test]
+    fn a_request_that_no_route_takes_ends_with_3() {
+        let text = told(3, &["GET", "/nothing"]);
+        assert_lines(&text, &["route      none takes it"]);
+        assert!(text.contains("answer     404 no_route"), "{text}");
+
+        let text = told(3, &["-H", "Host: api.example", "PUT", "/users/7"]);
+        assert!(text.contains("answer     405 method_not_allowed"), "{text}");
+        assert_lines(&text, &["           Allow: GET, HEAD"]);
+    }
+
+    #[test]
+    fn a_request_that_the_listener_refuses_ends_with_3() {
+        let text = told(3, &["--listener", "web", "GET", "/a%2fb"]);
+        assert!(text.contains("answer     400 bad_path"), "{text}");
+        let text = told(3, &["GET", "http://a:8001/0123456789012345678901"]);
+        assert!(text.contains("listener   internal"), "{text}");
+        assert!(text.contains("answer     414 uri_too_long"), "{text}");
+    }
+
+    #[test]
+    fn json_says_the_same() {
+        let output = explain(&["--format", "json", "GET", "http://api.example:8000/users/7"]);
+        let page: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(page["listener"]["name"], "web");
+        assert_eq!(page["path"], json!({ "raw": "/users/7", "normal": "/users/7" }));
+        assert_eq!(page["candidates"][0]["verdict"], "won");
+        assert_eq!(page["candidates"][1]["why"], "client is in none of the networks");
+        let routed = &page["routed"];
+        assert_eq!(routed["place"], "gw.yaml:14:3");
+        assert_eq!(routed["params"], json!({ "id": "7" }));
+        let service = &routed["forward"]["services"][0];
+        assert_eq!(service["timeouts_s"]["total"], json!({ "value": 5.0, "from": "route" }));
+        assert_eq!(service["endpoints"][1]["weight"], 3);
+
+        let output = explain(&["--format", "json", "GET", "/nothing"]);
+        assert_eq!(output.status.code(), Some(3));
+        let page: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(page["refused"]["code"], "no_route");
+    }
+
+    #[test]
+    fn a_faulty_configuration_is_reported_and_ends_with_1() {
+        let output = explain_with(&CONFIG.replace("service: users,", "service: user,"), &["GET", "/"]);
+        assert_eq!(output.status.code(), Some(1));
+        let report = String::from_utf8(output.stderr).unwrap();
+        assert!(report.contains("gw.yaml:16:"), "{report}");
+        assert!(output.stdout.is_empty());
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_are_refused() {
+        for arguments in [
+            &["GET", "api.example/x"][..],
+            &["GET", "ftp://a/"],
+            &["-H", "no colon", "GET", "/"],
+            &["--client", "a", "GET", "/"],
+        ] {
+            assert_eq!(explain(arguments).status.code(), Some(2), "{arguments:?}");
+        }
+        assert_eq!(explain(&["--listener", "nobody", "GET", "/"]).status.code(), Some(1));
+    }
+}

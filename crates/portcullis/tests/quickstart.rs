@@ -1,0 +1,144 @@
+//! `portcullis quickstart`: every line that it prints to be tried is tried, with the real `curl`.
+#[cfg(test)]
+mod quickstart {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+    /// A quickstart that runs, and what it has printed.
+    struct Quickstart {
+        process: Child,
+        /// Where the access log goes on.
+        stdout: BufReader<ChildStdout>,
+        text: String,
+    }
+
+    impl Quickstart {
+        fn start(address: &str) -> Quickstart {
+            let mut process = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+                .args(["quickstart", "--address", address, "--admin", "127.0.0.1:0"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut stdout = BufReader::new(process.stdout.take().unwrap());
+            let mut text = String::new();
+            while !text.contains("Ctrl-C") {
+                assert_ne!(stdout.read_line(&mut text).unwrap(), 0, "it ended:\n{text}");
+            }
+            Quickstart { process, stdout, text }
+        }
+
+        /// What stands between two lines.
+        fn between(&self, start: &str, end: &str) -> &str {
+            let (_, rest) = self.text.split_once(start).unwrap();
+            rest.split_once(end).unwrap().0
+        }
+
+        /// Each line to try, with the status that it promises.
+        fn tries(&self) -> Vec<(u16, &str)> {
+            self.text
+                .lines()
+                .filter_map(|line| {
+                    let (status, command) = line.trim().split_once("  ")?;
+                    Some((status.parse().ok()?, command)).filter(|_| command.starts_with("curl "))
+                })
+                .collect()
+        }
+
+        /// Runs the line to try that contains `part`; its status and all that it printed.
+        fn run(&self, part: &str) -> String {
+            let mut tries = self.tries().into_iter();
+            let (status, line) = tries.find(|(_, line)| line.contains(part)).unwrap();
+            run(status, line)
+        }
+    }
+
+    impl Drop for Quickstart {
+        fn drop(&mut self) {
+            let _ = self.process.kill();
+            let _ = self.process.wait();
+        }
+    }
+
+    /// Runs a line in a shell, and checks the status that the server answers with.
+    #[track_caller]
+    fn run(status: u16, line: &str) -> String {
+        let Output { stdout, stderr, .. } =
+            shell(&format!("{line} --silent --show-error --write-out '\n%{{http_code}}'"));
+        let text = String::from_utf8(stdout).unwrap();
+        let (text, code) = text.rsplit_once('\n').unwrap_or_default();
+        assert_eq!(code, status.to_string(), "{line}\n{text}{}", String::from_utf8_lossy(&stderr));
+        text.to_owned()
+    }
+
+    fn shell(line: &str) -> Output {
+        Command::new("sh").args(["-c", line]).output().unwrap()
+    }
+
+    #[test]
+    fn every_line_to_try_does_what_it_promises() {
+        let quickstart = Quickstart::start("127.0.0.1:0");
+        let tries = quickstart.tries();
+        assert!(tries.len() >= 10, "{}", quickstart.text);
+        for (status, line) in tries {
+            run(status, line);
+        }
+    }
+
+    #[test]
+    fn what_the_lines_show_is_true() {
+        let mut quickstart = Quickstart::start("127.0.0.1:0");
+        let instances = [quickstart.run("/hello"), quickstart.run("/hello")];
+        for name in ["hello-1", "hello-2"] {
+            assert!(instances.iter().any(|answer| answer.contains(name)), "{instances:?}");
+        }
+        for _ in 0..3 {
+            assert!(quickstart.run("canary").contains("hello-2"));
+        }
+        assert!(quickstart.run("/users/7").contains("\"path\": \"/v1/accounts/7\""));
+        assert!(quickstart.run("DELETE").contains("Allow: GET, HEAD"));
+        assert!(quickstart.run("/nothing").contains("application/problem+json"));
+        assert!(quickstart.run("/old/").contains("Location: /users/7?a=b"));
+        assert_eq!(quickstart.run("/echo"), "open sesame");
+        assert_eq!(quickstart.run("/stream").matches("data: hello from").count(), 5);
+        assert!(quickstart.run("/metrics").contains("portcullis_"));
+
+        // And each request has left a line.
+        let mut line = String::new();
+        while !line.contains("\"route\":\"stream\"") {
+            line.clear();
+            assert_ne!(quickstart.stdout.read_line(&mut line).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn the_printed_configuration_explains_the_printed_request() {
+        let quickstart = Quickstart::start("127.0.0.1:0");
+        let config = quickstart.between("runs with:\n", "Try in another terminal");
+        let line = quickstart.text.lines().find(|line| line.contains("portcullis explain")).unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("quickstart");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("gateway.yaml"), config).unwrap();
+        let explained = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(line.split_whitespace().skip(1))
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(explained.stdout).unwrap();
+        assert!(explained.status.success() && text.contains("user (gateway.yaml:"), "{text}");
+    }
+
+    #[test]
+    fn a_taken_address_is_replaced_and_an_interrupt_ends_it() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let mut quickstart = Quickstart::start(&address);
+        assert!(quickstart.text.contains(&format!("{address} is in use")), "{}", quickstart.text);
+        quickstart.run("/hello");
+
+        shell(&format!("kill -INT {}", quickstart.process.id()));
+        assert!(quickstart.process.wait().unwrap().success());
+    }
+}

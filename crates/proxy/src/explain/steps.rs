@@ -1,0 +1,183 @@
+//! The steps themselves. Each calls the function that the pipeline calls; what stands here is only
+//! their order, which is that of `pipeline::answer`.
+
+use portcullis_config::model;
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::h1::{Scan, parse_request};
+use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme};
+
+use super::{
+    Action, ClientStep, Explanation, HeadSize, Outcome, PathStep, Question, Reached, Routed, Share,
+    Source, Timeouts,
+};
+use crate::client::head_failure;
+use crate::forwarding::{self, Peer};
+use crate::path::{self, Normal};
+use crate::pipeline::forward::{self, Plan};
+use crate::pipeline::{self, Scratch};
+use crate::router::{self, Miss};
+use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
+
+/// The steps of the pipeline, in its order.
+pub(super) fn walk<'s>(
+    snapshot: &'s Snapshot,
+    question: &Question<'_>,
+    explanation: &mut Explanation<'s>,
+) -> Result<Outcome<'s>, Failure> {
+    let listener = &question.listener.listener;
+    let mut scratch = Scratch::default();
+    read_head(question, &mut scratch, &mut explanation.head)?;
+    let request = &scratch.request;
+    explanation.authority = text(request.authority());
+    if request.is_asterisk() || pipeline::respond::is_last_hop(request) {
+        return match request.method() {
+            b"OPTIONS" => Ok(Outcome::Own),
+            _ => Err(Reason::MethodNotAllowed.into()),
+        };
+    }
+    if forwarding::is_loop(&listener.forwarded, &request.fields) {
+        return Err(Reason::Loop.into());
+    }
+
+    let normal = path::normalise(request.path(), listener.path, &mut scratch.path);
+    let normal = normal.map_err(|fault| Failure::new(Reason::BadPath, fault))?;
+    let path = match normal {
+        Normal::AsIs => request.path(),
+        Normal::Rewritten => &scratch.path,
+    };
+    explanation.path = Some(PathStep { raw: text(request.path()), normal: text(path) });
+
+    let client = client(question, &request.fields);
+    let asked = pipeline::asked(request, path, client.address);
+    explanation.client = Some(client);
+    explanation.candidates = snapshot.router.explain(&asked);
+    let route = match snapshot.router.find(&asked, &mut scratch.params) {
+        Ok(route) => route,
+        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
+        Err(Miss::MethodNotAllowed(methods)) => {
+            return Ok(Outcome::Refused(Reason::MethodNotAllowed.into(), methods));
+        }
+    };
+    let params = scratch.params.iter(path).map(|(name, value)| (text(name), text(value))).collect();
+
+    let body_limit = route.route.body_limit;
+    let source = Source::of(body_limit, Source::Listener);
+    let body_limit = body_limit.unwrap_or(listener.limits.body);
+    pipeline::check_length(request.length, body_limit)?;
+    let action = action(snapshot, route, normal, body_limit, &mut scratch);
+    Ok(Outcome::Routed(Box::new(Routed { route, params, body_limit: (body_limit, source), action })))
+}
+
+/// Has the request parsed as it would be from a connection, so that the same is refused.
+fn read_head(
+    question: &Question<'_>,
+    scratch: &mut Scratch,
+    size: &mut HeadSize,
+) -> Result<(), Failure> {
+    let failed = |malformed: Malformed| head_failure(malformed.into());
+    let Question { method, target, host, fields, .. } = *question;
+    let names_host = fields.iter().any(|(name, _)| Known::of(name.as_bytes()) == Known::Host);
+    let host = (!names_host).then_some(("Host", host));
+    let named = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let section: String =
+        host.into_iter().chain(named).map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let line = format!("{method} {target} HTTP/1.1\r\n");
+    *size = HeadSize {
+        target: target.len(),
+        fields: fields.len() + usize::from(!names_host),
+        section: section.len() + 2,
+    };
+    // A line break would make more of the request than one line or field.
+    if line.lines().count() > 1 || section.lines().count() > size.fields {
+        return Err(failed(Malformed::LineEnd));
+    }
+    let head = format!("{line}{section}\r\n");
+    let received = &head.as_bytes()[..head.len().min(BUFFER_SIZE)];
+    let limits = &question.listener.head;
+    let length = parse_request(received, limits, &mut Scan::default(), &mut scratch.request);
+    match length.map_err(failed)? {
+        Some(_) => Ok(()),
+        None => Err(failed(Malformed::HeadTooLarge)),
+    }
+}
+
+fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
+    let settings = question.listener;
+    let trust = &settings.listener.forwarded.trust;
+    let peer = Peer {
+        ip: question.peer,
+        text: Box::default(),
+        local_port: 0,
+        scheme: if settings.tls.is_some() { Scheme::Https } else { Scheme::Http },
+    };
+    let says = |known| fields.first(known).is_some();
+    ClientStep {
+        peer: question.peer,
+        address: forwarding::client_address(trust, &peer, fields),
+        trust: trust.clone(),
+        trusted: forwarding::is_trusted(trust, &peer),
+        says: says(Known::XForwardedFor) || says(Known::Forwarded),
+    }
+}
+
+fn action<'s>(
+    snapshot: &'s Snapshot,
+    route: &'s CompiledRoute,
+    normal: Normal,
+    body_limit: Option<u64>,
+    scratch: &mut Scratch,
+) -> Action<'s> {
+    match &route.route.action {
+        model::Action::Forward { rewrite, .. } => {
+            let plan = Plan { route, rewrite, normal, body_limit };
+            forward::write_path(&plan, scratch);
+            forwarded(snapshot, &plan, scratch)
+        }
+        model::Action::Redirect { to, status } => {
+            let Scratch { request, path, params, rewritten, .. } = scratch;
+            let path = if normal == Normal::AsIs { request.path() } else { path };
+            router::expand(to, params, path, request.query(), rewritten);
+            Action::Redirect { status: *status, location: text(rewritten) }
+        }
+        model::Action::Reply(reply) => Action::Reply(reply),
+    }
+}
+
+/// Every service and endpoint that may get the request, and what it would see.
+fn forwarded<'s>(snapshot: &'s Snapshot, plan: &Plan<'s>, scratch: &Scratch) -> Action<'s> {
+    let (mut target, mut upgrade) = (String::new(), None);
+    let mut services = Vec::new();
+    for &(slot, weight) in &plan.route.services {
+        let Some(Some(service)) = snapshot.services.get(slot) else { continue };
+        let written = service.service.endpoints.iter();
+        let endpoints = service.endpoints.iter().zip(written).map(|(endpoint, written)| {
+            let to = forward::destination(plan, service, endpoint, scratch);
+            // The same for every endpoint.
+            target = text(to.path);
+            if let Some(query) = to.query {
+                target = format!("{target}?{}", text(query));
+            }
+            upgrade = to.upgrade.map(text);
+            Reached { address: &*endpoint.label, weight: written.weight, host: text(to.authority) }
+        });
+        let endpoints = endpoints.collect();
+        services.push(Share { service, weight, timeouts: timeouts(plan.route, service), endpoints });
+    }
+    Action::Forward { target, upgrade, services }
+}
+
+fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {
+    let hold = forward::timeouts(route, service);
+    let own = &route.route.timeouts;
+    Timeouts {
+        connect: (hold.connect, Source::of(own.connect, Source::Service)),
+        first_byte: (hold.first_byte, Source::of(own.first_byte, Source::Service)),
+        stall: (hold.stall, Source::of(own.stall, Source::Service)),
+        total: (hold.total, Source::of(own.total, Source::Service)),
+    }
+}
+
+/// Bytes of a head as text; a field value may hold any.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,91 @@
+//! The access log: one line of JSON a request, whatever the request holds.
+
+use portcullis_testkit::{Config, Gateway, Origin, TempDir, until};
+
+#[test]
+fn a_line_tells_who_asked_what_and_what_became_of_it() {
+    let origin = Origin::replying("HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello");
+    let gateway = Gateway::before(&origin);
+    let reply = gateway.ask("POST /orders/7?secret=1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(reply.status, 201);
+    let line = gateway.logged_request("/orders/7");
+    for (name, value) in [
+        ("listener", "web"),
+        ("client", "127.0.0.1"),
+        ("method", "POST"),
+        ("host", "a.example"),
+        ("version", "1.1"),
+        ("route", "all"),
+        ("service", "origin"),
+        ("endpoint", &origin.address()),
+    ] {
+        assert_eq!(line[name], value, "{line}");
+    }
+    assert_eq!((&line["status"], &line["bytes_in"], &line["bytes_out"]), (&201.into(), &3.into(), &5.into()));
+    assert!(line["duration_us"].is_u64() && line["first_byte_us"].is_u64() && line["id"].is_string());
+    assert!(line.get("error").is_none());
+    assert!(!line.to_string().contains("secret"), "queries hold secrets");
+}
+
+#[test]
+fn hostile_text_stays_inside_its_string() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin);
+    let reply = gateway.ask(b"GET /\"},{%0a\"status\":\"200 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert_eq!(reply.status, 200);
+    // Parsing the line is the test.
+    assert_eq!(gateway.logged_request("/\"},{%0a\"status\":\"200")["status"], 200);
+}
+
+#[test]
+fn every_request_has_its_line_when_the_gateway_ends() {
+    let origin = Origin::echo();
+    let dir = TempDir::new();
+    let path = dir.join("access.log");
+    let config = Config::before(&origin).also(&format!("access_log: {{ to: {path:?} }}"));
+    let gateway = Gateway::start(&config);
+    let mut client = gateway.client();
+    for i in 0..500 {
+        assert_eq!(client.get(&format!("/{i}")).status, 200);
+    }
+    drop(client);
+    gateway.stop();
+    let log = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(log.lines().count(), 500);
+}
+
+#[test]
+fn a_refused_request_has_a_line_too() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin);
+    assert_eq!(gateway.ask("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").status, 400);
+    let line = until(|| gateway.logged_requests().into_iter().find(|line| line["status"] == 400));
+    assert_eq!(line.expect("a line")["error"], "bad_request");
+}
+
+#[test]
+fn it_may_be_off() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&Config::before(&origin).also("access_log: off"));
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/").status, 200);
+    }
+    gateway.signal("TERM");
+    let exited = gateway.exited();
+    assert_eq!((exited.code, exited.access_log.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_log_beside_the_configuration_does_not_make_it_load_again() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&Config::before(&origin).also("access_log: { to: access.log }"));
+    for i in 0..20 {
+        assert_eq!(gateway.get(&format!("/{i}")).status, 200);
+    }
+    let path = gateway.dir().join("access.log");
+    let written = || std::fs::read_to_string(&path).is_ok_and(|log| log.lines().count() == 20);
+    assert!(portcullis_testkit::eventually(written));
+    // The last of them has settled for longer than a watcher waits.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(gateway.metric("portcullis_config_reloads_total", ""), 0.0);
+}

@@ -1,0 +1,109 @@
+//! The end of a process: what is under way is finished, nothing new is begun.
+
+use portcullis_testkit::{Client, Config, Gateway, Load, Origin, eventually};
+use std::sync::{Arc, Barrier};
+
+#[test]
+fn a_termination_under_load_fails_no_request() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&Config::before(&origin).also("workers: 2"));
+    let load = Load::start(gateway.address(), "/", 8);
+    load.wait_for_more(200);
+    gateway.signal("TERM");
+    let report = load.finished();
+    let exited = gateway.exited();
+    assert_eq!(exited.code, Some(0), "{}", exited.log);
+    assert!(report.failed.is_empty(), "{:#?} of {}", report.failed, report.answered);
+    assert_eq!(report.refused, 8, "every client was told to go, and found nobody when it came back");
+}
+
+#[test]
+fn a_request_under_way_is_finished_and_its_connection_closed() {
+    let held = Arc::new(Barrier::new(2));
+    let origin = Origin::with({
+        let held = held.clone();
+        move |served| {
+            while served.request().is_some() {
+                held.wait();
+                held.wait();
+                served.reply("finished");
+            }
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    let address = gateway.address();
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    held.wait();
+    gateway.signal("TERM");
+    assert!(eventually(|| Client::try_connect(address).is_err()), "nobody is let in any more");
+    held.wait();
+    let reply = client.reply();
+    assert_eq!(reply.text(), "finished");
+    assert!(reply.closes() && client.is_closed());
+    assert_eq!(gateway.exited().code, Some(0));
+}
+
+#[test]
+fn a_drain_ends_at_its_deadline() {
+    let origin = Origin::with(|served| {
+        served.request();
+        served.wait_for_end();
+    });
+    let config = Config::before(&origin).also("shutdown: { deadline: 500ms }");
+    let gateway = Gateway::start(&config);
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let _ = origin.first_request();
+    gateway.signal("TERM");
+    assert_eq!(gateway.exited().code, Some(0));
+    // Told or cut off, but not left hanging.
+    let outcome = client.try_reply("GET");
+    assert!(outcome.as_ref().map_or(true, |reply| reply.status == 503), "{outcome:?}");
+}
+
+#[test]
+fn idle_connections_do_not_hold_up_the_end() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin);
+    let mut idle: Vec<Client> = (0..20).map(|_| gateway.client()).collect();
+    for client in idle.iter_mut().take(10) {
+        assert_eq!(client.get("/").status, 200);
+    }
+    gateway.stop();
+    assert!(idle.iter_mut().all(Client::is_closed));
+}
+
+#[test]
+fn readiness_ends_before_the_process_does() {
+    let held = Arc::new(Barrier::new(2));
+    let origin = Origin::with({
+        let held = held.clone();
+        move |served| {
+            while served.request().is_some() {
+                held.wait();
+                served.reply("ok");
+            }
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    assert_eq!(gateway.admin("GET", "/readyz").status, 200);
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let _ = origin.first_request();
+    gateway.signal("TERM");
+    assert!(eventually(|| gateway.admin("GET", "/readyz").status == 503));
+    assert_eq!(gateway.admin("GET", "/livez").status, 200);
+    held.wait();
+    assert_eq!(client.reply().text(), "ok");
+    assert_eq!(gateway.exited().code, Some(0));
+}
+
+#[test]
+fn an_interrupt_is_a_termination_too() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin);
+    assert_eq!(gateway.get("/").status, 200);
+    gateway.signal("INT");
+    assert_eq!(gateway.exited().code, Some(0));
+}

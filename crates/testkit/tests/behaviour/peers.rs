@@ -1,0 +1,12 @@
+//! The gateway between programs that other people wrote: clients that are not ours before it,
+//! servers that are not ours behind it. Fakes show what we thought of; these show what we did not.
+//!
+//! `peers/install` installs them all. Where one is missing, its tests print that they are skipped
+//! and pass, unless `PORTCULLIS_PEERS=required`.
+
+mod clients;
+mod origins;
+mod process;
+mod programs;
+mod servers;
+mod web_sockets;

@@ -1,0 +1,95 @@
+//! Programs of someone else's: servers, which end with their test, whatever way that ends, and
+//! clients, which are waited for.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use portcullis_testkit::until;
+
+/// Becomes the program and leaves a guard in its process group. When the input ends, as it does
+/// even for a test that is killed, the guard ends the program, and five seconds later the group.
+const GUARDED: &str = r#"
+    exec 3<&0
+    (cat <&3 >/dev/null; kill -s TERM $$; sleep 5; kill -s KILL 0) &
+    exec "$@" </dev/null 3<&-
+"#;
+
+/// A running server. It is gone, with all processes that it made, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it in `dir`, where its output goes to `output.log`.
+    pub(super) fn start(command: &Command, dir: &Path) -> Process {
+        let log = dir.join("output.log");
+        let output = File::create(&log).unwrap();
+        let mut guarded = Command::new("sh");
+        guarded.args(["-c", GUARDED, "sh"]).arg(command.get_program()).args(command.get_args());
+        guarded.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let child = guarded
+            .current_dir(dir)
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .expect("a shell");
+        Process { child, log }
+    }
+
+    /// The number behind `mark` in its output, as soon as it stands there.
+    pub(super) fn number_behind(&self, mark: &str) -> u16 {
+        let number = until(|| {
+            let text = self.output();
+            let digits = text.split_once(mark)?.1;
+            // Only with what follows it is the number whole.
+            let (digits, _) = digits.split_once(|c: char| !c.is_ascii_digit())?;
+            digits.parse().ok()
+        });
+        number.unwrap_or_else(|| panic!("no {mark:?} in {}", self.output()))
+    }
+
+    /// Whether it has ended by itself.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// What it has written so far.
+    pub(super) fn output(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+        // The guard is still there, so that the group is still this one.
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
+        if thread::panicking() {
+            eprintln!("--- the server's output\n{}\n---", self.output());
+        }
+    }
+}
+
+/// Runs a client until it ends and gives what it wrote; the test fails where the client does.
+pub(super) fn run(program: &Path, arguments: &[impl AsRef<OsStr>]) -> String {
+    let output = Command::new(program)
+        .args(arguments)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("a client's process");
+    let out = String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {}\n{out}\n{err}", program.display(), output.status);
+    out
+}

@@ -1,0 +1,205 @@
+//! Starts each server with the same paths to offer. See `scripts` for what they answer.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use portcullis_testkit::{Config, Gateway, Origin, TempDir, eventually, until};
+
+use super::process::{Process, run};
+use super::programs::{packages, program, python_with, script};
+
+/// What small replies contain.
+pub(super) const TEXT: &str = "one two three";
+
+/// A running server. Fields are dropped in order: the process before its directory.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// Its host and port.
+    pub(super) address: String,
+    #[expect(dead_code, reason = "it runs until this is dropped")]
+    process: Process,
+    dir: TempDir,
+    #[expect(dead_code, reason = "it serves what the server cannot")]
+    behind: Option<Origin>,
+}
+
+impl Server {
+    fn new(port: u16, process: Process, dir: TempDir) -> Server {
+        Server { address: format!("127.0.0.1:{port}"), process, dir, behind: None }
+    }
+
+    /// A gateway before it.
+    pub(super) fn gateway(&self) -> Gateway {
+        Gateway::start(&Config::before_address(&self.address))
+    }
+
+    /// The file behind `/big`.
+    pub(super) fn big(&self) -> PathBuf {
+        self.dir.join("web/big")
+    }
+
+    /// The file that nginx makes of an upload.
+    pub(super) fn stored(&self) -> PathBuf {
+        self.dir.join("web/upload")
+    }
+
+    /// Lets `/slow` and `/hints` go on behind this part.
+    pub(super) fn go_on(&self, part: usize) {
+        self.dir.write(&format!("go-{part}"), "");
+    }
+}
+
+/// Node's own server.
+pub(super) fn node_server() -> Option<Server> {
+    let node = program("node")?;
+    let dir = offered();
+    let mut command = Command::new(node);
+    command.arg(script("origin.mjs")).arg(dir.path()).arg(packages());
+    let process = Process::start(&command, dir.path());
+    let port = process.number_behind("listening on port ");
+    Some(Server::new(port, process, dir))
+}
+
+/// uvicorn with a raw ASGI application.
+pub(super) fn uvicorn() -> Option<Server> {
+    let python = python_with("uvicorn")?;
+    let dir = offered();
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "uvicorn", "origin_asgi:app", "--port", "0", "--timeout-keep-alive", "60"])
+        .args(["--timeout-graceful-shutdown", "1", "--app-dir"])
+        .arg(script(""));
+    let process = Process::start(in_python(&mut command, &dir), dir.path());
+    let port = process.number_behind("running on http://127.0.0.1:");
+    Some(Server::new(port, process, dir))
+}
+
+/// gunicorn with threads, whose connections last.
+pub(super) fn gunicorn() -> Option<Server> {
+    start_gunicorn(&["--worker-class", "gthread", "--threads", "4", "--keep-alive", "60"])
+}
+
+/// gunicorn as it is by default: it closes every connection behind its reply.
+pub(super) fn gunicorn_sync() -> Option<Server> {
+    start_gunicorn(&["--workers", "2"])
+}
+
+fn start_gunicorn(arguments: &[&str]) -> Option<Server> {
+    let python = python_with("gunicorn")?;
+    let dir = offered();
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "gunicorn", "origin_wsgi:app", "--bind", "127.0.0.1:0"])
+        .args(["--graceful-timeout", "1", "--no-control-socket", "--pythonpath"])
+        .arg(script(""))
+        .args(arguments);
+    let process = Process::start(in_python(&mut command, &dir), dir.path());
+    let port = process.number_behind("Listening at: http://127.0.0.1:");
+    Some(Server::new(port, process, dir))
+}
+
+/// nginx with files; `/slow` comes through it from an origin of the kit.
+pub(super) fn nginx() -> Option<Server> {
+    let nginx = program("nginx")?;
+    let dir = offered();
+    let marks = dir.path().to_owned();
+    let behind = Origin::with(move |served| {
+        while served.request().is_some() {
+            served.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for part in 0..3 {
+                served.send(format!("7\r\npart {part}\n\r\n"));
+                assert!(eventually(|| marks.join(format!("go-{part}")).exists()));
+            }
+            served.send("0\r\n\r\n");
+        }
+    });
+    let upstream = behind.address();
+    let server = on_a_free_port(dir, "nginx.conf", &[("@UPSTREAM@", &upstream)], |config| {
+        let mut command = Command::new(&nginx);
+        command.arg("-c").arg(config);
+        command
+    });
+    Some(Server { behind: Some(behind), ..server })
+}
+
+/// Apache httpd with files and CGI.
+pub(super) fn apache() -> Option<Server> {
+    let apache = program("apache2")?;
+    let dir = offered();
+    fs::create_dir(dir.join("cgi")).unwrap();
+    let cgi = dir.write("cgi/origin", fs::read(script("cgi.sh")).unwrap());
+    fs::set_permissions(cgi, fs::Permissions::from_mode(0o755)).unwrap();
+    Some(on_a_free_port(dir, "apache.conf", &[], |config| {
+        let mut command = Command::new(&apache);
+        command.arg("-DFOREGROUND").arg("-f").arg(config);
+        command
+    }))
+}
+
+/// Starts a server that wants to be told its port. Should another process be quicker to take it,
+/// the server ends, and the next port is tried.
+fn on_a_free_port(
+    dir: TempDir,
+    template: &str,
+    replaced: &[(&str, &str)],
+    command: impl Fn(&Path) -> Command,
+) -> Server {
+    let template = fs::read_to_string(script(template)).unwrap();
+    let template = template.replace("@DIR@", dir.path().to_str().unwrap());
+    let template = replaced.iter().fold(template, |text, (mark, value)| text.replace(mark, value));
+    for _ in 0..5 {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = dir.write("server.conf", template.replace("@PORT@", &port.to_string()));
+        let mut process = Process::start(&command(&config), dir.path());
+        // The file with its process id comes behind the listening socket.
+        let pid = dir.join("server.pid");
+        let serves = until(|| {
+            let listens = fs::metadata(&pid).is_ok_and(|pid| pid.len() > 0)
+                && TcpStream::connect(("127.0.0.1", port)).is_ok();
+            (listens || process.has_ended()).then_some(listens)
+        });
+        if serves == Some(true) {
+            return Server::new(port, process, dir);
+        }
+    }
+    panic!("no port for the server");
+}
+
+fn in_python<'a>(command: &'a mut Command, dir: &TempDir) -> &'a mut Command {
+    command.env("ORIGIN_DIR", dir.path()).env("PYTHONDONTWRITEBYTECODE", "1")
+}
+
+/// A directory with the files that servers offer: `length` with a text, `chunked` and `close` with
+/// one that nginx changes on its way, and `big`.
+fn offered() -> TempDir {
+    let dir = TempDir::new();
+    fs::create_dir(dir.join("web")).unwrap();
+    dir.write("web/length", TEXT);
+    dir.write("web/chunked", "one TWO three");
+    dir.write("web/close", "one TWO three");
+    dir.write("web/big", noise(20 * 1024 * 1024));
+    dir
+}
+
+/// Bytes without a pattern, the same every time.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// The SHA-256 of a file, in hexadecimal digits.
+pub(super) fn sha256(file: &Path) -> String {
+    let line = run(Path::new("sha256sum"), &[file]);
+    line.split(' ').next().unwrap_or_default().to_owned()
+}
