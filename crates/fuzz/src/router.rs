@@ -69,12 +69,7 @@ fn without(router: &Router<Arc<str>>, routes: &[Arc<Route>], request: &Request<'
 }
 
 /// 405 names every method with which the request would have been taken; 404 means there is none.
-fn allowed(
-    router: &Router<Arc<str>>,
-    routes: &[Arc<Route>],
-    request: &Request<'_>,
-    miss: &Miss,
-) {
+fn allowed(router: &Router<Arc<str>>, routes: &[Arc<Route>], request: &Request<'_>, miss: &Miss) {
     let named = match miss {
         Miss::NotFound => &[][..],
         Miss::MethodNotAllowed(methods) => methods,

@@ -1,95 +1,100 @@
 //! The fuzz targets' checks under plain `cargo test`: on every seed, and on mutations of the seeds
 //! that are the same in every run.
 
-#[path = "seeds/mutate.rs"]
-mod mutate;
+#[cfg(test)]
+mod seeds {
+    mod mutate;
 
-use std::path::PathBuf;
+    use std::path::PathBuf;
 
-use mutate::Mutator;
-use portcullis_fuzz::{CHECKS, Check};
+    use mutate::Mutator;
+    use portcullis_fuzz::{CHECKS, Check};
 
-/// The seeds of a target, ordered by name.
-fn seeds(target: &str) -> Vec<Vec<u8>> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
-    let mut files: Vec<PathBuf> =
-        folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    assert!(files.len() >= 3, "{} has too few seeds", folder.display());
-    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
-}
+    /// The seeds of a target, ordered by name.
+    fn seeds(target: &str) -> Vec<Vec<u8>> {
+        let folder =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
+        let mut files: Vec<PathBuf> =
+            folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() >= 3, "{} has too few seeds", folder.display());
+        files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+    }
 
-/// Shows the input when the check panics.
-struct Shown<'a>(&'a [u8]);
+    /// Shows the input when the check panics.
+    struct Shown<'a>(&'a [u8]);
 
-impl Drop for Shown<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the input was b\"{}\"", self.0.escape_ascii());
+    impl Drop for Shown<'_> {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("the input was b\"{}\"", self.0.escape_ascii());
+            }
         }
     }
-}
 
-fn run(check: Check, input: &[u8]) {
-    let shown = Shown(input);
-    check(shown.0);
-}
-
-fn hold(target: &str, mutations: usize) {
-    let (_, check) = CHECKS.iter().find(|(name, _)| *name == target).unwrap();
-    let seeds = seeds(target);
-    run(*check, b"");
-    for seed in &seeds {
-        run(*check, seed);
+    fn run(check: Check, input: &[u8]) {
+        let shown = Shown(input);
+        check(shown.0);
     }
-    let mut mutator = Mutator::new(&seeds);
-    for _ in 0..mutations {
-        run(*check, &mutator.next_input());
+
+    fn hold(target: &str, mutations: usize) {
+        let (_, check) = CHECKS.iter().find(|(name, _)| *name == target).unwrap();
+        let seeds = seeds(target);
+        run(*check, b"");
+        for seed in &seeds {
+            run(*check, seed);
+        }
+        let mut mutator = Mutator::new(&seeds);
+        for _ in 0..mutations {
+            run(*check, &mutator.next_input());
+        }
     }
-}
 
-#[test]
-fn chunked() {
-    hold("chunked", 5000);
-}
+    #[test]
+    fn chunked() {
+        hold("chunked", 5000);
+    }
 
-#[test]
-fn configuration() {
-    hold("configuration", 1000);
-}
+    #[test]
+    fn configuration() {
+        hold("configuration", 1000);
+    }
 
-#[test]
-fn path() {
-    hold("path", 10_000);
-}
+    #[test]
+    fn path() {
+        hold("path", 10_000);
+    }
 
-#[test]
-fn request_head() {
-    hold("request_head", 3000);
-}
+    #[test]
+    fn request_head() {
+        hold("request_head", 3000);
+    }
 
-#[test]
-fn response_head() {
-    hold("response_head", 2000);
-}
+    #[test]
+    fn response_head() {
+        hold("response_head", 2000);
+    }
 
-#[test]
-fn router() {
-    hold("router", 3000);
-}
+    #[test]
+    fn router() {
+        hold("router", 3000);
+    }
 
-#[test]
-fn every_folder_of_seeds_has_its_target_and_its_test() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
-    let names = |folder: &str| {
-        let entries = root.join(folder).read_dir().unwrap();
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-            .collect();
-        names.sort();
-        names
-    };
-    let checks: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names("seeds"), checks);
-    assert_eq!(names("fuzz_targets"), checks);
+    #[test]
+    fn every_folder_of_seeds_has_its_target_and_its_test() {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz");
+        let names = |folder: &str| {
+            let entries = root.join(folder).read_dir().unwrap();
+            let mut names: Vec<String> = entries
+                .map(|entry| {
+                    entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()
+                })
+                .collect();
+            names.sort();
+            names
+        };
+        let checks: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names("seeds"), checks);
+        assert_eq!(names("fuzz_targets"), checks);
+    }
 }

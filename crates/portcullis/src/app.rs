@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use portcullis_config::Loader;
@@ -90,13 +90,15 @@ impl App {
     /// Loads the first configuration and starts the workers. `None` when the configuration cannot
     /// be used; what is wrong was printed.
     pub(crate) async fn start(mut loader: Loader, files: &mut Watch) -> anyhow::Result<Option<App>> {
-        let workers = match tokio::task::block_in_place(|| loader.load()) {
-            Ok(loaded) => worker_count(loaded.config.process.workers),
+        let begun = Instant::now();
+        let loaded = match tokio::task::block_in_place(|| loader.load()) {
+            Ok(loaded) => loaded,
             Err(report) => {
                 eprint_report(&report);
                 return Ok(None);
             }
         };
+        let workers = worker_count(loaded.config.process.workers);
         let mut state = State {
             loader,
             compiler: Compiler::new(workers),
@@ -105,15 +107,13 @@ impl App {
             outcome: Outcome::new(),
             watched: Vec::new(),
         };
-        let reloaded = match state.reload().await {
-            Ok(reloaded) => reloaded,
+        match state.adopt(loaded, begun).await {
+            Ok(reloaded) if reloaded.warnings.is_empty() => {}
+            Ok(reloaded) => eprint_report(&reloaded.warnings),
             Err(report) => {
                 eprint_report(&report);
                 return Ok(None);
             }
-        };
-        if !reloaded.warnings.is_empty() {
-            eprint_report(&reloaded.warnings);
         }
         files.set(&state.watched);
         log_addresses(&state.gateway);
@@ -189,8 +189,7 @@ impl App {
                     config_revision: state.outcome.revision,
                     last_reload_success: state.outcome.last_succeeded,
                     last_reload: state.outcome.last,
-                    // The first configuration is no reload.
-                    reloads_ok: state.outcome.succeeded.saturating_sub(1),
+                    reloads_ok: state.outcome.succeeded,
                     reloads_failed: state.outcome.failed,
                     listeners: config.listeners.len(),
                     routes_configured: config.routes.len(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis_config::model::{AccessLog, Config};
+use portcullis_config::model::{AccessLog, Process};
 use portcullis_config::{Changes, Loaded, Loader, Report};
 use portcullis_proxy::{ApplyError, CompileError, Compiler, Gateway};
 use portcullis_telemetry::AccessLogSink;
@@ -62,51 +62,51 @@ impl State {
     /// # Errors
     /// All that is wrong with it; nothing has changed then.
     pub(crate) async fn reload(&mut self) -> Result<Reloaded, Report> {
-        let result = self.try_reload().await;
+        let begun = Instant::now();
+        let result = match tokio::task::block_in_place(|| self.loader.load()) {
+            Ok(loaded) => self.adopt(loaded, begun).await,
+            Err(report) => Err(report),
+        };
         self.outcome.last = SystemTime::now();
         self.outcome.last_succeeded = result.is_ok();
         match &result {
-            Ok(reloaded) => {
-                self.outcome.succeeded += 1;
-                self.outcome.revision = reloaded.revision;
-            }
+            Ok(_) => self.outcome.succeeded += 1,
             Err(_) => self.outcome.failed += 1,
         }
         result
     }
 
-    async fn try_reload(&mut self) -> Result<Reloaded, Report> {
-        let begun = Instant::now();
-        let loaded = tokio::task::block_in_place(|| self.loader.load())?;
+    /// Puts a configuration to use that was just loaded.
+    ///
+    /// # Errors
+    /// What stands in the way; nothing has changed then.
+    pub(crate) async fn adopt(
+        &mut self,
+        loaded: Loaded,
+        begun: Instant,
+    ) -> Result<Reloaded, Report> {
+        let old = self.compiler.config().process.clone();
         self.watched.clone_from(&loaded.watch);
-        let old = Arc::clone(self.compiler.config());
-        let used = if loaded.changes.is_empty() && self.outcome.revision > 0 {
-            Ok((self.outcome.revision, Vec::new()))
-        } else {
-            self.put_to_use(&loaded).await
-        };
-        match used {
-            Ok((revision, warnings)) => {
-                for warning in warnings {
-                    tracing::warn!("{warning}");
+        if self.outcome.revision == 0 || !loaded.changes.is_empty() {
+            match self.put_to_use(&loaded).await {
+                Ok(revision) => self.outcome.revision = revision,
+                Err(report) => {
+                    self.loader.reject();
+                    return Err(loaded.warnings.merge(report));
                 }
-                Ok(Reloaded {
-                    restart: needs_restart(&old, &loaded.config),
-                    changes: loaded.changes,
-                    warnings: loaded.warnings,
-                    revision,
-                    took: begun.elapsed(),
-                })
-            }
-            Err(report) => {
-                self.loader.reject();
-                Err(loaded.warnings.merge(report))
             }
         }
+        Ok(Reloaded {
+            restart: needs_restart(&old, &loaded.config.process),
+            changes: loaded.changes,
+            warnings: loaded.warnings,
+            revision: self.outcome.revision,
+            took: begun.elapsed(),
+        })
     }
 
-    async fn put_to_use(&mut self, loaded: &Loaded) -> Result<(u64, Vec<String>), Report> {
-        let compiled = tokio::task::block_in_place(|| self.compiler.compile(&loaded.config))
+    async fn put_to_use(&mut self, loaded: &Loaded) -> Result<u64, Report> {
+        let compiled = tokio::task::block_in_place(|| self.compiler.compile(&loaded.config, &loaded.changes))
             .map_err(|errors| located(&self.loader, &errors))?;
         let fresh = self.fresh_log(&loaded.config.process.access_log)?;
         let log = fresh.as_ref().unwrap_or(&self.log);
@@ -127,9 +127,11 @@ impl State {
             tokio::task::spawn_blocking(move || old.sink.finish(LOG_FINISH));
         }
         let revision = compiled.snapshot.revision;
-        let warnings = compiled.warnings.clone();
+        for warning in &compiled.warnings {
+            tracing::warn!("{warning}");
+        }
         self.compiler.commit(compiled);
-        Ok((revision, warnings))
+        Ok(revision)
     }
 
     /// The access log for a new target; `None` when the target is the same.
@@ -159,16 +161,12 @@ pub(crate) fn located(loader: &Loader, errors: &[CompileError]) -> Report {
 }
 
 /// Settings that a running process cannot change.
-fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    // Before the first configuration there is nothing to restart from.
-    if old.listeners.is_empty() {
-        return Vec::new();
-    }
+fn needs_restart(old: &Process, new: &Process) -> Vec<&'static str> {
     let mut settings = Vec::new();
-    if old.process.workers != new.process.workers {
+    if old.workers != new.workers {
         settings.push("workers");
     }
-    if old.process.admin != new.process.admin {
+    if old.admin != new.admin {
         settings.push("admin");
     }
     settings
@@ -179,7 +177,7 @@ impl Outcome {
         Outcome {
             revision: 0,
             last: SystemTime::now(),
-            last_succeeded: false,
+            last_succeeded: true,
             succeeded: 0,
             failed: 0,
         }
@@ -218,7 +216,7 @@ impl Reloaded {
             tracing::warn!("the configuration has warnings\n{}", self.warnings.render(false));
         }
         if self.changes.is_empty() {
-            tracing::info!(revision = self.revision, "nothing to reload");
+            tracing::debug!(revision = self.revision, "nothing to reload");
             return;
         }
         let routes = &self.changes.routes;

@@ -151,7 +151,8 @@ routes:
 
     #[test]
     fn a_faulty_configuration_is_reported_and_ends_with_1() {
-        let output = explain_with(&CONFIG.replace("service: users,", "service: user,"), &["GET", "/"]);
+        let output =
+            explain_with(&CONFIG.replace("service: users,", "service: user,"), &["GET", "/"]);
         assert_eq!(output.status.code(), Some(1));
         let report = String::from_utf8(output.stderr).unwrap();
         assert!(report.contains("gw.yaml:16:"), "{report}");

@@ -117,7 +117,8 @@ mod quickstart {
     fn the_printed_configuration_explains_the_printed_request() {
         let quickstart = Quickstart::start("127.0.0.1:0");
         let config = quickstart.between("runs with:\n", "Try in another terminal");
-        let line = quickstart.text.lines().find(|line| line.contains("portcullis explain")).unwrap();
+        let line =
+            quickstart.text.lines().find(|line| line.contains("portcullis explain")).unwrap();
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("quickstart");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("gateway.yaml"), config).unwrap();

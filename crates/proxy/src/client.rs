@@ -105,6 +105,9 @@ async fn exchanges(worker: &Rc<Worker>, client: &mut Client) {
             Err(failure) => refuse(worker, client, &failure).await,
         }
         worker.give_back(scratch);
+        if !client.cut && client.down.persists() && !client.down.is_read() {
+            discard_content(client).await;
+        }
         if client.cut || !client.down.is_reusable() {
             break;
         }
@@ -181,6 +184,18 @@ async fn refuse(worker: &Worker, client: &mut Client, failure: &Failure) {
         pipeline::refuse(worker, client, failure).await
     };
     worker.log_refusal(client, status, failure);
+}
+
+/// Reads the rest of content that nobody wants, so that the next request can be read.
+async fn discard_content(client: &mut Client) {
+    client.deadline.set(Instant::now() + LINGER);
+    poll_fn(|cx| {
+        if pipeline::skip_content(client, cx) {
+            return Poll::Ready(());
+        }
+        client.deadline.poll(cx)
+    })
+    .await;
 }
 
 /// Ends our direction and reads on for a moment: closing with unread bytes would reset the

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use portcullis_config::model::{
     Action, Address, Certificate, Config, Listener, ListenerTls, Name, Route, Service, ServiceTls,
 };
+use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::RouteMetrics;
 use portcullis_wire::h1::HeadLimits;
 use portcullis_wire::tls::{
@@ -78,11 +79,16 @@ impl Compiler {
         Compiler { workers, state: State::default(), routes: HashMap::new() }
     }
 
-    /// Compiles `config`. Nothing is kept of it until [`Compiler::commit`].
+    /// Compiles `config`, which differs from the one committed last by `changes`. Nothing is kept
+    /// of it until [`Compiler::commit`].
     ///
     /// # Errors
     /// Every part that cannot be put to use.
-    pub fn compile(&self, config: &Arc<Config>) -> Result<Compiled, Vec<CompileError>> {
+    pub fn compile(
+        &self,
+        config: &Arc<Config>,
+        changes: &Changes,
+    ) -> Result<Compiled, Vec<CompileError>> {
         let mut errors = Vec::new();
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
@@ -91,7 +97,7 @@ impl Compiler {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let routes = self.compile_routes(&mut state, config);
+        let routes = self.compile_routes(&mut state, config, &changes.routes);
         state.revision += 1;
         state.config = Arc::clone(config);
         let listeners =
@@ -123,17 +129,15 @@ impl Compiler {
     }
 
     /// Brings the router from the old configuration's routes to the new one's.
-    fn compile_routes(&self, state: &mut State, config: &Config) -> RouteChanges {
-        let old = Arc::clone(&state.config);
-        let stays = |routes: &HashMap<Name, Arc<Route>>, route: &Arc<Route>| {
-            routes.get(&route.name).is_some_and(|other| Arc::ptr_eq(other, route))
-        };
+    fn compile_routes(&self, state: &mut State, config: &Config, delta: &Delta) -> RouteChanges {
         let mut changes = RouteChanges::default();
-        for route in old.routes.values().filter(|route| !stays(&config.routes, route)) {
-            state.router.remove(route);
-            changes.gone.push(Arc::clone(&route.name));
+        for name in delta.removed.iter().chain(&delta.changed) {
+            if let Some(old) = self.routes.get(name) {
+                state.router.remove(&old.route);
+                changes.gone.push(Arc::clone(name));
+            }
         }
-        for route in config.routes.values().filter(|route| !stays(&old.routes, route)) {
+        for route in delta.added.iter().chain(&delta.changed).filter_map(|n| config.routes.get(n)) {
             // A changed route goes on with the counters that it had.
             let metrics = match self.routes.get(&route.name) {
                 Some(old) => Arc::clone(&old.metrics),
@@ -216,7 +220,8 @@ fn server_options(tls: &ListenerTls) -> ServerOptions {
         certificates: tls.certificates.iter().map(certificate).collect(),
         only_tls13: tls.only_tls13,
         require_sni: tls.require_sni,
-        alpn: vec![b"http/1.1".to_vec()],
+        // Some clients of the old version name it, and would be refused otherwise.
+        alpn: vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
     }
 }
 

@@ -142,8 +142,9 @@ impl Gateway {
     /// It gives no answer.
     #[must_use]
     pub fn admin(&self, method: &str, path: &str) -> Reply {
-        Client::connect(self.admin_address()).ask(format!(
-            "{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        let address = self.admin_address();
+        Client::connect(address).ask(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         ))
     }
 

@@ -114,6 +114,14 @@ impl Downstream {
         }
     }
 
+    /// Whether the connection goes on once this exchange is over, as far as both heads say.
+    #[must_use]
+    pub fn persists(&self) -> bool {
+        match self {
+            Downstream::H1(connection) => connection.persists(),
+        }
+    }
+
     /// Whether another exchange may follow this one.
     #[must_use]
     pub fn is_reusable(&self) -> bool {

@@ -15,8 +15,7 @@ use regex::bytes::Regex;
 const MOST_ROUTES: usize = 40;
 const MOST_REQUESTS: usize = 20;
 
-const POLICY: PathPolicy =
-    PathPolicy { merge_slashes: true, encoded_slash: EncodedSlash::Keep };
+const POLICY: PathPolicy = PathPolicy { merge_slashes: true, encoded_slash: EncodedSlash::Keep };
 
 /// Making a regex takes longer than all else here.
 static REGEXES: LazyLock<Vec<Regex>> = LazyLock::new(|| {

@@ -34,7 +34,7 @@ impl Check {
         // Everything that `run` would find is found here, but for addresses that are taken.
         let report = match loader.load() {
             Err(report) => report,
-            Ok(loaded) => match Compiler::new(1).compile(&loaded.config) {
+            Ok(loaded) => match Compiler::new(1).compile(&loaded.config, &loaded.changes) {
                 Err(errors) => loaded.warnings.merge(reload::located(&loader, &errors)),
                 Ok(_) => loaded.warnings,
             },

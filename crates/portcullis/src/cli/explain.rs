@@ -98,7 +98,7 @@ impl Explain {
 /// Everything but listening, so that all that `run` would refuse is refused here.
 fn compile(loader: &mut Loader) -> Result<(Loaded, Compiled), Report> {
     let loaded = loader.load()?;
-    match Compiler::new(1).compile(&loaded.config) {
+    match Compiler::new(1).compile(&loaded.config, &loaded.changes) {
         Ok(compiled) => Ok((loaded, compiled)),
         Err(errors) => Err(loaded.warnings.merge(reload::located(loader, &errors))),
     }

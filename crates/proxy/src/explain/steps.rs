@@ -65,7 +65,12 @@ pub(super) fn walk<'s>(
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
     let action = action(snapshot, route, normal, body_limit, &mut scratch);
-    Ok(Outcome::Routed(Box::new(Routed { route, params, body_limit: (body_limit, source), action })))
+    Ok(Outcome::Routed(Box::new(Routed {
+        route,
+        params,
+        body_limit: (body_limit, source),
+        action,
+    })))
 }
 
 /// Has the request parsed as it would be from a connection, so that the same is refused.
@@ -158,10 +163,15 @@ fn forwarded<'s>(snapshot: &'s Snapshot, plan: &Plan<'s>, scratch: &Scratch) -> 
                 target = format!("{target}?{}", text(query));
             }
             upgrade = to.upgrade.map(text);
-            Reached { address: &*endpoint.label, weight: written.weight, host: text(to.authority) }
+            Reached { address: &endpoint.label, weight: written.weight, host: text(to.authority) }
         });
         let endpoints = endpoints.collect();
-        services.push(Share { service, weight, timeouts: timeouts(plan.route, service), endpoints });
+        services.push(Share {
+            service,
+            weight,
+            timeouts: timeouts(plan.route, service),
+            endpoints,
+        });
     }
     Action::Forward { target, upgrade, services }
 }

@@ -22,7 +22,7 @@ fn ask(line: &str) -> Ask<'_> {
 fn snapshot(yaml: &str) -> Arc<Snapshot> {
     let yaml = format!("listeners: {{ web: {{ address: \"127.0.0.1:0\", {yaml}");
     let loaded = Loader::from_text("test.yaml", yaml, Format::Yaml).load().unwrap();
-    Compiler::new(1).compile(&loaded.config).unwrap().snapshot
+    Compiler::new(1).compile(&loaded.config, &loaded.changes).unwrap().snapshot
 }
 
 impl Ask<'_> {
@@ -89,8 +89,11 @@ fn a_forwarded_request_shows_every_share() {
 
     let shares: Vec<_> = services.iter().map(|s| (&*s.service.service.name, s.weight)).collect();
     assert_eq!(shares, [("users", 90), ("next", 10)]);
-    let reached: Vec<_> =
-        services.iter().flat_map(|s| &s.endpoints).map(|e| (e.address, e.weight, &*e.host)).collect();
+    let reached: Vec<_> = services
+        .iter()
+        .flat_map(|s| &s.endpoints)
+        .map(|e| (e.address, e.weight, &*e.host))
+        .collect();
     assert_eq!(
         reached,
         [

@@ -20,6 +20,9 @@ const METHODS: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 /// How long a reply may wait for a client that takes none of it.
 const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Most content of a request answered here that is read only to keep the connection, in bytes.
+const MAX_DISCARDED: u64 = 64 * 1024;
+
 /// Whether the request may travel no further (RFC 9110, 7.6.2).
 pub(crate) fn is_last_hop(request: &RequestHead) -> bool {
     matches!(request.method(), b"OPTIONS" | b"TRACE")
@@ -38,20 +41,20 @@ pub(crate) async fn options(
         return Err(Reason::MethodNotAllowed.into());
     }
     let fields: &[(&[u8], &[u8])] = &[(b"Allow", METHODS)];
-    send(serving, client, record, 204, fields, b"").await
+    send(serving, client, scratch.request.length, record, 204, fields, b"").await
 }
 
 /// Answers with a configured reply.
 pub(crate) async fn reply(
     serving: &Serving<'_>,
     client: &mut Client,
-    _: &mut Scratch,
+    scratch: &mut Scratch,
     record: &mut Record<'_>,
     reply: &Reply,
 ) -> Result<(), Failure> {
     let fields: Vec<(&[u8], &[u8])> =
         reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    send(serving, client, record, reply.status, &fields, &reply.body).await
+    send(serving, client, scratch.request.length, record, reply.status, &fields, &reply.body).await
 }
 
 /// Sends the client elsewhere.
@@ -71,7 +74,7 @@ pub(crate) async fn redirect(
     };
     rewritten.clear();
     router::expand(to, params, path, request.query(), rewritten);
-    send(serving, client, record, status, &[(b"Location", rewritten)], b"").await
+    send(serving, client, request.length, record, status, &[(b"Location", rewritten)], b"").await
 }
 
 /// Turns a failure into an answer where one can still be given, and else into a cut connection.
@@ -101,7 +104,10 @@ pub(crate) async fn fail(
     if let Some(allow) = &allow {
         fields.push((b"Allow", allow.as_bytes()));
     }
-    if send(serving, client, record, reason.status(), &fields, problem.as_bytes()).await.is_err() {
+    let length = scratch.request.length;
+    let sent =
+        send(serving, client, length, record, reason.status(), &fields, problem.as_bytes()).await;
+    if sent.is_err() {
         client.cut();
     }
 }
@@ -142,15 +148,17 @@ fn problem(reason: Reason, id: &str) -> String {
 async fn send(
     serving: &Serving<'_>,
     client: &mut Client,
+    length: BodyLength,
     record: &mut Record<'_>,
     status: u16,
     fields: &[(&[u8], &[u8])],
     body: &[u8],
 ) -> Result<(), Failure> {
-    // Content that nobody wants is skipped if it is here already; waiting for more of it is not
-    // worth a connection.
+    // Content that nobody wants is skipped if it is here already, and afterwards if it is small:
+    // a connection is worth more. Content that may never come, or be much, is not waited for.
     let whole = poll_fn(|cx| Poll::Ready(skip_content(client, cx))).await;
-    if !whole {
+    let small = matches!(length, BodyLength::Exact(length) if length <= MAX_DISCARDED);
+    if !whole && !small {
         client.down.close_after();
     }
     record.status = status;

@@ -1,8 +1,6 @@
 //! How requests are spread over endpoints and services.
 
-use std::sync::{Arc, Barrier};
-
-use portcullis_testkit::{Config, Gateway, Origin};
+use portcullis_testkit::{Config, Gate, Gateway, Origin, eventually};
 
 fn two_origins() -> (Origin, Origin) {
     (Origin::echo(), Origin::echo())
@@ -52,46 +50,30 @@ fn an_endpoint_of_weight_0_gets_nothing() {
 
 #[test]
 fn least_requests_avoids_the_busy_endpoint() {
-    let busy = Arc::new(Barrier::new(2));
-    let slow = Origin::with({
-        let busy = busy.clone();
-        move |served| {
+    let held = Gate::new();
+    let holding = || {
+        let held = held.clone();
+        Origin::with(move |served| {
             while let Some(request) = served.request() {
                 if request.target == "/hold" {
-                    busy.wait();
-                    busy.wait();
+                    held.pass();
                 }
-                served.reply("slow");
+                served.reply("ok");
             }
-        }
-    });
-    let quick = Origin::with(|served| {
-        while let Some(request) = served.request() {
-            served.reply(if request.target == "/hold" { "not held" } else { "quick" });
-        }
-    });
-    let gateway = Gateway::start(&Config::before(&slow).and(&quick).service("balance: least_requests"));
-    // Ask until the slow one holds a request.
-    let mut held = gateway.client();
-    loop {
-        held.send("GET /hold HTTP/1.1\r\nHost: a.example\r\n\r\n");
-        if portcullis_testkit::until(|| {
-            let arrived = slow.requests().iter().any(|request| request.target == "/hold");
-            let elsewhere = quick.requests().iter().any(|request| request.target == "/hold");
-            (arrived || elsewhere).then_some(arrived)
         })
-        .unwrap()
-        {
-            break;
-        }
-        assert_eq!(held.reply().text(), "not held");
-    }
-    busy.wait();
+    };
+    let (a, b) = (holding(), holding());
+    let gateway = Gateway::start(&Config::before(&a).and(&b).service("balance: least_requests"));
+    let mut client = gateway.client();
+    client.send("GET /hold HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert!(eventually(|| counts(&a, &b) != (0, 0)));
+    let expected = if counts(&a, &b) == (1, 0) { (1, 10) } else { (10, 1) };
     for _ in 0..10 {
-        assert_eq!(gateway.get("/").text(), "quick");
+        assert_eq!(gateway.get("/").text(), "ok");
     }
-    busy.wait();
-    assert_eq!(held.reply().text(), "slow");
+    assert_eq!(counts(&a, &b), expected);
+    held.open();
+    assert_eq!(client.reply().text(), "ok");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Content of any size, both ways, byte for byte.
 
-use portcullis_testkit::{Client, Framing, Gateway, Origin, Served, chunked};
+use portcullis_testkit::{Client, Framing, Gate, Gateway, Origin, Served, chunked};
 
 const MIB: usize = 1024 * 1024;
 
@@ -116,21 +116,23 @@ fn content_flows_both_ways_at_once() {
 
 #[test]
 fn events_arrive_one_by_one() {
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let origin = Origin::with(move |served| {
-        if served.request().is_none() {
-            return;
+    let seen = Gate::new();
+    let origin = Origin::with({
+        let seen = seen.clone();
+        move |served| {
+            if served.request().is_none() {
+                return;
+            }
+            served.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for i in 0..5 {
+                // The next event is sent when the client has seen the one before.
+                seen.pass();
+                let event = format!("data: {i}\n\n");
+                served.send(format!("{:x}\r\n{event}\r\n", event.len()));
+            }
+            served.send("0\r\n\r\n");
+            served.wait_for_end();
         }
-        served.send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
-        for i in 0..5 {
-            // The next event is sent when the client has seen the one before.
-            wait.lock().unwrap().recv().unwrap();
-            let event = format!("data: {i}\n\n");
-            served.send(format!("{:x}\r\n{event}\r\n", event.len()));
-        }
-        served.send("0\r\n\r\n");
-        served.wait_for_end();
     });
     let gateway = Gateway::before(&origin);
     let mut client = gateway.client();
@@ -138,7 +140,7 @@ fn events_arrive_one_by_one() {
     let head = client.reader().reply_head("GET").unwrap();
     assert_eq!(head.field("content-type"), Some("text/event-stream"));
     for i in 0..5 {
-        go.send(()).unwrap();
+        seen.open();
         let event = client.reader().chunk().unwrap().unwrap();
         assert_eq!(String::from_utf8(event).unwrap(), format!("data: {i}\n\n"));
     }

@@ -1,7 +1,6 @@
 //! The end of a process: what is under way is finished, nothing new is begun.
 
-use portcullis_testkit::{Client, Config, Gateway, Load, Origin, eventually};
-use std::sync::{Arc, Barrier};
+use portcullis_testkit::{Client, Config, Gate, Gateway, Load, Origin, eventually};
 
 #[test]
 fn a_termination_under_load_fails_no_request() {
@@ -19,13 +18,12 @@ fn a_termination_under_load_fails_no_request() {
 
 #[test]
 fn a_request_under_way_is_finished_and_its_connection_closed() {
-    let held = Arc::new(Barrier::new(2));
+    let finish = Gate::new();
     let origin = Origin::with({
-        let held = held.clone();
+        let finish = finish.clone();
         move |served| {
             while served.request().is_some() {
-                held.wait();
-                held.wait();
+                finish.pass();
                 served.reply("finished");
             }
         }
@@ -34,10 +32,10 @@ fn a_request_under_way_is_finished_and_its_connection_closed() {
     let address = gateway.address();
     let mut client = gateway.client();
     client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
-    held.wait();
+    let _ = origin.first_request();
     gateway.signal("TERM");
     assert!(eventually(|| Client::try_connect(address).is_err()), "nobody is let in any more");
-    held.wait();
+    finish.open();
     let reply = client.reply();
     assert_eq!(reply.text(), "finished");
     assert!(reply.closes() && client.is_closed());
@@ -76,12 +74,12 @@ fn idle_connections_do_not_hold_up_the_end() {
 
 #[test]
 fn readiness_ends_before_the_process_does() {
-    let held = Arc::new(Barrier::new(2));
+    let finish = Gate::new();
     let origin = Origin::with({
-        let held = held.clone();
+        let finish = finish.clone();
         move |served| {
             while served.request().is_some() {
-                held.wait();
+                finish.pass();
                 served.reply("ok");
             }
         }
@@ -94,7 +92,7 @@ fn readiness_ends_before_the_process_does() {
     gateway.signal("TERM");
     assert!(eventually(|| gateway.admin("GET", "/readyz").status == 503));
     assert_eq!(gateway.admin("GET", "/livez").status, 200);
-    held.wait();
+    finish.open();
     assert_eq!(client.reply().text(), "ok");
     assert_eq!(gateway.exited().code, Some(0));
 }

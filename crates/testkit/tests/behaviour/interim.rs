@@ -1,20 +1,22 @@
 //! Replies before the reply (RFC 9110 section 15.2).
 
-use portcullis_testkit::{Gateway, Origin};
+use portcullis_testkit::{Gate, Gateway, Origin};
 
 const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 #[test]
 fn early_hints_reach_the_client_before_the_reply_is_there() {
-    let (go, wait) = std::sync::mpsc::channel();
-    let wait = std::sync::Mutex::new(wait);
-    let origin = Origin::with(move |served| {
-        if served.request().is_some() {
-            served.send(HINTS);
-            wait.lock().unwrap().recv().unwrap();
-            served.send(OK);
-            served.wait_for_end();
+    let seen = Gate::new();
+    let origin = Origin::with({
+        let seen = seen.clone();
+        move |served| {
+            if served.request().is_some() {
+                served.send(HINTS);
+                seen.pass();
+                served.send(OK);
+                served.wait_for_end();
+            }
         }
     });
     let gateway = Gateway::before(&origin);
@@ -22,7 +24,7 @@ fn early_hints_reach_the_client_before_the_reply_is_there() {
     client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
     let hints = client.reply();
     assert_eq!((hints.status, hints.field("link")), (103, Some("</style.css>; rel=preload")));
-    go.send(()).unwrap();
+    seen.open();
     assert_eq!(client.reply().text(), "ok");
 }
 

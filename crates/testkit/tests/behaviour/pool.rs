@@ -1,15 +1,6 @@
 //! Connections to origins: kept, used again, and thrown away as soon as they could do harm.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-
-use portcullis_testkit::{Config, Gateway, Origin, eventually};
-
-/// A channel of which the origin's side can be shared.
-fn steps() -> (Sender<()>, Arc<Mutex<Receiver<()>>>) {
-    let (sender, receiver) = channel();
-    (sender, Arc::new(Mutex::new(receiver)))
-}
+use portcullis_testkit::{Config, Gate, Gateway, Origin, eventually};
 
 /// Answers the first request of its first connection, then closes when the second has come.
 fn dies_on_the_second_request() -> Origin {
@@ -81,41 +72,46 @@ fn a_request_that_may_have_had_its_effect_is_not_sent_again() {
 
 #[test]
 fn a_connection_that_the_origin_closed_while_idle_costs_no_request() {
-    let (go, wait) = steps();
-    let origin = Origin::with(move |served| {
-        served.request();
-        served.reply("ok");
-        let _ = wait.lock().unwrap().recv();
+    let idle = Gate::new();
+    let origin = Origin::with({
+        let idle = idle.clone();
+        move |served| {
+            served.request();
+            served.reply("ok");
+            idle.pass();
+        }
     });
     let gateway = Gateway::before(&origin);
     for i in 1..=3 {
         let reply = gateway.ask("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n");
         assert_eq!(reply.text(), "ok");
         assert_eq!(origin.connections(), i);
-        go.send(()).unwrap();
+        idle.open();
         assert!(eventually(|| origin.open_connections() == 0));
     }
 }
 
 #[test]
 fn a_reply_that_nobody_asked_for_reaches_nobody() {
-    let (go, wait) = steps();
-    let (done, sent) = steps();
-    let origin = Origin::with(move |served| {
-        served.request();
-        served.reply("asked for");
-        if served.number == 0 {
-            let _ = wait.lock().unwrap().recv();
-            served.reply("smuggled");
-            done.send(()).unwrap();
+    let (idle, sent) = (Gate::new(), Gate::new());
+    let origin = Origin::with({
+        let (idle, sent) = (idle.clone(), sent.clone());
+        move |served| {
+            served.request();
+            served.reply("asked for");
+            if served.number == 0 {
+                idle.pass();
+                served.reply("smuggled");
+                sent.open();
+            }
+            while served.request().is_some() && served.reply("asked for") {}
         }
-        while served.request().is_some() && served.reply("asked for") {}
     });
     let gateway = Gateway::before(&origin);
     let mut client = gateway.client();
     assert_eq!(client.get("/").text(), "asked for");
-    go.send(()).unwrap();
-    sent.lock().unwrap().recv().unwrap();
+    idle.open();
+    sent.pass();
     for _ in 0..3 {
         assert_eq!(client.get("/").text(), "asked for");
     }
@@ -159,11 +155,14 @@ fn connection_close_from_the_origin_is_obeyed() {
 #[test]
 fn no_more_idle_connections_are_kept_than_configured() {
     // Three requests at once need three connections; the origin answers when all are there.
-    let barrier = Arc::new(std::sync::Barrier::new(3));
-    let origin = Origin::with(move |served| {
-        while served.request().is_some() {
-            barrier.wait();
-            served.reply("ok");
+    let all_there = Gate::new();
+    let origin = Origin::with({
+        let all_there = all_there.clone();
+        move |served| {
+            while served.request().is_some() {
+                all_there.pass();
+                served.reply("ok");
+            }
         }
     });
     let config = Config::before(&origin).service("pool: { idle: 1, idle_timeout: 60s }");
@@ -172,6 +171,8 @@ fn no_more_idle_connections_are_kept_than_configured() {
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
     }
+    assert!(eventually(|| origin.requests().len() == 3));
+    (0..3).for_each(|_| all_there.open());
     for client in &mut clients {
         assert_eq!(client.reply().text(), "ok");
     }

@@ -1,6 +1,6 @@
 //! A new configuration in the place of the old, without a request noticing.
 
-use portcullis_testkit::{Client, Config, Gateway, Load, LoadReport, Origin, eventually, run_command};
+use portcullis_testkit::{Client, Config, Gate, Gateway, Load, LoadReport, Origin, eventually, run_command};
 
 /// One more route than before, which answers with its number.
 fn numbered(origin: &Origin, number: usize) -> String {
@@ -147,13 +147,12 @@ fn a_service_moves_without_a_failed_request() {
 
 #[test]
 fn a_request_keeps_the_configuration_it_began_with() {
-    let held = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let reloaded = Gate::new();
     let origin = Origin::with({
-        let held = held.clone();
+        let reloaded = reloaded.clone();
         move |served| {
             while served.request().is_some() {
-                held.wait();
-                held.wait();
+                reloaded.pass();
                 served.reply("still here");
             }
         }
@@ -161,10 +160,10 @@ fn a_request_keeps_the_configuration_it_began_with() {
     let gateway = Gateway::before(&origin);
     let mut client = gateway.client();
     client.send("GET /kept HTTP/1.1\r\nHost: a.example\r\n\r\n");
-    held.wait();
+    let _ = origin.first_request();
     gateway.write_config(&Config::before(&origin).route("match: { path: \"/other\" }"));
     assert_eq!(gateway.reload().status, 200);
-    held.wait();
+    reloaded.open();
     assert_eq!(client.reply().text(), "still here");
     assert_eq!(gateway.logged_request("/kept")["route"], "all");
     assert_eq!(client.get("/kept").status, 404);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use portcullis_testkit::{Gateway, Origin};
+use portcullis_testkit::{Gate, Gateway, Origin};
 
 const MIB: usize = 1024 * 1024;
 /// What socket buffers of the system may take on all the way.
@@ -63,20 +63,22 @@ fn a_client_that_does_not_read_stops_the_origin() {
 
 #[test]
 fn an_origin_that_does_not_read_stops_the_client() {
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let wait = std::sync::Mutex::new(wait);
-    let origin = Origin::with(move |served| {
-        if served.head().is_some() {
-            let _ = wait.lock().unwrap().recv();
-            let mut left = TOTAL;
-            while left > 0 {
-                let some = served.some().len();
-                if some == 0 {
-                    return;
+    let stalled_long_enough = Gate::new();
+    let origin = Origin::with({
+        let gate = stalled_long_enough.clone();
+        move |served| {
+            if served.head().is_some() {
+                gate.pass();
+                let mut left = TOTAL;
+                while left > 0 {
+                    let some = served.some().len();
+                    if some == 0 {
+                        return;
+                    }
+                    left -= some;
                 }
-                left -= some;
+                served.reply("all of it");
             }
-            served.reply("all of it");
         }
     });
     let gateway = Gateway::before(&origin);
@@ -100,7 +102,7 @@ fn an_origin_that_does_not_read_stops_the_client() {
     assert!(stalled < IN_SOCKETS, "{stalled} bytes taken for an origin that reads nothing");
     let grown = gateway.resident().saturating_sub(before);
     assert!(grown < IN_GATEWAY, "{grown} bytes more for one slow origin");
-    go.send(()).unwrap();
+    stalled_long_enough.open();
     assert_eq!(client.reply().text(), "all of it");
     sending.join().unwrap();
 }

@@ -35,9 +35,9 @@ pub(super) fn url(text: &str) -> Result<Url, String> {
         let authority = DEFAULT_HOST.to_owned();
         return Ok(Url { tls: None, authority, target: text.to_owned() });
     }
-    let (scheme, rest) = text
-        .split_once("://")
-        .ok_or("expected a URL such as `http://api.example/users/7`, or a path such as `/users/7`")?;
+    let (scheme, rest) = text.split_once("://").ok_or(
+        "expected a URL such as `http://api.example/users/7`, or a path such as `/users/7`",
+    )?;
     let tls = match scheme.to_ascii_lowercase().as_str() {
         "http" | "ws" => false,
         "https" | "wss" => true,
@@ -150,7 +150,9 @@ mod tests {
     #[test]
     fn the_listener_fits_the_url() {
         let chosen = |listeners: &str, text: &str, named| {
-            let yaml = format!("listeners: {{ {listeners} }}\nroutes: {{ r: {{ reply: {{ status: 204 }} }} }}");
+            let yaml = format!(
+                "listeners: {{ {listeners} }}\nroutes: {{ r: {{ reply: {{ status: 204 }} }} }}"
+            );
             let config = Loader::from_text("t.yaml", yaml, Format::Yaml).load().unwrap().config;
             let chosen = choose(&config, named, &url(text).unwrap());
             chosen.map_or_else(|e| e.to_string(), |c| format!("{}: {}", c.listener.name, c.why))

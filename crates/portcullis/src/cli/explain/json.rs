@@ -107,9 +107,7 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
 fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
     let service = &share.service.service;
     let Timeouts { connect, first_byte, stall, total } = share.timeouts;
-    let endpoint = |reached: &Reached<'_>| {
-        json!({ "address": reached.address, "weight": reached.weight, "host": reached.host })
-    };
+    let endpoint = |reached: &Reached<'_>| json!({ "address": reached.address, "weight": reached.weight, "host": reached.host });
     json!({
         "name": service.name,
         "place": told.place(&["services", &service.name]),

@@ -152,7 +152,10 @@ fn routes(page: &mut Page, told: &Told<'_>) {
 }
 
 fn refused(page: &mut Page, Failure { reason, detail }: &Failure) {
-    page.line("answer", format_args!("{} {}: {}", reason.status(), reason.code(), reason.outside()));
+    page.line(
+        "answer",
+        format_args!("{} {}: {}", reason.status(), reason.code(), reason.outside()),
+    );
     if !detail.is_empty() {
         page.more(detail);
     }

@@ -65,7 +65,8 @@ pub(super) fn text(web: &Reserved, admin: &Reserved, samples: &[Sample], config:
     for reserved in [web, admin] {
         if let Some(wanted) = reserved.instead_of {
             // Writing to a string cannot fail.
-            let _ = writeln!(out, "  {wanted} is in use, so {} is taken instead.", reserved.address);
+            let _ =
+                writeln!(out, "  {wanted} is in use, so {} is taken instead.", reserved.address);
         }
     }
     let (url, admin_url) = (url(web.address), url(admin.address));
@@ -104,11 +105,7 @@ fn tries(url: &str, admin: &str) -> [Try; 11] {
             200,
             format!("curl -H 'x-env: canary' {url}/hello"),
         ),
-        (
-            "A path parameter: the service sees /v1/accounts/7.",
-            200,
-            format!("curl {url}/users/7"),
-        ),
+        ("A path parameter: the service sees /v1/accounts/7.", 200, format!("curl {url}/users/7")),
         (
             "A method that the route does not take; Allow names those that it does.",
             405,
@@ -120,17 +117,9 @@ fn tries(url: &str, admin: &str) -> [Try; 11] {
             format!("curl -i {url}/nothing"),
         ),
         ("A redirect; see Location.", 301, format!("curl -i '{url}/old/users/7?a=b'")),
-        (
-            "Content goes there and comes back.",
-            200,
-            format!("curl -d 'open sesame' {url}/echo"),
-        ),
+        ("Content goes there and comes back.", 200, format!("curl -d 'open sesame' {url}/echo")),
         ("Events, each passed on at once.", 200, format!("curl -N {url}/stream")),
-        (
-            "The service takes longer than the route waits.",
-            504,
-            format!("curl -i {url}/slow"),
-        ),
+        ("The service takes longer than the route waits.", 504, format!("curl -i {url}/slow")),
         ("Metrics of all of this.", 200, format!("curl {admin}/metrics")),
     ]
 }

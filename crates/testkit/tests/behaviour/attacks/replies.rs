@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use portcullis_testkit::{Client, Gateway, Origin, Served};
+use portcullis_testkit::{Client, Gateway, Origin, Reply, Served};
 
 use super::vectors::{REPLIES, ReplyCase, ReplyExpect};
 use super::{guarded, tell, text};
@@ -59,7 +59,7 @@ fn answer(served: &mut Served, script: &Script) {
 
 fn bad_gateway(mut client: Client, case: &ReplyCase) -> Result<(), String> {
     client.send(case.request);
-    let reply = client.try_reply("GET").map_err(|e| format!("expected 502, got {e}"))?;
+    let reply = final_reply(&mut client, "GET").map_err(|e| format!("expected 502, got {e}"))?;
     if reply.status != 502 || reply.text().contains("smuggled") {
         return Err(format!("expected our 502, got {} with {:?}", reply.status, reply.text()));
     }
@@ -95,12 +95,9 @@ fn passed(
     let mut client = gateway.client();
     client.reader().record();
     client.send(case.request);
-    let reply = loop {
-        let reply = client.try_reply(method).map_err(|e| format!("expected {status}, got {e}"))?;
-        if reply.status >= 200 {
-            break reply;
-        }
-    };
+    let reply =
+        final_reply(&mut client, method).map_err(|e| format!("expected {status}, got {e}"))?;
+    let read = String::from_utf8_lossy(client.reader().transcript()).to_ascii_lowercase();
     // Where the request's content is still owed, the connection has no place for a next request.
     let owed = case.request.starts_with(b"POST");
     if reply.closes() || owed || case.request.ends_with(b"HTTP/1.0\r\nHost: a.example\r\n\r\n") {
@@ -109,7 +106,6 @@ fn passed(
     } else {
         check_next(&client.get("/public/next").text())?;
     }
-    let read = String::from_utf8_lossy(client.reader().transcript()).to_ascii_lowercase();
     if reply.status != status {
         return Err(format!("expected {status}, got {read:?}"));
     }
@@ -119,6 +115,16 @@ fn passed(
         return Ok(());
     }
     Err(format!("missing {missing:?}, unwanted {unwanted:?}; the client got {read:?}"))
+}
+
+/// The reply behind interim ones; those a proxy passes on (RFC 9110 section 15.2).
+fn final_reply(client: &mut Client, method: &str) -> io::Result<Reply> {
+    loop {
+        let reply = client.try_reply(method)?;
+        if reply.status >= 200 || reply.status == 101 {
+            return Ok(reply);
+        }
+    }
 }
 
 fn check_next(text: &str) -> Result<(), String> {

@@ -56,6 +56,12 @@ impl Process {
         number.unwrap_or_else(|| panic!("no {mark:?} in {}", self.output()))
     }
 
+    /// Sends it a signal.
+    pub(super) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success(), "no {name} for the server");
+    }
+
     /// Whether it has ended by itself.
     pub(super) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
@@ -81,9 +87,14 @@ impl Drop for Process {
 }
 
 /// Runs a client until it ends and gives what it wrote; the test fails where the client does.
-pub(super) fn run(program: &Path, arguments: &[impl AsRef<OsStr>]) -> String {
+pub(super) fn run(
+    program: &Path,
+    arguments: &[impl AsRef<OsStr>],
+    environment: &[(&str, &OsStr)],
+) -> String {
     let output = Command::new(program)
         .args(arguments)
+        .envs(environment.iter().copied())
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::null())
         .output()

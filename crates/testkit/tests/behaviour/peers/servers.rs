@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use portcullis_testkit::{Config, Gateway, Origin, TempDir, eventually, until};
+use portcullis_testkit::{Authority, Config, Gateway, Origin, TempDir, eventually, until};
 
 use super::process::{Process, run};
 use super::programs::{packages, program, python_with, script};
@@ -19,9 +19,9 @@ pub(super) const TEXT: &str = "one two three";
 pub(super) struct Server {
     /// Its host and port.
     pub(super) address: String,
-    #[expect(dead_code, reason = "it runs until this is dropped")]
     process: Process,
-    dir: TempDir,
+    /// Where all its files are.
+    pub(super) dir: TempDir,
     #[expect(dead_code, reason = "it serves what the server cannot")]
     behind: Option<Origin>,
 }
@@ -34,6 +34,40 @@ impl Server {
     /// A gateway before it.
     pub(super) fn gateway(&self) -> Gateway {
         Gateway::start(&Config::before_address(&self.address))
+    }
+
+    /// A gateway before it that has a listener `secure` as well, for `localhost`, and answers two
+    /// paths with redirects of its own.
+    pub(super) fn secure_gateway(&self) -> Gateway {
+        let authority = Authority::new();
+        self.dir.write("ca.pem", authority.pem());
+        let (cert, key) = authority.issue(&["localhost"]).write(&self.dir, "localhost");
+        let address = &self.address;
+        Gateway::start(&format!(
+            r#"
+listeners:
+  web: {{ address: "127.0.0.1:0" }}
+  secure:
+    address: "127.0.0.1:0"
+    tls: {{ certificates: [{{ cert: {cert:?}, key: {key:?} }}], require_sni: true }}
+services:
+  origin: {{ endpoints: [{address:?}] }}
+routes:
+  all: {{ service: origin }}
+  moved: {{ match: {{ path: /moved }}, redirect: {{ to: /length }} }}
+  moved-upload: {{ match: {{ path: /moved-upload }}, redirect: {{ to: /upload }} }}
+"#
+        ))
+    }
+
+    /// The certificate that clients of a secure gateway must know.
+    pub(super) fn ca(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, name: &str) {
+        self.process.signal(name);
     }
 
     /// The file behind `/big`.
@@ -200,6 +234,6 @@ fn noise(length: usize) -> Vec<u8> {
 
 /// The SHA-256 of a file, in hexadecimal digits.
 pub(super) fn sha256(file: &Path) -> String {
-    let line = run(Path::new("sha256sum"), &[file]);
+    let line = run(Path::new("sha256sum"), &[file], &[]);
     line.split(' ').next().unwrap_or_default().to_owned()
 }

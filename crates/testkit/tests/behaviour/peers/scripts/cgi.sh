@@ -14,5 +14,5 @@ case $REQUEST_URI in
         until [ -e "$dir/go-$part" ]; do sleep 0.01; done
     done
     ;;
-*) printf 'Content-Type: text/plain\n\none two three' ;;
+*) printf 'Content-Type: text/plain\n\none \006two \006three' ;;
 esac

@@ -56,6 +56,10 @@ const paths = {
   "/again": (request, reply) => {
     request.resume().on("end", () => reply.writeHead(307, { Location: "/upload" }).end());
   },
+  "/refused": (request, reply) => reply.writeHead(413).end("too large"),
+  "/refused-and-closed": (request, reply) => {
+    reply.writeHead(413, { Connection: "close" }).end("too large");
+  },
   "/hints": async (request, reply) => {
     reply.writeEarlyHints({ link: "</style.css>; rel=preload; as=style" });
     while (!existsSync(join(dir, "go-0"))) await sleep(5);

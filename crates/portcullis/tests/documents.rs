@@ -1,0 +1,383 @@
+//! What README, docs and examples say is held against the program: every configuration in them
+//! works, and every command, option, key, default, reason, metric and log field is in them.
+#[cfg(test)]
+mod documents {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use portcullis_config::model::Config;
+    use portcullis_config::{Format, Loader};
+    use portcullis_core::failure::REASONS;
+    use portcullis_core::metrics::WorkerMetrics;
+    use portcullis_core::{Failure, RequestEvent, RequestIds};
+    use portcullis_proxy::Compiler;
+    use portcullis_telemetry::{ProcessFacts, Scrape};
+
+    /// Fewer blocks than this mean that they are not found, not that there are none.
+    const FEWEST_BLOCKS: usize = 20;
+
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    }
+
+    fn read(path: &str) -> String {
+        fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    fn files(folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(root().join(folder)).unwrap();
+        let mut files: Vec<String> = entries
+            .map(|entry| format!("{folder}/{}", entry.unwrap().file_name().to_str().unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// README and the pages of the book.
+    fn pages() -> Vec<String> {
+        let mut pages = files("docs/src");
+        pages.push("README.md".to_owned());
+        pages
+    }
+
+    /// A fenced block of a page.
+    struct Block {
+        /// Where it begins, as `page:line`.
+        place: String,
+        info: String,
+        text: String,
+    }
+
+    fn blocks(page: &str) -> Vec<Block> {
+        let text = read(page);
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut inside = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            match line.strip_prefix("```") {
+                Some(info) if !inside => blocks.push(Block {
+                    place: format!("{page}:{number}"),
+                    info: info.to_owned(),
+                    text: String::new(),
+                }),
+                Some(_) => {}
+                None if inside => {
+                    let block = blocks.last_mut().unwrap();
+                    block.text.push_str(line);
+                    block.text.push('\n');
+                }
+                None => continue,
+            }
+            inside ^= line.starts_with("```");
+        }
+        assert!(!inside, "{page}: a block does not end");
+        blocks
+    }
+
+    /// A folder with everything that configurations in the documents name.
+    fn folder_of(test: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+        fs::create_dir_all(folder.join("tls")).unwrap();
+        fs::create_dir_all(folder.join("pages")).unwrap();
+        for (name, hosts) in [
+            ("api", vec!["api.example.com".to_owned()]),
+            ("shop", vec!["example.com".to_owned(), "www.example.com".to_owned()]),
+            ("gateway", vec!["gateway.internal".to_owned()]),
+        ] {
+            let made = rcgen::generate_simple_self_signed(hosts).unwrap();
+            fs::write(folder.join(format!("tls/{name}.pem")), made.cert.pem()).unwrap();
+            let key = made.signing_key.serialize_pem();
+            fs::write(folder.join(format!("tls/{name}-key.pem")), key).unwrap();
+            fs::write(folder.join("tls/internal-ca.pem"), made.cert.pem()).unwrap();
+        }
+        fs::write(folder.join("pages/robots.txt"), "User-agent: *\n").unwrap();
+        fs::write(folder.join("motd.txt"), "hello\n").unwrap();
+        folder
+    }
+
+    /// Loads a configuration as `portcullis check` does; nothing may be wrong or odd with it.
+    fn load(folder: &Path, place: &str, extension: &str, text: &str) -> Arc<Config> {
+        let name = place.replace(['/', ':', '.'], "-");
+        let path = folder.join(name).with_extension(extension);
+        fs::write(&path, text).unwrap();
+        let loaded = match Loader::new(&path).environment(|_| None).load() {
+            Ok(loaded) => loaded,
+            Err(report) => panic!("{place}:\n{report}"),
+        };
+        assert!(loaded.warnings.is_empty(), "{place}:\n{}", loaded.warnings);
+        match Compiler::new(1).compile(&loaded.config, &loaded.changes) {
+            Ok(compiled) => {
+                assert!(compiled.warnings.is_empty(), "{place}: {:?}", compiled.warnings)
+            }
+            Err(errors) => panic!("{place}: {errors:?}"),
+        }
+        loaded.config
+    }
+
+    #[test]
+    fn every_configuration_on_a_page_works() {
+        let folder = folder_of("pages");
+        let mut count = 0;
+        for page in pages() {
+            for block in blocks(&page) {
+                let info = block.info.as_str();
+                if matches!(info, "yaml" | "json" | "toml") {
+                    load(&folder, &block.place, info, &block.text);
+                    count += 1;
+                }
+            }
+        }
+        assert!(count >= FEWEST_BLOCKS, "only {count} blocks were found");
+    }
+
+    #[test]
+    fn the_commands_of_the_readme_are_those_that_are_run() {
+        let readme = read("README.md");
+        for command in ["cargo run --release -- quickstart", "cargo test"] {
+            assert!(readme.contains(&format!("```sh\n{command}\n```")), "{command}");
+        }
+        assert!(read(".ci/run").contains(" cargo test\n"));
+    }
+
+    #[test]
+    fn every_example_works() {
+        let folder = folder_of("examples");
+        let examples = files("examples");
+        for format in [Format::Yaml, Format::Json, Format::Toml] {
+            let has = |example: &String| Format::of(Path::new(example)) == Some(format);
+            assert!(examples.iter().any(has), "no example in {format:?}");
+        }
+        for example in examples {
+            let extension = Path::new(&example).extension().unwrap().to_str().unwrap();
+            load(&folder, &example, extension, &read(&example));
+        }
+    }
+
+    /// The first configuration of `limits.md` writes every default out; without them, nothing may
+    /// be different.
+    #[test]
+    fn the_defaults_are_those_that_are_told() {
+        let folder = folder_of("defaults");
+        let blocks = blocks("docs/src/limits.md");
+        let told = load(&folder, "told", "yaml", &blocks[0].text);
+        let bare = "listeners: { web: { address: \"0.0.0.0:8000\" } }\n\
+                    services: { users: { endpoints: [\"127.0.0.1:8080\"] } }\n\
+                    routes: { users: { service: users } }\n";
+        let bare = load(&folder, "bare", "yaml", bare);
+        assert_eq!(told.listeners, bare.listeners);
+        assert_eq!(told.services, bare.services);
+        let keys = ["uri:", "fields:", "min_rate_grace:", "connect:", "tunnel:", "idle_timeout:"];
+        for key in keys {
+            assert!(blocks[0].text.contains(key), "{key} is not told");
+        }
+    }
+
+    #[test]
+    fn every_page_is_in_the_summary_and_links_lead_somewhere() {
+        let summary = read("docs/src/SUMMARY.md");
+        for page in files("docs/src") {
+            let name = page.rsplit('/').next().unwrap();
+            assert!(name == "SUMMARY.md" || summary.contains(&format!("({name})")), "{name}");
+        }
+        let mut documents = pages();
+        documents.extend(["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].map(String::from));
+        for document in documents {
+            for link in links(&read(&document)) {
+                if link.contains("://") {
+                    continue;
+                }
+                let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+                let here = Path::new(&document);
+                let target = match file {
+                    "" => here.to_owned(),
+                    file => here.parent().unwrap().join(file),
+                };
+                assert!(root().join(&target).exists(), "{document}: {link}");
+                assert!(
+                    anchor.is_empty() || anchors(&read(target.to_str().unwrap())).contains(anchor),
+                    "{document}: {link}"
+                );
+            }
+        }
+    }
+
+    /// What stands between `](` and `)`.
+    fn links(text: &str) -> Vec<String> {
+        let parts = text.split("](").skip(1);
+        parts.filter_map(|part| Some(part.split_once(')')?.0.to_owned())).collect()
+    }
+
+    /// Headings as mdBook makes anchors of them.
+    fn anchors(text: &str) -> BTreeSet<String> {
+        let headings =
+            text.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+        let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+        headings
+            .map(|heading| heading.to_lowercase().chars().filter(kept).collect::<String>())
+            .map(|heading| heading.replace(' ', "-"))
+            .collect()
+    }
+
+    fn help(arguments: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(arguments)
+            .arg("--help")
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn every_command_and_option_is_described() {
+        let page = read("docs/src/cli.md");
+        let help_of_all = help(&[]);
+        let (_, commands) = help_of_all.split_once("Commands:\n").unwrap();
+        let (commands, _) = commands.split_once("\n\n").unwrap();
+        let commands: Vec<&str> =
+            commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert!(commands.contains(&"run"), "{commands:?}");
+        for command in commands {
+            assert!(page.contains(&format!("## `portcullis {command}`\n")), "{command}");
+            for word in help(&[command]).split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
+                if word.starts_with("--") && word != "--help" {
+                    assert!(page.contains(word), "{command} {word}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reason_is_described_with_its_status() {
+        let page = read("docs/src/errors.md");
+        for reason in REASONS {
+            let row = format!("| `{}` | {} |", reason.code(), reason.status());
+            assert!(page.contains(&row), "{row}");
+        }
+        let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(rows, REASONS.len());
+        assert!(read("README.md").contains(&format!("[{} reasons]", REASONS.len())));
+    }
+
+    #[test]
+    fn every_metric_is_described() {
+        let page = read("docs/src/metrics.md");
+        let mut scraped = String::new();
+        let scrape = Scrape {
+            workers: &[Arc::new(WorkerMetrics::default())],
+            routes: Vec::new(),
+            process: ProcessFacts {
+                version: "0",
+                started: SystemTime::UNIX_EPOCH,
+                config_revision: 1,
+                last_reload_success: true,
+                last_reload: SystemTime::UNIX_EPOCH,
+                reloads_ok: 0,
+                reloads_failed: 0,
+                listeners: 1,
+                routes_configured: 1,
+                services_configured: 1,
+                log_lines_unwritten: 0,
+            },
+        };
+        scrape.render(&mut scraped);
+        let families: Vec<&str> = scraped
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .collect();
+        assert!(families.len() > 20, "{families:?}");
+        for family in &families {
+            assert!(page.contains(&format!("`{family}`")), "{family}");
+        }
+        // And none that is not there.
+        for named in page.split('`').filter(|word| {
+            (word.starts_with("portcullis_") || word.starts_with("process_")) && !word.contains(' ')
+        }) {
+            assert!(families.contains(&named), "{named}");
+        }
+    }
+
+    #[test]
+    fn every_field_of_the_access_log_is_described() {
+        let page = read("docs/src/access-log.md");
+        let failure = Failure::new(REASONS[0], "detail");
+        let event = RequestEvent {
+            started: SystemTime::UNIX_EPOCH,
+            id: RequestIds::new().draw(),
+            listener: "l",
+            client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            method: b"GET",
+            host: b"h",
+            path: b"/",
+            version: "1.1",
+            route: Some("r"),
+            service: Some("s"),
+            endpoint: Some("e"),
+            status: 200,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration: Duration::ZERO,
+            first_byte: Some(Duration::ZERO),
+            failure: Some(&failure),
+        };
+        let mut line = Vec::new();
+        event.write_json(&mut line);
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let fields = line.as_object().unwrap();
+        let table: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        for field in fields.keys() {
+            let quoted = format!("`{field}`");
+            assert!(table.iter().any(|row| row.contains(&quoted)), "{field}");
+        }
+        let sample = &blocks("docs/src/access-log.md")[1].text;
+        let sample: serde_json::Value = serde_json::from_str(sample).unwrap();
+        for field in sample.as_object().unwrap().keys() {
+            assert!(fields.contains_key(field), "{field} is in no line");
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_configuration_is_described() {
+        let pages: String = pages().iter().map(|page| read(page)).collect();
+        let mut keys = BTreeSet::new();
+        collect_keys(&portcullis_config::schema(), &mut keys);
+        assert!(keys.len() > 60, "{keys:?}");
+        for key in keys {
+            let written = [format!("`{key}`"), format!("{key}: "), format!("{key}:\n")];
+            assert!(written.iter().any(|form| pages.contains(form)), "{key}");
+        }
+    }
+
+    fn collect_keys(schema: &serde_json::Value, keys: &mut BTreeSet<String>) {
+        if let Some(properties) = schema.get("properties").and_then(|found| found.as_object()) {
+            keys.extend(properties.keys().cloned());
+        }
+        let children: Box<dyn Iterator<Item = &serde_json::Value>> = match schema {
+            serde_json::Value::Object(map) => Box::new(map.values()),
+            serde_json::Value::Array(items) => Box::new(items.iter()),
+            _ => return,
+        };
+        children.for_each(|child| collect_keys(child, keys));
+    }
+
+    #[test]
+    fn every_mistake_that_is_named_has_its_vector() {
+        let page = read("docs/src/strictness.md");
+        let vectors: String = files("crates/testkit/tests/behaviour/attacks/vectors")
+            .iter()
+            .map(|file| read(file))
+            .collect();
+        let named: Vec<&str> = page
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .filter(|word| word.starts_with("CVE-"))
+            .collect();
+        assert!(named.len() > 40, "{named:?}");
+        for cve in named {
+            assert!(vectors.contains(cve), "{cve}");
+        }
+    }
+}
