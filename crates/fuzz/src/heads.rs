@@ -84,11 +84,13 @@ fn read<H: Clone + Default, L: Debug + Copy + PartialEq>(
                 assert_eq!(at_once, in_pieces, "the head's length depends on the cuts");
                 assert_eq!(shown(&whole), shown(&head), "the head depends on the cuts");
             }
-            (Err(_), Ok(None)) => {
-                // In pieces a head may be looked at only when its end has come.
+            (Err(_), Ok(None)) | (Ok(None), Err(_)) => {
+                // A fault may be seen earlier in one way, but not only in one way.
                 let ended = [input, b"\r\n\r\n"].concat();
-                let late = parse(&ended, &mut scan, &mut head);
-                assert!(late.is_err(), "{at_once:?} at once, {late:?} in pieces");
+                let at_once = parse(&ended, &mut Scan::default(), &mut head);
+                assert!(at_once.is_err(), "{at_once:?} at once, refused in pieces");
+                let late = in_pieces.and_then(|_| parse(&ended, &mut scan, &mut head));
+                assert!(late.is_err(), "{late:?} in pieces, refused at once");
             }
             (Ok(None), Ok(None)) | (Err(_), Err(_)) => {}
             _ => assert_eq!(at_once, in_pieces, "whether it is legal depends on the cuts"),

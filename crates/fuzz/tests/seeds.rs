@@ -8,6 +8,7 @@ mod seeds {
     use std::path::PathBuf;
 
     use mutate::Mutator;
+    use portcullis_config::Loader;
     use portcullis_fuzz::{CHECKS, Check};
 
     /// The seeds of a target, ordered by name.
@@ -78,6 +79,22 @@ mod seeds {
     #[test]
     fn router() {
         hold("router", 3000);
+    }
+
+    /// A seed that has gone stale reaches nothing worth mutating.
+    #[test]
+    fn configurations_are_as_right_as_their_names_say() {
+        let folder =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/configuration");
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let loaded = Loader::new(&path).environment(|_| Some("8000".to_owned())).load();
+            let wrong = matches!(name, "wrong" | "nested");
+            let report =
+                loaded.as_ref().map_or_else(|report| report.render(false), |_| String::new());
+            assert_eq!(loaded.is_err(), wrong, "{name}: {report}");
+        }
     }
 
     #[test]

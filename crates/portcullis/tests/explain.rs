@@ -91,6 +91,15 @@ routes:
     }
 
     #[test]
+    fn an_upgrade_is_told_with_the_timeout_of_its_tunnel() {
+        let upgrade = ["-H", "Connection: upgrade", "-H", "Upgrade: websocket"];
+        let request = ["-H", "Host: api.example", "--listener", "web", "GET", "/users/7"];
+        let text = told(0, &[&upgrade[..], &request].concat());
+        assert_lines(&text, &["           may switch to websocket"]);
+        assert!(text.contains("total 5s (route), tunnel 3600s (service)"), "{text}");
+    }
+
+    #[test]
     fn the_client_can_be_set_and_can_be_behind_a_proxy() {
         let direct = told(0, &["--client", "192.0.2.7", "--listener", "web", "GET", "/users/7"]);
         assert!(direct.contains("near (gw.yaml:19:3) takes it"), "{direct}");

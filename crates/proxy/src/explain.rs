@@ -183,6 +183,8 @@ pub struct Timeouts {
     pub first_byte: (Duration, Source),
     /// See [`portcullis_config::model::ServiceTimeouts::stall`].
     pub stall: (Duration, Source),
+    /// See [`portcullis_config::model::ServiceTimeouts::tunnel`].
+    pub tunnel: (Duration, Source),
     /// See [`portcullis_config::model::ServiceTimeouts::total`].
     pub total: (Option<Duration>, Source),
 }

@@ -99,7 +99,7 @@ pub(crate) fn is_managed(forwarded: &Forwarded, trusted: bool, known: Known) -> 
         | Known::XForwardedPort
         | Known::XForwardedProto => forwarded.x_forwarded || !trusted,
         Known::Forwarded => forwarded.rfc7239 || !trusted,
-        Known::XRealIp => !trusted,
+        Known::XForwardedOther | Known::XRealIp => !trusted,
         _ => false,
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_local;
 
 use crate::accept::{self, Listening, OpenConnections};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ListenerSettings, Snapshot};
 use crate::sockets::{self, Bound};
 use crate::upstream::pool::SWEEP_EVERY;
 use crate::worker::{LocalListener, Worker};
@@ -79,9 +79,15 @@ enum Order {
 struct Change {
     snapshot: Arc<Snapshot>,
     log: Option<SyncSender<Vec<u8>>>,
-    opened: Vec<(Name, Socket, OpenConnections)>,
-    closed: Vec<Name>,
+    sockets: SocketChange,
     done: oneshot::Sender<()>,
+}
+
+/// Listeners that a worker closes, then those that it opens.
+#[derive(Default)]
+struct SocketChange {
+    closed: Vec<Name>,
+    opened: Vec<(Name, Socket, OpenConnections)>,
 }
 
 /// A listening socket on its way to a worker.
@@ -111,8 +117,8 @@ impl Gateway {
         snapshot: &Arc<Snapshot>,
         log: Option<&SyncSender<Vec<u8>>>,
     ) -> Result<(), ApplyError> {
-        let mut changes: Vec<(Vec<_>, Vec<Name>)> =
-            self.workers.iter().map(|_| (Vec::new(), Vec::new())).collect();
+        let mut changes: Vec<SocketChange> =
+            self.workers.iter().map(|_| SocketChange::default()).collect();
         let opened = self.open(snapshot, &mut changes)?;
         for (name, listener) in opened {
             if let Some(old) = self.listeners.insert(name, listener) {
@@ -131,11 +137,11 @@ impl Gateway {
             }
         }
         let mut applied = Vec::with_capacity(self.workers.len());
-        for (worker, (opened, mut closed)) in self.workers.iter().zip(changes) {
-            closed.extend(gone.iter().cloned());
+        for (worker, mut sockets) in self.workers.iter().zip(changes) {
+            sockets.closed.extend(gone.iter().cloned());
             let (done, finished) = oneshot::channel();
             let snapshot = Arc::clone(snapshot);
-            let change = Change { snapshot, log: log.cloned(), opened, closed, done };
+            let change = Change { snapshot, log: log.cloned(), sockets, done };
             worker.order(Order::Apply(Box::new(change)))?;
             applied.push(finished);
         }
@@ -149,7 +155,7 @@ impl Gateway {
     fn open(
         &self,
         snapshot: &Snapshot,
-        changes: &mut [(Vec<(Name, Socket, OpenConnections)>, Vec<Name>)],
+        changes: &mut [SocketChange],
     ) -> Result<Vec<(Name, OpenListener)>, ApplyError> {
         let mut opened = Vec::new();
         for (name, settings) in &snapshot.listeners {
@@ -169,10 +175,10 @@ impl Gateway {
                 Bound::Tcp(sockets) => sockets.into_iter().map(Socket::Tcp).collect(),
                 Bound::Unix(sockets) => sockets.into_iter().map(Socket::Unix).collect(),
             };
-            for ((new, closed), socket) in changes.iter_mut().zip(sockets) {
-                new.push((Arc::clone(name), socket, Arc::clone(&open)));
+            for (change, socket) in changes.iter_mut().zip(sockets) {
+                change.opened.push((Arc::clone(name), socket, Arc::clone(&open)));
                 if old.is_some() {
-                    closed.push(Arc::clone(name));
+                    change.closed.push(Arc::clone(name));
                 }
             }
             opened.push((Arc::clone(name), OpenListener { bind: wanted.clone(), address, open }));
@@ -266,7 +272,7 @@ async fn run(
     metrics: Arc<WorkerMetrics>,
     mut inbox: mpsc::UnboundedReceiver<Order>,
 ) {
-    let worker = Rc::new(Worker::new(id, metrics, Arc::default()));
+    let worker = Rc::new(Worker::new(id, metrics));
     let mut listeners: HashMap<Name, (Rc<LocalListener>, oneshot::Sender<()>)> = HashMap::new();
     let mut flush = tokio::time::interval(FLUSH_EVERY);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
@@ -292,23 +298,23 @@ fn apply(
     listeners: &mut HashMap<Name, (Rc<LocalListener>, oneshot::Sender<()>)>,
     change: Change,
 ) {
-    for name in &change.closed {
+    for name in &change.sockets.closed {
         if let Some((listener, stop)) = listeners.remove(name) {
             listener.close();
             let _ = stop.send(());
         }
     }
-    if !change.closed.is_empty() {
+    if !change.sockets.closed.is_empty() {
         worker.wake_all();
     }
     // Listeners first: a connection must never meet settings older than its snapshot.
     for (name, (listener, _)) in listeners.iter() {
         if let Some(settings) = change.snapshot.listeners.get(name) {
-            listener.change(Arc::clone(settings));
+            listener.change(ListenerSettings::clone(settings));
         }
     }
-    worker.adopt(Arc::clone(&change.snapshot), change.log);
-    for (name, socket, open) in change.opened {
+    worker.adopt(Snapshot::clone(&change.snapshot), change.log);
+    for (name, socket, open) in change.sockets.opened {
         let Some(settings) = change.snapshot.listeners.get(&name) else { continue };
         let listening = match listening(socket) {
             Ok(listening) => listening,
@@ -317,7 +323,7 @@ fn apply(
                 continue;
             }
         };
-        let listener = Rc::new(LocalListener::new(Arc::clone(&name), Arc::clone(settings)));
+        let listener = Rc::new(LocalListener::new(Arc::clone(&name), ListenerSettings::clone(settings)));
         let (stop, stopped) = oneshot::channel();
         spawn_local(accept::accept(Rc::clone(worker), Rc::clone(&listener), listening, open, stopped));
         listeners.insert(name, (listener, stop));

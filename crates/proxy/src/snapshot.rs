@@ -11,8 +11,9 @@ use portcullis_wire::h1::HeadLimits;
 use crate::router::Router;
 use crate::upstream::balance::Schedule;
 
-/// A compiled configuration. A request keeps the one it started with.
-#[derive(Debug, Default)]
+/// A compiled configuration. A request keeps the one it started with. A copy shares all that is
+/// large.
+#[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// Counts up with every change.
     pub revision: u64,
@@ -27,7 +28,7 @@ pub struct Snapshot {
 }
 
 /// A listener as workers need it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ListenerSettings {
     /// As configured.
     pub listener: Arc<Listener>,

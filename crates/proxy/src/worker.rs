@@ -30,13 +30,15 @@ pub(crate) struct Worker {
     /// Its number, from 0.
     pub(crate) id: usize,
     pub(crate) metrics: Arc<WorkerMetrics>,
-    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    /// The worker's own copy, so that a request's hold on it costs no atomic count.
+    snapshot: RefCell<Rc<Snapshot>>,
     pools: RefCell<Pools>,
     /// Counts each service's choices, by slot.
     turns: RefCell<Vec<usize>>,
     ids: RefCell<RequestIds>,
     log: RefCell<Option<LineBuffer>>,
     date: RefCell<(u64, [u8; 29])>,
+    #[expect(clippy::vec_box, reason = "lent at every request, and a pointer moves cheaper")]
     scratch: RefCell<Vec<Box<Scratch>>>,
     /// One a connection, to wake all of them when the worker drains.
     wakers: RefCell<Slab<Waker>>,
@@ -47,22 +49,22 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub(crate) struct LocalListener {
     pub(crate) name: Name,
-    settings: RefCell<Rc<Arc<ListenerSettings>>>,
+    settings: RefCell<Rc<ListenerSettings>>,
     /// It takes no more connections; those that it has end as they become idle.
     closed: Cell<bool>,
 }
 
 impl LocalListener {
-    pub(crate) fn new(name: Name, settings: Arc<ListenerSettings>) -> LocalListener {
+    pub(crate) fn new(name: Name, settings: ListenerSettings) -> LocalListener {
         LocalListener { name, settings: RefCell::new(Rc::new(settings)), closed: Cell::new(false) }
     }
 
     /// The settings as they are now; a request keeps what it started with.
-    pub(crate) fn settings(&self) -> Rc<Arc<ListenerSettings>> {
+    pub(crate) fn settings(&self) -> Rc<ListenerSettings> {
         Rc::clone(&self.settings.borrow())
     }
 
-    pub(crate) fn change(&self, settings: Arc<ListenerSettings>) {
+    pub(crate) fn change(&self, settings: ListenerSettings) {
         *self.settings.borrow_mut() = Rc::new(settings);
     }
 
@@ -76,11 +78,11 @@ impl LocalListener {
 }
 
 impl Worker {
-    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>, snapshot: Arc<Snapshot>) -> Worker {
+    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>) -> Worker {
         Worker {
             id,
             metrics,
-            snapshot: RefCell::new(Rc::new(snapshot)),
+            snapshot: RefCell::default(),
             pools: RefCell::default(),
             turns: RefCell::default(),
             ids: RefCell::new(RequestIds::new()),
@@ -93,11 +95,11 @@ impl Worker {
     }
 
     /// The configuration as it is now.
-    pub(crate) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    pub(crate) fn snapshot(&self) -> Rc<Snapshot> {
         Rc::clone(&self.snapshot.borrow())
     }
 
-    pub(crate) fn adopt(&self, snapshot: Arc<Snapshot>, log: Option<SyncSender<Vec<u8>>>) {
+    pub(crate) fn adopt(&self, snapshot: Snapshot, log: Option<SyncSender<Vec<u8>>>) {
         *self.snapshot.borrow_mut() = Rc::new(snapshot);
         let lost = self.log.borrow_mut().take().map_or(0, |mut log| log.flush());
         self.metrics.log_dropped.add(lost);

@@ -51,6 +51,8 @@ pub enum Known {
     XForwardedPort,
     /// `X-Forwarded-Proto`
     XForwardedProto,
+    /// Any other `X-Forwarded-*`
+    XForwardedOther,
     /// `X-Real-IP`
     XRealIp,
     /// `X-Request-Id`
@@ -94,12 +96,25 @@ impl Known {
             (16, b'n') => (b"proxy-connection", Known::ProxyConnection),
             (17, b'g') => (b"transfer-encoding", Known::TransferEncoding),
             (17, b'o') => (b"x-forwarded-proto", Known::XForwardedProto),
-            _ => return Known::Other,
+            _ => return Known::by_prefix(name),
         };
         match likeness(name, candidate) {
             Likeness::Same => known,
             Likeness::Alias => Known::Alias,
-            Likeness::None => Known::Other,
+            Likeness::None => Known::by_prefix(name),
+        }
+    }
+
+    /// A name that is known by how it begins alone.
+    fn by_prefix(name: &[u8]) -> Known {
+        const PREFIX: &[u8] = b"x-forwarded-";
+        if !matches!(name.first(), Some(b'x' | b'X')) {
+            return Known::Other;
+        }
+        match name.get(..PREFIX.len()).map(|start| likeness(start, PREFIX)) {
+            Some(Likeness::Same) => Known::XForwardedOther,
+            Some(Likeness::Alias) => Known::Alias,
+            Some(Likeness::None) | None => Known::Other,
         }
     }
 
@@ -180,13 +195,15 @@ mod tests {
         assert_eq!(Known::of(b"X_Forwarded-For"), Known::Alias);
         assert_eq!(Known::of(b"content_length"), Known::Alias);
         assert_eq!(Known::of(b"x_custom"), Known::Other);
+        assert_eq!(Known::of(b"x_forwarded_prefix"), Known::Alias);
     }
 
     #[test]
     fn near_names_are_other() {
         assert_eq!(Known::of(b""), Known::Other);
         assert_eq!(Known::of(b"most"), Known::Other);
-        assert_eq!(Known::of(b"x-forwarded-hosu"), Known::Other);
+        assert_eq!(Known::of(b"x-forwarded-hosu"), Known::XForwardedOther);
+        assert_eq!(Known::of(b"X-Forwarded-Prefix"), Known::XForwardedOther);
         // `|0x20` maps some punctuation onto letters; the full comparison must still refuse it.
         assert_eq!(Known::of(b"hosT"), Known::Host);
         assert_eq!(Known::of(b"ho\x53T"), Known::Host);

@@ -183,6 +183,7 @@ fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {
         connect: (hold.connect, Source::of(own.connect, Source::Service)),
         first_byte: (hold.first_byte, Source::of(own.first_byte, Source::Service)),
         stall: (hold.stall, Source::of(own.stall, Source::Service)),
+        tunnel: (hold.tunnel, Source::of(own.tunnel, Source::Service)),
         total: (hold.total, Source::of(own.total, Source::Service)),
     }
 }

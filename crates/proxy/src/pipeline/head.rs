@@ -46,7 +46,9 @@ pub(crate) fn write_request(
                 write_hops_left(&mut out, field.value);
                 true
             }
-            Known::Other => nominated.has(field.name),
+            Known::Other | Known::Authorization | Known::Cookie | Known::Date => {
+                nominated.has(field.name)
+            }
             // Written by the connection from what was understood.
             Known::Host | Known::ContentLength => true,
             Known::Expect => field.value.eq_ignore_ascii_case(b"100-continue"),
@@ -126,9 +128,8 @@ pub(crate) fn may_upgrade(protocols: &[u8]) -> bool {
         })
 }
 
-/// Fields that `Connection` names as belonging to the connection (RFC 9110, 7.6.1). Only names
-/// that mean nothing to the gateway can be taken out that way: a client must not be able to
-/// remove what we or the origin rely upon.
+/// Fields that `Connection` names as belonging to the connection (RFC 9110, 7.6.1). What frames,
+/// routes or forwards a message is none of these, whatever a client says: the gateway writes it.
 struct Nominated<'a> {
     fields: Option<&'a Fields>,
 }

@@ -47,7 +47,7 @@ fn an_upload_that_ends_too_early_is_no_whole_request() {
         let gateway = Gateway::before(&origin);
         let mut client = gateway.client();
         client.send(format!("POST /cut HTTP/1.1\r\nHost: a.example\r\n{framing}\r\n\r\n64\r\nhello"));
-        assert!(eventually(|| origin.bytes().ends_with(b"hello")), "{:?}", origin.bytes());
+        assert!(eventually(|| origin.bytes().windows(5).any(|bytes| bytes == b"hello")));
         drop(client);
         let seen = origin.bytes_at_the_end();
         assert!(!whole.load(Ordering::SeqCst) && !seen.ends_with(b"0\r\n\r\n"), "{framing}");

@@ -204,8 +204,10 @@ fn understand(head: &mut RequestHead) -> Result<(), Malformed> {
 fn names_a_version(input: &[u8]) -> bool {
     let line = &input[..memchr::memchr(b'\r', input).unwrap_or(input.len())];
     let name = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
-    matches!(name, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+    let ours = name == b"HTTP/1.0" || name == b"HTTP/1.1";
+    !ours
+        && matches!(name, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::seen::{End, Message, Reading};
 #[derive(Debug)]
 pub(crate) enum Difference<'a> {
     /// Both took the message and understood it differently.
-    Meaning { ours: &'a Message, theirs: &'a Message },
+    Meaning,
     /// We refused what hyper took, at least its head.
     Stricter { ours: &'a End, theirs: Option<&'a Message> },
     /// hyper refused what we took, at least its head.
@@ -21,7 +21,7 @@ pub(crate) fn compare<'a>(ours: &'a Reading, theirs: &'a Reading) -> Option<Diff
     let both = ours.messages.iter().zip(&theirs.messages);
     for (ours, theirs) in both {
         if ours != theirs {
-            return Some(Difference::Meaning { ours, theirs });
+            return Some(Difference::Meaning);
         }
     }
     let common = ours.messages.len().min(theirs.messages.len());
@@ -32,9 +32,7 @@ pub(crate) fn compare<'a>(ours: &'a Reading, theirs: &'a Reading) -> Option<Diff
         (true, _) => Some(Difference::Laxer { ours: next(ours), theirs: &theirs.end }),
         (_, true) => Some(Difference::Stricter { ours: &ours.end, theirs: next(theirs) }),
         _ => match (&ours.cut, &theirs.cut) {
-            (Some(ours), Some(theirs)) if !same_head(ours, theirs) => {
-                Some(Difference::Meaning { ours, theirs })
-            }
+            (Some(ours), Some(theirs)) if !same_head(ours, theirs) => Some(Difference::Meaning),
             (Some(message), None) => {
                 Some(Difference::Laxer { ours: Some(message), theirs: &theirs.end })
             }

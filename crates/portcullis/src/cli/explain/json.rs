@@ -106,7 +106,7 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
 
 fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
     let service = &share.service.service;
-    let Timeouts { connect, first_byte, stall, total } = share.timeouts;
+    let Timeouts { connect, first_byte, stall, tunnel, total } = share.timeouts;
     let endpoint = |reached: &Reached<'_>| json!({ "address": reached.address, "weight": reached.weight, "host": reached.host });
     json!({
         "name": service.name,
@@ -124,6 +124,7 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
             "connect": sourced(json!(connect.0.as_secs_f64()), connect.1),
             "first_byte": sourced(json!(first_byte.0.as_secs_f64()), first_byte.1),
             "stall": sourced(json!(stall.0.as_secs_f64()), stall.1),
+            "tunnel": sourced(json!(tunnel.0.as_secs_f64()), tunnel.1),
             "total": sourced(json!(total.0.map(|total| total.as_secs_f64())), total.1),
         },
         "endpoints": share.endpoints.iter().map(endpoint).collect::<Vec<_>>(),

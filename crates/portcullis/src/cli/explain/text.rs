@@ -179,7 +179,7 @@ fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
             }
             let total: u32 = services.iter().map(|share| share.weight).sum();
             for share in services {
-                service(page, told, share, total);
+                service(page, told, share, total, upgrade.is_some());
             }
         }
         Action::Redirect { status, location } => {
@@ -194,14 +194,14 @@ fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
     }
 }
 
-fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32) {
+fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgrades: bool) {
     let Service { name, balance, .. } = &*share.service.service;
     let at = At(told.place(&["services", name]));
     let percent = f64::from(share.weight) * 100.0 / f64::from(total.max(1));
     // One digit behind the point, and none where it says nothing.
     let percent = (percent * 10.0).round() / 10.0;
     page.line("service", format_args!("{name}{at}: {percent} % of requests, {}", tls(share)));
-    page.more(timeouts(&share.timeouts));
+    page.more(timeouts(&share.timeouts, upgrades));
     let balance = match balance {
         Balance::RoundRobin => "in turn",
         Balance::LeastRequests => "the one with the fewest requests",
@@ -225,17 +225,19 @@ fn tls(share: &Share<'_>) -> String {
     }
 }
 
-fn timeouts(timeouts: &Timeouts) -> String {
-    let Timeouts { connect, first_byte, stall, total } = timeouts;
+/// In one line; that of tunnels only where the request may become one.
+fn timeouts(timeouts: &Timeouts, upgrades: bool) -> String {
+    let Timeouts { connect, first_byte, stall, tunnel, total } = timeouts;
     let shown = |name: &str, after: Option<Duration>, source: Source| {
         let after = after.map_or("off".to_owned(), |after| format!("{after:?}"));
         format!("{name} {after} ({})", source.as_str())
     };
-    [
+    let tunnel = upgrades.then(|| shown("tunnel", Some(tunnel.0), tunnel.1));
+    let others = [
         shown("connect", Some(connect.0), connect.1),
         shown("first_byte", Some(first_byte.0), first_byte.1),
         shown("stall", Some(stall.0), stall.1),
         shown("total", total.0, total.1),
-    ]
-    .join(", ")
+    ];
+    others.into_iter().chain(tunnel).collect::<Vec<_>>().join(", ")
 }

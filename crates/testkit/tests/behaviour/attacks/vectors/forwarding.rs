@@ -73,8 +73,8 @@ pub(crate) const CASES: &[Case] = &[
         "CVE-2021-33197",
         b"GET /public/x HTTP/1.1\r\nHost: a.example\r\nConnection: Authorization, Cookie\r\n\
           Authorization: Bearer abc\r\nCookie: a=b\r\n\r\n",
-        &["\r\nauthorization: bearer abc\r\n", "\r\ncookie: a=b\r\n"],
-        &[],
+        &["get /public/x "],
+        &["authorization:", "cookie:"],
     ),
     forwarded(
         "spoofed/x-forwarded",
