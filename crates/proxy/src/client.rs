@@ -40,6 +40,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// Makes the exchange under way the last one if the worker or the listener is to end.
+    pub(crate) fn end_if_asked(&mut self, worker: &Worker) {
+        if worker.is_draining() || self.listener.is_closed() {
+            self.down.close_after();
+        }
+    }
+
     /// Ends the connection at once, as the only way left to tell that something went wrong.
     pub(crate) fn cut(&mut self) {
         self.cut = true;

@@ -55,9 +55,6 @@ pub(crate) struct Serving<'a> {
 /// Serves the request whose head is in `scratch`, and leaves behind its log line and counts.
 pub(crate) async fn serve(serving: &Serving<'_>, client: &mut Client, scratch: &mut Scratch) {
     let mut record = Record::begin(serving.worker);
-    if serving.worker.is_draining() {
-        client.down.close_after();
-    }
     if let Err(failure) = answer(serving, client, scratch, &mut record).await {
         respond::fail(serving, client, scratch, &mut record, failure).await;
     }

@@ -1,7 +1,7 @@
 //! HTTP/1.1 messages as the tests see them, read with no leniency at all: what a lax reader would
 //! let pass is what these tests are there to find.
 
-use std::io;
+use std::{fmt, io};
 
 /// Fields of a head or trailer section, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Request {
 }
 
 /// A reply as a client received it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reply {
     /// `HTTP/1.1` or `HTTP/1.0`.
     pub version: String,
@@ -152,6 +152,18 @@ impl Reply {
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = &self.body[..self.body.len().min(500)];
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("fields", &self.fields)
+            .field("framing", &self.framing)
+            .field("body", &format_args!("{} bytes, {:?}", self.body.len(), shown.escape_ascii().to_string()))
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,6 +17,7 @@ mod behaviour {
     mod forwarding;
     mod interim;
     mod limits;
+    mod mixed_load;
     mod peers;
     mod pool;
     mod reload;

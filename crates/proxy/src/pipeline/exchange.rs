@@ -60,6 +60,10 @@ pub(crate) async fn exchange(
         reached?;
         let status = scratch.response.status;
         if status == 101 {
+            if !head::is_asked_for(&scratch.request, &scratch.response) {
+                let detail = "it switches to a protocol that nobody asked for";
+                return Err(Failure::new(Reason::UpstreamMalformed, detail));
+            }
             record.status = 101;
             head::write_switch(&mut client.down, &scratch.response);
             // Boxed: tunnels are rare, and idle connections would all carry their state.
@@ -83,6 +87,7 @@ pub(crate) async fn exchange(
         // connection cannot be used again, and the client is told so now.
         client.down.close_after();
     }
+    client.end_if_asked(serving.worker);
     head::write_reply(&mut client.down, &scratch.response, serving.worker);
     record.status = scratch.response.status;
 

@@ -128,6 +128,16 @@ pub(crate) fn may_upgrade(protocols: &[u8]) -> bool {
         })
 }
 
+/// Whether a 101 switches to one protocol, and one that the client asked for (RFC 9110, 7.8).
+pub(crate) fn is_asked_for(request: &RequestHead, response: &ResponseHead) -> bool {
+    let mut answers = response.fields.all_known(Known::Upgrade);
+    let (Some(answer), None) = (answers.next(), answers.next()) else {
+        return false;
+    };
+    let mut asked = request.fields.all_known(Known::Upgrade).flat_map(|v| v.split(|&b| b == b','));
+    asked.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(answer))
+}
+
 /// Fields that `Connection` names as belonging to the connection (RFC 9110, 7.6.1). What frames,
 /// routes or forwards a message is none of these, whatever a client says: the gateway writes it.
 struct Nominated<'a> {

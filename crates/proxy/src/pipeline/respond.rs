@@ -95,7 +95,7 @@ pub(crate) async fn fail(
         }
         return;
     }
-    if scratch.request.expects_continue || breaks_request(reason) {
+    if scratch.request.expects_continue || ends_connection(reason) {
         client.down.close_after();
     }
     let problem = problem(reason, record.id.to_string().as_str());
@@ -112,9 +112,13 @@ pub(crate) async fn fail(
     }
 }
 
-/// Whether what is left of the request cannot be read any more.
-fn breaks_request(reason: Reason) -> bool {
-    matches!(reason, Reason::BadBody | Reason::BodyTimeout | Reason::BodyTooLarge)
+/// Whether the connection is not worth keeping: what is left of the request cannot be read, or its
+/// sender is up to no good.
+fn ends_connection(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BadPath | Reason::BadBody | Reason::BodyTimeout | Reason::BodyTooLarge
+    )
 }
 
 /// Answers a request whose head could not be read; the connection ends with it.
@@ -175,6 +179,7 @@ async fn write(
     body: &[u8],
 ) -> Result<u64, Failure> {
     let length = if body.is_empty() { BodyLength::Empty } else { BodyLength::Exact(body.len() as u64) };
+    client.end_if_asked(worker);
     let mut out = client.down.begin_reply(&ReplyLine { status, length, declared: None });
     let mut dated = false;
     for (name, value) in fields {

@@ -183,6 +183,19 @@ fn a_client_that_has_ended_its_direction_still_gets_its_reply() {
 }
 
 #[test]
+fn a_client_that_has_ended_its_direction_gets_every_reply_that_it_is_owed() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin);
+    let mut client = gateway.client();
+    client.send("GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n".repeat(5));
+    client.end();
+    for _ in 0..5 {
+        assert_eq!(client.reply().status, 200);
+    }
+    assert!(client.is_closed());
+}
+
+#[test]
 fn connection_close_is_obeyed_and_announced() {
     let origin = Origin::echo();
     let gateway = Gateway::before(&origin);
@@ -194,6 +207,32 @@ fn connection_close_is_obeyed_and_announced() {
     assert!(!origin.last_request().fields.all("connection").contains(&"close"));
     assert_eq!(gateway.get("/").status, 200);
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn fields_of_a_reply_pass_in_order_and_as_they_came() {
+    let many: String = (0..90).map(|i| format!("X-Field-{i}: {i}\r\n")).collect();
+    let large = "b".repeat(40_000);
+    let origin = Origin::replying(
+        format!(
+            "HTTP/1.1 200 Sure Thing\r\nSet-Cookie: a=1; Path=/\r\nX-Empty:\r\nserver: inner\r\n\
+             Set-Cookie: b=2\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Large: {large}\r\n{many}\
+             WWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
+        ),
+    );
+    let gateway = Gateway::before(&origin);
+    let reply = gateway.get("/");
+    assert_eq!(reply.fields.all("set-cookie"), ["a=1; Path=/", "b=2"]);
+    for (name, value) in [
+        ("x-empty", ""),
+        ("server", "inner"),
+        ("date", "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ("x-large", &large),
+        ("x-field-89", "89"),
+        ("www-authenticate", "Basic"),
+    ] {
+        assert_eq!(reply.field(name), Some(value));
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Switching protocols: after a 101 the gateway passes bytes both ways and understands none.
 
-use portcullis_testkit::{Client, Config, Gateway, Origin, Served};
+use portcullis_testkit::{Client, Config, Gateway, Origin, Served, eventually};
 
 const REQUEST: &str = "GET /chat HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -88,6 +88,18 @@ fn either_side_may_end_its_direction() {
     client.send("abc");
     client.end();
     assert_eq!(client.reader().rest().unwrap(), b"cba");
+}
+
+#[test]
+fn a_tunnel_without_traffic_is_closed_after_its_time() {
+    let origin = Origin::with(echo);
+    let config = Config::before(&origin).service("timeouts: { tunnel: 300ms, stall: 100ms }");
+    let gateway = Gateway::start(&config);
+    let mut client = gateway.client();
+    client.send(REQUEST);
+    switched(&mut client);
+    assert!(client.is_closed());
+    assert!(eventually(|| origin.open_connections() == 0));
 }
 
 #[test]

@@ -200,14 +200,15 @@ fn understand(head: &mut RequestHead) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Whether the first line ends in a well-formed `HTTP/d.d`, though not ours.
+/// Whether the first line ends in a well-formed `HTTP/d.d`, though not ours. HTTP/0.9 never named
+/// itself, so its name is no version.
 fn names_a_version(input: &[u8]) -> bool {
     let line = &input[..memchr::memchr(b'\r', input).unwrap_or(input.len())];
     let name = line.rsplit(|&b| b == b' ').next().unwrap_or_default();
     let ours = name == b"HTTP/1.0" || name == b"HTTP/1.1";
     !ours
         && matches!(name, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit())
+            if matches!(major, b'1'..=b'9') && minor.is_ascii_digit())
 }
 
 #[cfg(test)]
