@@ -134,6 +134,54 @@ mod documents {
         assert!(count >= FEWEST_BLOCKS, "only {count} blocks were found");
     }
 
+    /// A block `text output` begins with a command and shows what it prints about the configuration
+    /// right before it. `...` stands for lines that are left out.
+    #[test]
+    fn what_commands_are_said_to_print_is_what_they_print() {
+        let folder = folder_of("output");
+        let mut count = 0;
+        for page in pages() {
+            let mut configuration = String::new();
+            for block in blocks(&page) {
+                if block.info.starts_with("yaml") {
+                    configuration = block.text;
+                } else if block.info == "text output" {
+                    count += 1;
+                    fs::write(folder.join("gateway.yaml"), &configuration).unwrap();
+                    let (command, told) = block.text.split_once('\n').unwrap();
+                    let printed = printed(&folder, command.strip_prefix("$ portcullis ").unwrap());
+                    let mut rest = printed.as_str();
+                    for part in told.split("...\n") {
+                        let at = rest.find(part).unwrap_or_else(|| {
+                            panic!(
+                                "{} shows\n{told}\nwhere this is printed:\n{printed}",
+                                block.place
+                            )
+                        });
+                        rest = &rest[at + part.len()..];
+                    }
+                }
+            }
+        }
+        assert!(count >= 4, "only {count} blocks were found");
+    }
+
+    /// What a command prints, on either stream.
+    fn printed(folder: &Path, arguments: &str) -> String {
+        let quoted = arguments.split('\'').enumerate();
+        let arguments = quoted.flat_map(|(number, part)| match number % 2 {
+            0 => part.split_whitespace().collect(),
+            _ => vec![part],
+        });
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(arguments)
+            .env("PORTCULLIS_CONFIG", "gateway.yaml")
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    }
+
     #[test]
     fn the_commands_of_the_readme_are_those_that_are_run() {
         let readme = read("README.md");

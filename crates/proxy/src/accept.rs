@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use portcullis_wire::Socket;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 
@@ -50,10 +50,13 @@ pub(crate) async fn accept(
             }
         }
     }
-    for _ in 0..LAST_CALL {
-        let waiting = tokio::time::timeout(Duration::ZERO, listening.accept()).await;
-        let Ok(accepted @ Ok(_)) = waiting else { break };
-        take(&worker, &listener, &open, accepted);
+    match listening.into_waiting() {
+        Ok(waiting) => {
+            for accepted in waiting.take(LAST_CALL) {
+                take(&worker, &listener, &open, accepted);
+            }
+        }
+        Err(error) => tracing::warn!(listener = &*listener.name, %error, "cannot close softly"),
     }
 }
 
@@ -114,14 +117,54 @@ impl Listening {
         match self {
             Listening::Tcp(tcp) => {
                 let (stream, remote) = tcp.accept().await?;
-                stream.set_nodelay(true)?;
-                let local_port = tcp.local_addr().map_or(0, |local| local.port());
-                Ok(Accepted { socket: Socket::Tcp(stream), remote: Some(remote), local_port })
+                tcp_accepted(stream, remote, tcp.local_addr())
             }
-            Listening::Unix(unix) => {
-                let (stream, _) = unix.accept().await?;
-                Ok(Accepted { socket: Socket::Unix(stream), remote: None, local_port: 0 })
-            }
+            Listening::Unix(unix) => Ok(unix_accepted(unix.accept().await?.0)),
         }
     }
+
+    /// The connections that the kernel holds now. Asked of the kernel itself: the runtime may not
+    /// have heard of the latest yet.
+    fn into_waiting(self) -> io::Result<Box<dyn Iterator<Item = io::Result<Accepted>>>> {
+        Ok(match self {
+            Listening::Tcp(tcp) => {
+                let tcp = tcp.into_std()?;
+                Box::new(std::iter::from_fn(move || {
+                    let (stream, remote) = tcp.accept().ok()?;
+                    Some(tokio_tcp(stream).and_then(|s| tcp_accepted(s, remote, tcp.local_addr())))
+                }))
+            }
+            Listening::Unix(unix) => {
+                let unix = unix.into_std()?;
+                Box::new(std::iter::from_fn(move || {
+                    let (stream, _) = unix.accept().ok()?;
+                    Some(tokio_unix(stream).map(unix_accepted))
+                }))
+            }
+        })
+    }
+}
+
+fn tcp_accepted(
+    stream: TcpStream,
+    remote: SocketAddr,
+    local: io::Result<SocketAddr>,
+) -> io::Result<Accepted> {
+    stream.set_nodelay(true)?;
+    let local_port = local.map_or(0, |local| local.port());
+    Ok(Accepted { socket: Socket::Tcp(stream), remote: Some(remote), local_port })
+}
+
+fn unix_accepted(stream: UnixStream) -> Accepted {
+    Accepted { socket: Socket::Unix(stream), remote: None, local_port: 0 }
+}
+
+fn tokio_tcp(stream: std::net::TcpStream) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    TcpStream::from_std(stream)
+}
+
+fn tokio_unix(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
 }

@@ -50,6 +50,7 @@ impl Client {
     /// Ends the connection at once, as the only way left to tell that something went wrong.
     pub(crate) fn cut(&mut self) {
         self.cut = true;
+        self.down.abort();
     }
 }
 

@@ -93,7 +93,11 @@ impl Authority {
 
     /// The same, for these versions of TLS alone.
     #[must_use]
-    pub fn client_with(&self, name: &str, versions: &[&'static SupportedProtocolVersion]) -> TlsClient {
+    pub fn client_with(
+        &self,
+        name: &str,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> TlsClient {
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .expect("versions that the provider knows")

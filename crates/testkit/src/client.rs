@@ -150,10 +150,9 @@ impl Client {
         match self.reader.some() {
             Ok(bytes) => bytes.is_empty(),
             // A reset is an end as well; a time-out is not.
-            Err(error) => !matches!(
-                error.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-            ),
+            Err(error) => {
+                !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+            }
         }
     }
 

@@ -3,7 +3,6 @@
 mod lines;
 
 use std::fmt::Display;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -45,7 +44,9 @@ impl Gateway {
     #[must_use]
     pub fn start(config: &impl Display) -> Gateway {
         let gateway = Gateway::spawn(config);
-        gateway.log.wait_for_line("\"ready\" alone", |line| line.split(' ').next_back() == Some("ready"));
+        gateway
+            .log
+            .wait_for_line("\"ready\" alone", |line| line.split(' ').next_back() == Some("ready"));
         gateway
     }
 
@@ -58,10 +59,9 @@ impl Gateway {
     fn spawn(config: &impl Display) -> Gateway {
         let dir = TempDir::new();
         let path = dir.write("gateway.yaml", completed(config));
-        let mut child = Command::new(binary())
+        let mut child = command()
             .args(["run", "--config"])
             .arg(path)
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -237,7 +237,11 @@ impl Gateway {
         let status = status.expect("a gateway that ends");
         self.log.wait_for_end();
         self.access_log.wait_for_end();
-        Exited { code: status.code(), log: self.log(), access_log: self.access_log.all().join("\n") }
+        Exited {
+            code: status.code(),
+            log: self.log(),
+            access_log: self.access_log.all().join("\n"),
+        }
     }
 
     /// Asks it to end and waits until it has.
@@ -275,9 +279,18 @@ impl Drop for Gateway {
 /// # Panics
 /// There is no such binary.
 pub fn run_command(arguments: &[&str], dir: &Path) -> Output {
-    let output: io::Result<Output> =
-        Command::new(binary()).args(arguments).current_dir(dir).stdin(Stdio::null()).output();
+    let output = command().args(arguments).current_dir(dir).output();
     output.expect("the gateway's binary")
+}
+
+/// The gateway's binary, with nothing of this environment that would change what it does.
+fn command() -> Command {
+    let mut command = Command::new(binary());
+    command.stdin(Stdio::null());
+    for variable in ["PORTCULLIS_CONFIG", "PORTCULLIS_ADMIN", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
+    command
 }
 
 /// The text with what a test needs and seldom says.

@@ -162,7 +162,10 @@ impl fmt::Debug for Reply {
             .field("status", &self.status)
             .field("fields", &self.fields)
             .field("framing", &self.framing)
-            .field("body", &format_args!("{} bytes, {:?}", self.body.len(), shown.escape_ascii().to_string()))
+            .field(
+                "body",
+                &format_args!("{} bytes, {:?}", self.body.len(), shown.escape_ascii().to_string()),
+            )
             .finish_non_exhaustive()
     }
 }

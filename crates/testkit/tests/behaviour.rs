@@ -17,6 +17,7 @@ mod behaviour {
     mod forwarding;
     mod interim;
     mod limits;
+    mod metrics;
     mod mixed_load;
     mod peers;
     mod pool;

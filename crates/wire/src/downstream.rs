@@ -130,6 +130,14 @@ impl Downstream {
         }
     }
 
+    /// Prepares for the connection to be dropped inside a reply, so that what the client has of it
+    /// does not look whole.
+    pub fn abort(&self) {
+        match self {
+            Downstream::H1(connection) => connection.abort(),
+        }
+    }
+
     /// Watches for the client's going away while it waits for a reply: ready only when the
     /// transport has failed. An end of its direction alone means nothing: it may still read.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {

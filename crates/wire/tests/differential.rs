@@ -16,8 +16,9 @@ mod differential {
 
     use std::cell::{Cell, RefCell};
     use std::collections::BTreeSet;
-    use std::fmt::Debug;
+    use std::fmt;
 
+    use proptest::bool::weighted;
     use proptest::strategy::Strategy;
     use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
@@ -26,48 +27,46 @@ mod differential {
     use seen::{Message, Reading};
 
     /// Generated inputs, unless `PROPTEST_CASES` says otherwise.
-    const CASES: u32 = 4000;
+    const CASES: u32 = 8000;
 
     #[test]
     fn requests() {
-        run(messages::requests(), REQUESTS, async |input| {
-            (ours::requests(input).await, theirs::requests(input).await)
+        let inputs = messages::requests().prop_map(|bytes| Input { bytes, to_head: false });
+        run(inputs, REQUESTS, async |Input { bytes, .. }| {
+            (ours::requests(bytes).await, theirs::requests(bytes).await)
         });
     }
 
     #[test]
     fn replies() {
-        let strategy = (messages::replies(), proptest::bool::weighted(0.2));
-        run(strategy, REPLIES, async |(input, head)| {
-            (ours::reply(input, *head).await, theirs::reply(input, *head).await)
+        let inputs = (messages::replies(), weighted(0.2))
+            .prop_map(|(bytes, to_head)| Input { bytes, to_head });
+        run(inputs, REPLIES, async |Input { bytes, to_head }| {
+            (ours::reply(bytes, *to_head).await, theirs::reply(bytes, *to_head).await)
         });
     }
 
-    fn run<S: Strategy>(
-        strategy: S,
+    fn run(
+        inputs: impl Strategy<Value = Input>,
         explanations: &[Explanation],
-        read: impl AsyncFn(&S::Value) -> (Reading, Reading),
-    ) where
-        S::Value: Debug + Input,
-    {
+        read: impl AsyncFn(&Input) -> (Reading, Reading),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let used = RefCell::new(BTreeSet::new());
         // Whole messages that we accepted, and inputs.
         let accepted = Cell::new((0, 0));
-        let outcome = runner().run(&strategy, |input| {
+        let outcome = runner().run(&inputs, |input| {
             let (ours, theirs) = runtime.block_on(read(&input));
             let (messages, inputs) = accepted.get();
             accepted.set((messages + ours.messages.len(), inputs + 1));
             let Some(difference) = compare(&ours, &theirs) else { return Ok(()) };
-            let explained = explanations.iter().find(|e| (e.holds)(&difference, input.bytes()));
+            let explained = explanations.iter().find(|e| (e.holds)(&difference, &input.bytes));
             match explained {
                 Some(explanation) => {
                     used.borrow_mut().insert(explanation.name);
                     Ok(())
                 }
-                None => {
-                    Err(TestCaseError::fail(report(input.bytes(), &difference, &ours, &theirs)))
-                }
+                None => Err(TestCaseError::fail(report(&difference, &ours, &theirs))),
             }
         });
         if let Err(error) = outcome {
@@ -94,40 +93,29 @@ mod differential {
         TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
     }
 
-    /// What a test was given.
-    trait Input {
-        fn bytes(&self) -> &[u8];
+    /// What both are given.
+    struct Input {
+        bytes: Vec<u8>,
+        /// The replies answer `HEAD`.
+        to_head: bool,
     }
 
-    impl Input for Vec<u8> {
-        fn bytes(&self) -> &[u8] {
-            self
+    impl fmt::Debug for Input {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let to = if self.to_head { " to HEAD" } else { "" };
+            write!(f, "b\"{}\"{to}", self.bytes.escape_ascii())
         }
     }
 
-    impl Input for (Vec<u8>, bool) {
-        fn bytes(&self) -> &[u8] {
-            &self.0
-        }
-    }
-
-    fn report(
-        input: &[u8],
-        difference: &Difference<'_>,
-        ours: &Reading,
-        theirs: &Reading,
-    ) -> String {
+    fn report(difference: &Difference<'_>, ours: &Reading, theirs: &Reading) -> String {
         let list = |reading: &Reading| {
             let lines = reading.messages.iter().chain(&reading.cut).map(Message::to_string);
             lines.collect::<Vec<_>>().join("\n    ")
         };
+        let (our_list, their_list) = (list(ours), list(theirs));
         format!(
-            "an unexplained difference: {difference:?}\n  input b\"{}\"\n  ours, {:?}:\n    {}\n  hyper, {:?}:\n    {}",
-            input.escape_ascii(),
-            ours.end,
-            list(ours),
-            theirs.end,
-            list(theirs),
+            "an unexplained difference: {difference:?}\n  ours, {:?}:\n    {our_list}\n  hyper, {:?}:\n    {their_list}\n",
+            ours.end, theirs.end,
         )
     }
 }

@@ -78,4 +78,3 @@ pub(super) fn listen(place: &Place) -> (Place, Accept) {
         }
     }
 }
-

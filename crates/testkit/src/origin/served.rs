@@ -86,8 +86,9 @@ impl Served {
         while let Some(request) = self.request() {
             let body = [request.head, request.body].concat();
             let length = body.len();
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n");
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\r\n"
+            );
             // To `HEAD` the length alone.
             let body = if request.method == "HEAD" { &[][..] } else { &body };
             if !self.send([head.as_bytes(), body].concat()) {

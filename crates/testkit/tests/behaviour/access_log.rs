@@ -1,12 +1,13 @@
 //! The access log: one line of JSON a request, whatever the request holds.
 
-use portcullis_testkit::{Config, Gateway, Origin, TempDir, until};
+use portcullis_testkit::{Config, Gateway, Origin, TempDir, eventually, until};
 
 #[test]
 fn a_line_tells_who_asked_what_and_what_became_of_it() {
     let origin = Origin::replying("HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello");
     let gateway = Gateway::before(&origin);
-    let reply = gateway.ask("POST /orders/7?secret=1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc");
+    let reply = gateway
+        .ask("POST /orders/7?secret=1 HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc");
     assert_eq!(reply.status, 201);
     let line = gateway.logged_request("/orders/7");
     for (name, value) in [
@@ -21,8 +22,13 @@ fn a_line_tells_who_asked_what_and_what_became_of_it() {
     ] {
         assert_eq!(line[name], value, "{line}");
     }
-    assert_eq!((&line["status"], &line["bytes_in"], &line["bytes_out"]), (&201.into(), &3.into(), &5.into()));
-    assert!(line["duration_us"].is_u64() && line["first_byte_us"].is_u64() && line["id"].is_string());
+    assert_eq!(
+        (&line["status"], &line["bytes_in"], &line["bytes_out"]),
+        (&201.into(), &3.into(), &5.into())
+    );
+    assert!(
+        line["duration_us"].is_u64() && line["first_byte_us"].is_u64() && line["id"].is_string()
+    );
     assert!(line.get("error").is_none());
     assert!(!line.to_string().contains("secret"), "queries hold secrets");
 }
@@ -84,8 +90,29 @@ fn a_log_beside_the_configuration_does_not_make_it_load_again() {
     }
     let path = gateway.dir().join("access.log");
     let written = || std::fs::read_to_string(&path).is_ok_and(|log| log.lines().count() == 20);
-    assert!(portcullis_testkit::eventually(written));
+    assert!(eventually(written));
     // The last of them has settled for longer than a watcher waits.
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(gateway.metric("portcullis_config_reloads_total", ""), 0.0);
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_opened_again_on_a_hang_up() {
+    let origin = Origin::echo();
+    let dir = TempDir::new();
+    let path = dir.join("access.log");
+    let config = Config::before(&origin).also(&format!("access_log: {{ to: {path:?} }}"));
+    let gateway = Gateway::start(&config);
+    let written = |file: &str, line: &str| {
+        let file = dir.join(file);
+        eventually(|| std::fs::read_to_string(&file).is_ok_and(|log| log.contains(line)))
+    };
+    assert_eq!(gateway.get("/before").status, 200);
+    assert!(written("access.log", "/before"));
+    std::fs::rename(&path, dir.join("access.log.1")).unwrap();
+    gateway.signal("HUP");
+    assert!(eventually(|| path.exists()), "a new file");
+    assert_eq!(gateway.get("/after").status, 200);
+    assert!(written("access.log", "/after"));
+    assert!(written("access.log.1", "/before"));
 }

@@ -73,9 +73,10 @@ fn a_unix_socket_with_several_workers() {
 #[test]
 fn several_listeners_serve_the_same_routes() {
     let origin = Origin::echo();
-    let config = Config::before(&origin)
-        .to_string()
-        .replace("services:", "  second: { address: \"127.0.0.1:0\", forwarded: { via: second } }\nservices:");
+    let config = Config::before(&origin).to_string().replace(
+        "services:",
+        "  second: { address: \"127.0.0.1:0\", forwarded: { via: second } }\nservices:",
+    );
     let gateway = Gateway::start(&config);
     assert_eq!(gateway.get("/").status, 200);
     let mut second = Client::connect(gateway.address_of("second"));

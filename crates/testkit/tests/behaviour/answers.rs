@@ -57,8 +57,14 @@ fn redirects_carry_parameters_and_the_query() {
         let reply = gateway.get(path);
         (reply.status, reply.field("location").map(str::to_owned).unwrap_or_default())
     };
-    assert_eq!(location("/old/7/a/b?x=1&y=%20"), (308, "https://new.example/u/7/a/b?x=1&y=%20".into()));
-    assert_eq!(location("/old/7/a%0d%0aSet-Cookie:%20x"), (308, "https://new.example/u/7/a%0D%0ASet-Cookie:%20x".into()));
+    assert_eq!(
+        location("/old/7/a/b?x=1&y=%20"),
+        (308, "https://new.example/u/7/a/b?x=1&y=%20".into())
+    );
+    assert_eq!(
+        location("/old/7/a%0d%0aSet-Cookie:%20x"),
+        (308, "https://new.example/u/7/a%0D%0ASet-Cookie:%20x".into())
+    );
     assert_eq!(location("/moved"), (301, "/here".into()));
 }
 
@@ -69,7 +75,11 @@ fn a_problem_names_the_request() {
     let gateway = Gateway::start(&config);
     for (request, status, code) in [
         ("GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n", 404, "no_route"),
-        ("POST /only HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n", 405, "method_not_allowed"),
+        (
+            "POST /only HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n",
+            405,
+            "method_not_allowed",
+        ),
         ("GET /%zz HTTP/1.1\r\nHost: a.example\r\n\r\n", 400, "bad_path"),
     ] {
         let reply = gateway.ask(request);
@@ -79,14 +89,17 @@ fn a_problem_names_the_request() {
         assert_eq!((&problem["status"], &problem["code"]), (&status.into(), &code.into()));
         assert!(problem["title"].is_string() && problem["type"].is_string());
         let id = problem["request_id"].as_str().unwrap();
-        let logged = portcullis_testkit::until(|| gateway.logged_requests().into_iter().find(|line| line["id"] == id));
+        let logged = portcullis_testkit::until(|| {
+            gateway.logged_requests().into_iter().find(|line| line["id"] == id)
+        });
         assert_eq!(logged.expect("a log line with that id")["error"], code);
     }
 }
 
 #[test]
 fn a_problem_reflects_nothing_of_the_request() {
-    let gateway = answering("  r: { match: { host: x.example }, reply: { status: 200, body: ok } }\n");
+    let gateway =
+        answering("  r: { match: { host: x.example }, reply: { status: 200, body: ok } }\n");
     let reply = gateway.get("/%3Cscript%3E?<script>\"'");
     assert_eq!(reply.status, 404);
     assert!(!reply.text().to_lowercase().contains("script"), "{}", reply.text());

@@ -24,7 +24,8 @@ fn check_says_by_its_exit_status_whether_a_configuration_can_be_used() {
     let good = run(&["check", "--config", "gateway.yaml"], GOOD);
     assert_eq!(good.status.code(), Some(0), "{}", text(&good.stderr));
 
-    let two_faults = GOOD.replace("service: users", "servce: users").replace("endpoints:", "endpoint:");
+    let two_faults =
+        GOOD.replace("service: users", "servce: users").replace("endpoints:", "endpoint:");
     let bad = run(&["check", "--config", "gateway.yaml"], &two_faults);
     assert_eq!(bad.status.code(), Some(1));
     let report = text(&[bad.stdout, bad.stderr].concat());
@@ -36,7 +37,10 @@ fn check_says_by_its_exit_status_whether_a_configuration_can_be_used() {
 
 #[test]
 fn run_refuses_a_bad_configuration() {
-    let bad = run(&["run", "--config", "gateway.yaml"], &GOOD.replace("service: users", "service: nobody"));
+    let bad = run(
+        &["run", "--config", "gateway.yaml"],
+        &GOOD.replace("service: users", "service: nobody"),
+    );
     assert_eq!(bad.status.code(), Some(1));
     assert!(text(&bad.stderr).contains("nobody"), "{}", text(&bad.stderr));
 }
@@ -82,5 +86,34 @@ fn version_and_help_tell_what_they_are_asked() {
     let help = text(&run(&["--help"], GOOD).stdout);
     for command in ["run", "check", "explain", "reload", "schema", "quickstart", "version"] {
         assert!(help.contains(command), "{command}");
+    }
+}
+
+#[test]
+fn a_configuration_may_be_yaml_json_toml_or_a_folder() {
+    let dir = TempDir::new();
+    dir.write(
+        "gateway.json",
+        r#"{"listeners": {"web": {"address": "127.0.0.1:0"}},
+            "services": {"users": {"endpoints": ["127.0.0.1:1"]}},
+            "routes": {"user": {"match": {"path": "/user/{id}"}, "service": "users"}}}"#,
+    );
+    dir.write(
+        "gateway.toml",
+        "[listeners.web]\naddress = \"127.0.0.1:0\"\n[services.users]\n\
+         endpoints = [\"127.0.0.1:1\"]\n[routes.user]\nmatch = { path = \"/user/{id}\" }\n\
+         service = \"users\"\n",
+    );
+    std::fs::create_dir(dir.join("folder")).unwrap();
+    dir.write("folder/listeners.yaml", "listeners:\n  web: { address: \"127.0.0.1:0\" }\n");
+    dir.write("folder/services.toml", "[services.users]\nendpoints = [\"127.0.0.1:1\"]\n");
+    dir.write(
+        "folder/routes.json",
+        r#"{"routes": {"user": {"match": {"path": "/user/{id}"}, "service": "users"}}}"#,
+    );
+    for config in ["gateway.json", "gateway.toml", "folder"] {
+        let output = run_command(&["explain", "--config", config, "GET", "/user/7"], dir.path());
+        assert_eq!(output.status.code(), Some(0), "{config}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("user"), "{config}: {}", text(&output.stdout));
     }
 }

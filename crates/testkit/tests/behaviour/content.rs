@@ -50,7 +50,9 @@ fn content_of_every_awkward_size_passes_unchanged() {
     let origin = Origin::with(mirror);
     let gateway = Gateway::before(&origin);
     let mut client = gateway.client();
-    for length in [1, 2, 15, 16, 17, 4095, 4096, 16_383, 16_384, 16_385, 65_535, 65_536, 65_537, 200_000] {
+    for length in
+        [1, 2, 15, 16, 17, 4095, 4096, 16_383, 16_384, 16_385, 65_535, 65_536, 65_537, 200_000]
+    {
         let content = content(length);
         for path in ["/sized", "/chunked"] {
             for chunk in [None, Some(7777), Some(65_536)] {

@@ -13,7 +13,10 @@ fn a_termination_under_load_fails_no_request() {
     let exited = gateway.exited();
     assert_eq!(exited.code, Some(0), "{}", exited.log);
     assert!(report.failed.is_empty(), "{:#?} of {}", report.failed, report.answered);
-    assert_eq!(report.refused, 8, "every client was told to go, and found nobody when it came back");
+    assert_eq!(
+        report.refused, 8,
+        "every client was told to go, and found nobody when it came back"
+    );
 }
 
 #[test]
@@ -104,4 +107,58 @@ fn an_interrupt_is_a_termination_too() {
     assert_eq!(gateway.get("/").status, 200);
     gateway.signal("INT");
     assert_eq!(gateway.exited().code, Some(0));
+}
+
+#[test]
+fn a_tunnel_is_cut_at_the_deadline() {
+    let origin = Origin::with(|served| {
+        if served.head().is_some() {
+            served.send(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+            );
+            served.wait_for_end();
+        }
+    });
+    let config = Config::before(&origin).also("shutdown: { deadline: 500ms }");
+    let gateway = Gateway::start(&config);
+    let mut client = gateway.client();
+    let upgrade = "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+    assert_eq!(client.ask(upgrade).status, 101);
+    gateway.stop();
+    assert!(client.is_closed());
+    assert!(eventually(|| origin.open_connections() == 0));
+}
+
+#[test]
+fn an_upload_under_way_is_finished() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin);
+    let address = gateway.address();
+    let mut client = gateway.client();
+    client.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 10\r\n\r\nhello");
+    assert!(eventually(|| origin.bytes().ends_with(b"hello")));
+    gateway.signal("TERM");
+    assert!(eventually(|| Client::try_connect(address).is_err()));
+    client.send("world");
+    let reply = client.reply();
+    assert!(reply.text().ends_with("helloworld") && reply.closes());
+    assert_eq!(gateway.exited().code, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_the_wait() {
+    let origin = Origin::with(|served| {
+        served.request();
+        served.wait_for_end();
+    });
+    let config = Config::before(&origin).also("shutdown: { deadline: 1h }");
+    let gateway = Gateway::start(&config);
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let _ = origin.first_request();
+    gateway.signal("TERM");
+    gateway.wait_for_log("draining");
+    gateway.signal("TERM");
+    let _ = gateway.exited();
+    assert!(client.try_reply("GET").is_err());
 }

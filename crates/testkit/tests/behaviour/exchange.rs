@@ -52,8 +52,14 @@ fn a_message_may_arrive_in_any_two_pieces() {
         thread::sleep(Duration::from_millis(1));
         client.send(&bytes[at..]);
         let (first, second) = (client.reply().text(), client.reply().text());
-        assert!(first.starts_with("POST /1 ") && first.ends_with("\r\n\r\nfoursix"), "{at}: {first}");
-        assert!(second.starts_with("POST /2 ") && second.ends_with("\r\n\r\nfive"), "{at}: {second}");
+        assert!(
+            first.starts_with("POST /1 ") && first.ends_with("\r\n\r\nfoursix"),
+            "{at}: {first}"
+        );
+        assert!(
+            second.starts_with("POST /2 ") && second.ends_with("\r\n\r\nfive"),
+            "{at}: {second}"
+        );
     }
 }
 
@@ -154,9 +160,13 @@ fn replies_without_content_leave_the_connection_in_step() {
     });
     let gateway = Gateway::before(&origin);
     let mut client = gateway.client();
-    for (path, status, text) in
-        [("/204", 204, ""), ("/x", 200, "ok"), ("/304", 304, ""), ("/empty", 200, ""), ("/x", 200, "ok")]
-    {
+    for (path, status, text) in [
+        ("/204", 204, ""),
+        ("/x", 200, "ok"),
+        ("/304", 304, ""),
+        ("/empty", 200, ""),
+        ("/x", 200, "ok"),
+    ] {
         let reply = client.get(path);
         assert_eq!((reply.status, reply.text().as_str()), (status, text), "{path}");
         if status == 204 {
@@ -213,13 +223,11 @@ fn connection_close_is_obeyed_and_announced() {
 fn fields_of_a_reply_pass_in_order_and_as_they_came() {
     let many: String = (0..90).map(|i| format!("X-Field-{i}: {i}\r\n")).collect();
     let large = "b".repeat(40_000);
-    let origin = Origin::replying(
-        format!(
-            "HTTP/1.1 200 Sure Thing\r\nSet-Cookie: a=1; Path=/\r\nX-Empty:\r\nserver: inner\r\n\
+    let origin = Origin::replying(format!(
+        "HTTP/1.1 200 Sure Thing\r\nSet-Cookie: a=1; Path=/\r\nX-Empty:\r\nserver: inner\r\n\
              Set-Cookie: b=2\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nX-Large: {large}\r\n{many}\
              WWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
-        ),
-    );
+    ));
     let gateway = Gateway::before(&origin);
     let reply = gateway.get("/");
     assert_eq!(reply.fields.all("set-cookie"), ["a=1; Path=/", "b=2"]);

@@ -85,7 +85,10 @@ fn forwarded_is_written_when_asked_for() {
     let forwarded = request.field("forwarded").unwrap();
     assert!(forwarded.starts_with("for=127.0.0.1"), "{forwarded}");
     assert!(forwarded.contains("proto=http") && !forwarded.contains("proto=https"), "{forwarded}");
-    assert!(forwarded.contains("host=\"a.example\"") || forwarded.contains("host=a.example"), "{forwarded}");
+    assert!(
+        forwarded.contains("host=\"a.example\"") || forwarded.contains("host=a.example"),
+        "{forwarded}"
+    );
     assert!(!request.fields.has("x-forwarded-for"), "spoofed fields go even when none are written");
 }
 
@@ -96,14 +99,18 @@ fn forwarded_of_a_trusted_peer_is_added_to_and_believed() {
         &["Forwarded: for=\"[2001:db8::7]:4711\";proto=https"],
     );
     let forwarded = request.field("forwarded").unwrap();
-    assert!(forwarded.starts_with("for=\"[2001:db8::7]:4711\";proto=https, for=127.0.0.1"), "{forwarded}");
+    assert!(
+        forwarded.starts_with("for=\"[2001:db8::7]:4711\";proto=https, for=127.0.0.1"),
+        "{forwarded}"
+    );
     assert_eq!(line["client"], "2001:db8::7");
 }
 
 #[test]
 fn an_ipv6_client_is_written_as_rfc_7239_asks() {
     let origin = Origin::echo();
-    let config = Config::before(&origin).address("[::1]:0").listener("forwarded: { rfc7239: true }");
+    let config =
+        Config::before(&origin).address("[::1]:0").listener("forwarded: { rfc7239: true }");
     let gateway = Gateway::start(&config);
     let _ = gateway.get("/");
     let request = origin.last_request();
@@ -142,7 +149,13 @@ fn a_request_that_goes_round_in_a_circle_is_stopped() {
 fn what_connection_names_goes_no_further() {
     let (request, _) = forwarded(
         "{}",
-        &["Connection: X-Hop, x-other", "X-Hop: 1", "X-Other: 2", "X-Kept: 3", "Keep-Alive: timeout=9"],
+        &[
+            "Connection: X-Hop, x-other",
+            "X-Hop: 1",
+            "X-Other: 2",
+            "X-Kept: 3",
+            "Keep-Alive: timeout=9",
+        ],
     );
     for name in ["x-hop", "x-other", "keep-alive", "connection"] {
         assert!(!request.fields.has(name), "{name}");
@@ -166,17 +179,26 @@ fn what_connection_names_in_a_reply_goes_no_further() {
 
 #[test]
 fn proxy_is_never_passed_on() {
-    let (request, _) = forwarded("{ trusted: [\"127.0.0.0/8\"] }", &["Proxy: http://evil.example/"]);
+    let (request, _) =
+        forwarded("{ trusted: [\"127.0.0.0/8\"] }", &["Proxy: http://evil.example/"]);
     assert!(!request.fields.has("proxy"));
 }
 
 #[test]
 fn everything_else_passes_in_order_and_as_it_came() {
-    let fields =
-        ["Cookie: a=b", "X-Twice: 1", "Accept: */*", "x-twice: 2", "Authorization: Bearer x", "X-Empty:"];
+    let fields = [
+        "Cookie: a=b",
+        "X-Twice: 1",
+        "Accept: */*",
+        "x-twice: 2",
+        "Authorization: Bearer x",
+        "X-Empty:",
+    ];
     let (request, _) = forwarded("{}", &fields);
     assert_eq!(request.fields.all("x-twice"), ["1", "2"]);
-    for (name, value) in [("cookie", "a=b"), ("accept", "*/*"), ("authorization", "Bearer x"), ("x-empty", "")] {
+    for (name, value) in
+        [("cookie", "a=b"), ("accept", "*/*"), ("authorization", "Bearer x"), ("x-empty", "")]
+    {
         assert_eq!(request.field(name), Some(value));
     }
 }

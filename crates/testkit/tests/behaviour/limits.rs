@@ -42,7 +42,8 @@ fn a_target_larger_than_any_buffer_is_414_too() {
 fn too_many_fields_are_431() {
     let origin = Origin::echo();
     let gateway = Gateway::start(&Config::before(&origin).listener("limits: { fields: 10 }"));
-    let request = |count| format!("GET / HTTP/1.1\r\nHost: a.example\r\n{}\r\n", "X-A: b\r\n".repeat(count));
+    let request =
+        |count| format!("GET / HTTP/1.1\r\nHost: a.example\r\n{}\r\n", "X-A: b\r\n".repeat(count));
     let mut client = gateway.client();
     assert_eq!(client.ask(request(9)).status, 200);
     assert_eq!(client.ask(request(10)).status, 431);
@@ -52,7 +53,8 @@ fn too_many_fields_are_431() {
 
 #[test]
 fn too_large_a_head_is_431() {
-    let request = |size| format!("GET / HTTP/1.1\r\nHost: a.example\r\nX-A: {}\r\n\r\n", "b".repeat(size));
+    let request =
+        |size| format!("GET / HTTP/1.1\r\nHost: a.example\r\nX-A: {}\r\n\r\n", "b".repeat(size));
     assert_eq!(refused("{ head: 1KiB }", &request(1024)).status, 431);
     assert_eq!(refused("{}", &request(33_000)).status, 431);
     assert_eq!(refused("{}", &request(300_000)).status, 431);
@@ -84,7 +86,10 @@ fn chunks_over_the_limit_are_413_when_they_come() {
 fn a_route_may_allow_more_content_or_less() {
     let origin = Origin::echo();
     let post = |length: usize| {
-        format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
+        format!(
+            "POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n{}",
+            "x".repeat(length)
+        )
     };
     let config = Config::before(&origin).listener("limits: { body: 100B }");
     let gateway = Gateway::start(&config.clone().route("limits: { body: unlimited }"));
@@ -102,7 +107,8 @@ fn a_client_that_sends_too_much_can_read_why() {
     let length = 4 * 1024 * 1024;
     for _ in 0..5 {
         let mut client = gateway.client();
-        let head = format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n");
         let sending = client.send_aside([head.as_bytes(), &vec![b'x'; length]].concat());
         assert_eq!(client.reply().status, 413);
         // The rest may or may not be taken.

@@ -12,7 +12,8 @@ struct Numbers(u64);
 
 impl Numbers {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % bound
     }
 }
@@ -61,7 +62,8 @@ fn request(numbers: &mut Numbers, name: &str) -> (Vec<u8>, &'static str, Vec<u8>
         _ => ("Transfer-Encoding: chunked\r\n".to_owned(), chunked(&sent, 1 + sent.len() / 2)),
     };
     let head = format!("{method} {target} HTTP/1.1\r\nHost: a.example\r\n{framing}\r\n");
-    let expected = if method == "HEAD" { Vec::new() } else { [target.as_bytes(), b" ", &sent].concat() };
+    let expected =
+        if method == "HEAD" { Vec::new() } else { [target.as_bytes(), b" ", &sent].concat() };
     ([head.as_bytes(), &bytes].concat(), method, expected)
 }
 

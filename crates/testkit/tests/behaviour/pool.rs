@@ -122,7 +122,11 @@ fn a_reply_that_nobody_asked_for_reaches_nobody() {
 fn content_behind_a_reply_to_head_poisons_no_other_request() {
     let origin = Origin::with(|served| {
         while let Some(request) = served.request() {
-            let rest = if request.method == "HEAD" { "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled" } else { "ok" };
+            let rest = if request.method == "HEAD" {
+                "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled"
+            } else {
+                "ok"
+            };
             let length = if request.method == "HEAD" { rest.len() } else { 2 };
             served.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{rest}"));
         }
@@ -187,4 +191,42 @@ fn an_idle_connection_is_closed_after_its_time() {
     assert_eq!(gateway.get("/").status, 200);
     assert!(eventually(|| origin.open_connections() == 0));
     assert_eq!(gateway.get("/").status, 200);
+}
+
+#[test]
+fn a_reply_that_breaks_off_in_its_head_is_no_reply() {
+    let origin = Origin::with(|served| {
+        if served.number == 0 {
+            served.request();
+            served.reply("first");
+        }
+        served.request();
+        served.send("HTTP/1.1 200 OK\r\nContent-Len");
+    });
+    let gateway = Gateway::before(&origin);
+    let mut client = gateway.client();
+    assert_eq!(client.get("/").text(), "first");
+    for _ in 0..2 {
+        assert_eq!(client.get("/").status, 502);
+    }
+    let posted = client.ask("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(posted.status, 502);
+}
+
+#[test]
+fn two_services_at_one_address_stay_apart() {
+    let origin = Origin::echo();
+    let address = origin.address();
+    let gateway = Gateway::start(&format!(
+        "listeners:\n  web: {{ address: \"127.0.0.1:0\" }}\n\
+         services:\n  a: {{ endpoints: [\"{address}\"], host: {{ set: a.inner }} }}\n  \
+           b: {{ endpoints: [\"{address}\"], host: {{ set: b.inner }} }}\n\
+         routes:\n  a: {{ match: {{ path: \"/a\" }}, service: a }}\n  \
+           b: {{ match: {{ path: \"/b\" }}, service: b }}\n"
+    ));
+    let mut client = gateway.client();
+    for (path, host) in [("/a", "a.inner"), ("/b", "b.inner"), ("/a", "a.inner")] {
+        assert_eq!(client.get(path).status, 200);
+        assert_eq!(origin.last_request().field("host"), Some(host));
+    }
 }

@@ -1,6 +1,8 @@
 //! A new configuration in the place of the old, without a request noticing.
 
-use portcullis_testkit::{Client, Config, Gate, Gateway, Load, LoadReport, Origin, eventually, run_command};
+use portcullis_testkit::{
+    Client, Config, Gate, Gateway, Load, LoadReport, Origin, eventually, run_command,
+};
 
 /// One more route than before, which answers with its number.
 fn numbered(origin: &Origin, number: usize) -> String {
@@ -73,7 +75,10 @@ fn a_bad_configuration_is_refused_and_the_old_one_serves() {
     let output = run_command(&["reload", "--admin", &admin], gateway.dir().path());
     assert_eq!(output.status.code(), Some(1));
     let told = [output.stdout, output.stderr].concat();
-    assert!(String::from_utf8_lossy(&told).contains("endpoints"), "the command tells what is wrong");
+    assert!(
+        String::from_utf8_lossy(&told).contains("endpoints"),
+        "the command tells what is wrong"
+    );
     gateway.signal("HUP");
 
     gateway.wait_for_log("refused");
@@ -110,7 +115,9 @@ fn a_listener_comes_and_goes() {
     let mut old = gateway.client();
     assert_eq!(old.get("/").status, 200);
 
-    gateway.write_config(&plain.replace("services:", "  second: { address: \"127.0.0.1:0\" }\nservices:"));
+    gateway.write_config(
+        &plain.replace("services:", "  second: { address: \"127.0.0.1:0\" }\nservices:"),
+    );
     assert_eq!(gateway.reload().status, 200);
     let second = gateway.address_of("second");
     let mut client = Client::connect(second);
@@ -133,7 +140,10 @@ fn a_listener_comes_and_goes() {
 
 #[test]
 fn a_service_moves_without_a_failed_request() {
-    let (old, new) = (Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold"), Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew"));
+    let (old, new) = (
+        Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold"),
+        Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew"),
+    );
     let gateway = Gateway::start(&Config::before(&old).also("workers: 2"));
     let load = Load::start(gateway.address(), "/", 4);
     load.wait_for_more(50);
@@ -194,4 +204,70 @@ fn a_connection_pool_survives_a_reload_that_does_not_concern_it() {
         assert_eq!(gateway.reload().status, 200);
     }
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn streams_and_tunnels_go_on_through_a_reload() {
+    let origin = Origin::with(|served| {
+        let Some(request) = served.head() else { return };
+        if request.fields.has("upgrade") {
+            served.send(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+            );
+        } else {
+            served.send("HTTP/1.1 200 OK\r\n\r\n");
+        }
+        loop {
+            let bytes = served.some();
+            if bytes.is_empty() || !served.send(bytes) {
+                return;
+            }
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    let mut tunnel = gateway.client();
+    let upgrade = "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+    assert_eq!(tunnel.ask(upgrade).status, 101);
+    let mut stream = gateway.client();
+    stream.send("POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert_eq!(stream.reader().reply_head("POST").unwrap().status, 200);
+    for i in 0..3 {
+        gateway.write_config(&Config::before(&origin).route(&format!("priority: {i}")));
+        assert_eq!(gateway.reload().status, 200);
+        tunnel.send("ping");
+        assert_eq!(tunnel.exactly(4).unwrap(), b"ping");
+        stream.send("4\r\nping\r\n");
+        assert!(stream.reader().chunk().unwrap().is_some());
+    }
+    // Nor does it matter that no route leads there any more.
+    gateway.write_config(&Config::before(&origin).route("match: { path: \"/other\" }"));
+    assert_eq!(gateway.reload().status, 200);
+    tunnel.send("ping");
+    assert_eq!(tunnel.exactly(4).unwrap(), b"ping");
+}
+
+#[test]
+fn new_limits_hold_for_the_next_request_of_an_open_connection() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin);
+    let mut client = gateway.client();
+    let path = format!("/{}", "x".repeat(200));
+    assert_eq!(client.get(&path).status, 200);
+    gateway.write_config(&Config::before(&origin).listener("limits: { uri: 100B }"));
+    assert_eq!(gateway.reload().status, 200);
+    assert_eq!(gateway.get(&path).status, 414);
+    assert_eq!(client.get("/").status, 200, "the connection goes on");
+    assert_eq!(client.get(&path).status, 414);
+}
+
+#[test]
+fn a_listener_moves_to_another_address() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&Config::before(&origin).address("127.0.0.1:0"));
+    let old = gateway.address();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    gateway.write_config(&Config::before(&origin).address(&free.to_string()));
+    assert_eq!(gateway.reload().status, 200);
+    assert!(eventually(|| Client::try_connect(free).is_ok_and(|mut c| c.get("/").status == 200)));
+    assert!(eventually(|| Client::try_connect(old).is_err()));
 }

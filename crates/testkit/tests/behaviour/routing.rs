@@ -24,7 +24,11 @@ fn ask(gateway: &Gateway, request: &str) -> Reply {
     let mut lines = request.lines().map(str::trim);
     let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
     let fields: Vec<&str> = lines.collect();
-    let host = if fields.iter().any(|field| field.starts_with("Host:")) { "" } else { "Host: a.example\r\n" };
+    let host = if fields.iter().any(|field| field.starts_with("Host:")) {
+        ""
+    } else {
+        "Host: a.example\r\n"
+    };
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     gateway.ask(format!("{method} {target} HTTP/1.1\r\n{host}{fields}\r\n"))
 }
@@ -49,19 +53,22 @@ fn hosts() {
         ("deeper", "match: { host: \"*.shop.example\" }"),
         ("any", "match: { path: \"/any\" }"),
     ]);
-    expect(&gateway, &[
-        ("GET /\nHost: api.example", "exact"),
-        ("GET /\nHost: API.Example:8080", "exact"),
-        ("GET /\nHost: api.example.", "exact"),
-        ("GET /\nHost: two.example", "several"),
-        ("GET /\nHost: x.example", "wild"),
-        ("GET /\nHost: x.y.example", "wild"),
-        ("GET /\nHost: x.shop.example", "deeper"),
-        ("GET /\nHost: example", "404"),
-        ("GET /\nHost: xexample", "404"),
-        ("GET /any\nHost: other.test", "any"),
-        ("GET /any\nHost: [::1]:80", "any"),
-    ]);
+    expect(
+        &gateway,
+        &[
+            ("GET /\nHost: api.example", "exact"),
+            ("GET /\nHost: API.Example:8080", "exact"),
+            ("GET /\nHost: api.example.", "exact"),
+            ("GET /\nHost: two.example", "several"),
+            ("GET /\nHost: x.example", "wild"),
+            ("GET /\nHost: x.y.example", "wild"),
+            ("GET /\nHost: x.shop.example", "deeper"),
+            ("GET /\nHost: example", "404"),
+            ("GET /\nHost: xexample", "404"),
+            ("GET /any\nHost: other.test", "any"),
+            ("GET /any\nHost: [::1]:80", "any"),
+        ],
+    );
 }
 
 #[test]
@@ -76,27 +83,30 @@ fn paths() {
         ("regex", "match: { path: { regex: \"/v[0-9]+/.*\" } }"),
         ("several", "match: { path: [\"/one\", \"/two\"] }"),
     ]);
-    expect(&gateway, &[
-        ("GET /users", "exact"),
-        ("GET /users/me", "me"),
-        ("GET /users/7", "user"),
-        ("GET /users/7/orders", "orders"),
-        ("GET /users/me/orders", "orders"),
-        ("GET /users/7/orders/1", "404"),
-        ("GET /files", "files"),
-        ("GET /files/", "files"),
-        ("GET /files/a/b/c", "files"),
-        ("GET /filesystem", "404"),
-        ("GET /api", "prefix"),
-        ("GET /api/", "prefix"),
-        ("GET /api/x", "prefix"),
-        ("GET /apix", "404"),
-        ("GET /v1/x", "regex"),
-        ("GET /v/x", "404"),
-        ("GET /x/v1/x", "404"),
-        ("GET /two", "several"),
-        ("GET /users?x=/files/", "exact"),
-    ]);
+    expect(
+        &gateway,
+        &[
+            ("GET /users", "exact"),
+            ("GET /users/me", "me"),
+            ("GET /users/7", "user"),
+            ("GET /users/7/orders", "orders"),
+            ("GET /users/me/orders", "orders"),
+            ("GET /users/7/orders/1", "404"),
+            ("GET /files", "files"),
+            ("GET /files/", "files"),
+            ("GET /files/a/b/c", "files"),
+            ("GET /filesystem", "404"),
+            ("GET /api", "prefix"),
+            ("GET /api/", "prefix"),
+            ("GET /api/x", "prefix"),
+            ("GET /apix", "404"),
+            ("GET /v1/x", "regex"),
+            ("GET /v/x", "404"),
+            ("GET /x/v1/x", "404"),
+            ("GET /two", "several"),
+            ("GET /users?x=/files/", "exact"),
+        ],
+    );
 }
 
 #[test]
@@ -105,18 +115,21 @@ fn paths_are_normalised_before_they_are_matched() {
         ("admin", "match: { path: { prefix: \"/admin\" } }"),
         ("rest", "match: { path: \"/{*rest}\" }"),
     ]);
-    expect(&gateway, &[
-        ("GET /x/../admin", "admin"),
-        ("GET /%61dmin/x", "admin"),
-        ("GET //admin", "admin"),
-        ("GET /./admin/", "admin"),
-        ("GET /Admin", "rest"),
-        ("GET /%2Fadmin", "rest"),
-        ("GET /%2561dmin", "rest"),
-        ("GET /../admin", "400"),
-        ("GET /%zz", "400"),
-        ("GET /a%00b", "400"),
-    ]);
+    expect(
+        &gateway,
+        &[
+            ("GET /x/../admin", "admin"),
+            ("GET /%61dmin/x", "admin"),
+            ("GET //admin", "admin"),
+            ("GET /./admin/", "admin"),
+            ("GET /Admin", "rest"),
+            ("GET /%2Fadmin", "rest"),
+            ("GET /%2561dmin", "rest"),
+            ("GET /../admin", "400"),
+            ("GET /%zz", "400"),
+            ("GET /a%00b", "400"),
+        ],
+    );
 }
 
 #[test]
@@ -133,7 +146,10 @@ fn the_policy_for_slashes_may_be_another() {
     let reject = Gateway::start(&config("{ encoded_slash: reject }"));
     expect(&reject, &[("GET /x%2fy", "400"), ("GET /x/y", "rest")]);
     let keep = Gateway::start(&config("{ merge_slashes: false }"));
-    expect(&keep, &[("GET //admin", "rest"), ("GET /admin//x", "admin"), ("GET /admin%2Fx", "rest")]);
+    expect(
+        &keep,
+        &[("GET //admin", "rest"), ("GET /admin//x", "admin"), ("GET /admin%2Fx", "rest")],
+    );
 }
 
 #[test]
@@ -143,7 +159,10 @@ fn methods() {
         ("write", "match: { path: \"/x\", methods: [POST, PUT] }"),
         ("any", "match: { path: \"/y\" }"),
     ]);
-    expect(&gateway, &[("GET /x", "read"), ("POST /x", "write"), ("PUT /x", "write"), ("BREW /y", "any")]);
+    expect(
+        &gateway,
+        &[("GET /x", "read"), ("POST /x", "write"), ("PUT /x", "write"), ("BREW /y", "any")],
+    );
     let mut client = gateway.client();
     client.send("HEAD /x HTTP/1.1\r\nHost: a.example\r\n\r\n");
     assert_eq!(client.try_reply("HEAD").unwrap().status, 200, "GET implies HEAD");
@@ -167,22 +186,25 @@ fn headers_queries_and_cookies() {
         ("nobody", "match: { path: \"/nobody\", headers: { user-agent: { present: false } } }"),
         ("rest", "match: { path: \"/{*rest}\" }"),
     ]);
-    expect(&gateway, &[
-        ("GET /\nX-Env: canary", "canary"),
-        ("GET /\nx-ENV: canary", "canary"),
-        ("GET /\nX-Env: other", "rest"),
-        ("GET /\nX-Debug:", "present"),
-        ("GET /\nX-Build: 123", "numbered"),
-        ("GET /\nX-Build: 123a", "rest"),
-        ("GET /?debug=1", "query"),
-        ("GET /?a=b&debug=1", "query"),
-        ("GET /?debug=10", "rest"),
-        ("GET /?xdebug=1", "rest"),
-        ("GET /\nCookie: a=b; tier=gold", "cookie"),
-        ("GET /\nCookie: tier=golden", "rest"),
-        ("GET /nobody", "nobody"),
-        ("GET /nobody\nUser-Agent: curl", "rest"),
-    ]);
+    expect(
+        &gateway,
+        &[
+            ("GET /\nX-Env: canary", "canary"),
+            ("GET /\nx-ENV: canary", "canary"),
+            ("GET /\nX-Env: other", "rest"),
+            ("GET /\nX-Debug:", "present"),
+            ("GET /\nX-Build: 123", "numbered"),
+            ("GET /\nX-Build: 123a", "rest"),
+            ("GET /?debug=1", "query"),
+            ("GET /?a=b&debug=1", "query"),
+            ("GET /?debug=10", "rest"),
+            ("GET /?xdebug=1", "rest"),
+            ("GET /\nCookie: a=b; tier=gold", "cookie"),
+            ("GET /\nCookie: tier=golden", "rest"),
+            ("GET /nobody", "nobody"),
+            ("GET /nobody\nUser-Agent: curl", "rest"),
+        ],
+    );
 }
 
 #[test]
@@ -191,13 +213,16 @@ fn clients() {
         ("office", "match: { client: [\"203.0.113.0/24\", \"2001:db8::/32\"] }"),
         ("rest", "match: { path: \"/{*rest}\" }"),
     ]);
-    expect(&gateway, &[
-        ("GET /", "rest"),
-        ("GET /\nX-Forwarded-For: 203.0.113.7", "office"),
-        ("GET /\nX-Forwarded-For: 2001:db8::1", "office"),
-        ("GET /\nX-Forwarded-For: 198.51.100.1", "rest"),
-        ("GET /\nX-Forwarded-For: 203.0.113.7, 198.51.100.1", "rest"),
-    ]);
+    expect(
+        &gateway,
+        &[
+            ("GET /", "rest"),
+            ("GET /\nX-Forwarded-For: 203.0.113.7", "office"),
+            ("GET /\nX-Forwarded-For: 2001:db8::1", "office"),
+            ("GET /\nX-Forwarded-For: 198.51.100.1", "rest"),
+            ("GET /\nX-Forwarded-For: 203.0.113.7, 198.51.100.1", "rest"),
+        ],
+    );
 }
 
 #[test]
@@ -209,16 +234,22 @@ fn priority_beats_everything_and_precision_the_rest() {
         ("param", "match: { path: \"/exact/{x}\" }"),
         ("post", "match: { path: \"/exact/path\", methods: [POST] }"),
         ("header", "match: { path: \"/exact/path\", headers: { x-a: b } }"),
-        ("host", "match: { host: a.example, path: \"/{*rest}\", headers: { x-host: { present: true } } }"),
+        (
+            "host",
+            "match: { host: a.example, path: \"/{*rest}\", headers: { x-host: { present: true } } }",
+        ),
     ]);
-    expect(&gateway, &[
-        ("GET /exact/path", "exact"),
-        ("GET /exact/other", "param"),
-        ("GET /exact/late", "param"),
-        ("POST /exact/path", "post"),
-        ("GET /exact/path\nX-A: b", "header"),
-        ("GET /exact/path\nX-Urgent: 1", "urgent"),
-        ("GET /exact/path\nX-Host: 1", "host"),
-        ("GET /nothing", "404"),
-    ]);
+    expect(
+        &gateway,
+        &[
+            ("GET /exact/path", "exact"),
+            ("GET /exact/other", "param"),
+            ("GET /exact/late", "param"),
+            ("POST /exact/path", "post"),
+            ("GET /exact/path\nX-A: b", "header"),
+            ("GET /exact/path\nX-Urgent: 1", "urgent"),
+            ("GET /exact/path\nX-Host: 1", "host"),
+            ("GET /nothing", "404"),
+        ],
+    );
 }

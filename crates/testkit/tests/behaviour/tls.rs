@@ -1,9 +1,9 @@
 //! TLS towards clients: which certificate, which versions, sessions, and files that change.
 
+use of_rustls::{HandshakeKind, TLS12, TLS13, version};
 use portcullis_testkit::{
     Authority, Client, Config, Gateway, Issued, Origin, TempDir, TlsClient, eventually,
 };
-use of_rustls::{HandshakeKind, TLS12, TLS13, version};
 
 /// What the tests need of rustls, under names that say it.
 mod of_rustls {
@@ -67,7 +67,8 @@ fn large_content_passes_over_tls() {
     let gateway = secured(&dir, &origin, &[&authority.issue(&["a.example"])], "");
     let mut client = Client::tls(gateway.address(), &authority.client("a.example")).unwrap();
     let content: Vec<u8> = (0..1_000_000).map(|i| (i * 31 % 251) as u8).collect();
-    let head = format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {}\r\n\r\n", content.len());
+    let head =
+        format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {}\r\n\r\n", content.len());
     client.send(head);
     client.send(&content);
     assert!(client.reply().body.ends_with(&content));
@@ -114,7 +115,8 @@ fn an_old_version_may_be_refused() {
     let (dir, origin, authority) = (TempDir::new(), Origin::echo(), Authority::new());
     let gateway =
         secured(&dir, &origin, &[&authority.issue(&["a.example"])], ", min_version: \"1.3\"");
-    let connect = |versions| Client::tls(gateway.address(), &authority.client_with("a.example", versions));
+    let connect =
+        |versions| Client::tls(gateway.address(), &authority.client_with("a.example", versions));
     assert!(connect(TLS12).is_err());
     assert!(connect(TLS13).is_ok());
     assert!(eventually(|| gateway.metric("portcullis_tls_handshake_failures_total", "") >= 1.0));
@@ -124,7 +126,8 @@ fn an_old_version_may_be_refused() {
 fn a_name_that_no_certificate_has_may_be_refused() {
     let (dir, origin, authority) = (TempDir::new(), Origin::echo(), Authority::new());
     let issued = authority.issue(&["a.example", "127.0.0.1"]);
-    let connect = |gateway: &Gateway, name: &str| Client::tls(gateway.address(), &authority.client(name));
+    let connect =
+        |gateway: &Gateway, name: &str| Client::tls(gateway.address(), &authority.client(name));
     let strict = secured(&dir, &origin, &[&issued], ", require_sni: true");
     assert!(connect(&strict, "a.example").is_ok());
     // An address is no SNI name: a client that asks for one sends none.
@@ -225,4 +228,25 @@ fn certificates_in_a_folder_that_a_reload_brought_in_are_watched_too() {
     let third = authority.issue(&["a.example"]);
     third.write(&elsewhere, "c0");
     assert!(showing(&third));
+}
+
+#[test]
+fn a_client_that_has_ended_its_direction_still_gets_its_reply() {
+    let (dir, origin, authority) = (TempDir::new(), Origin::echo(), Authority::new());
+    let gateway = secured(&dir, &origin, &[&authority.issue(&["a.example"])], "");
+    let mut client = Client::tls(gateway.address(), &authority.client("a.example")).unwrap();
+    client.send("GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    client.end();
+    assert_eq!(client.reply().status, 200);
+}
+
+#[test]
+fn a_reply_over_tls_ends_with_the_closing_alert() {
+    let (dir, authority) = (TempDir::new(), Authority::new());
+    let origin = Origin::replying_once("HTTP/1.0 200 OK\r\n\r\nuntil the end");
+    let gateway = secured(&dir, &origin, &[&authority.issue(&["a.example"])], "");
+    let mut client = Client::tls(gateway.address(), &authority.client("a.example")).unwrap();
+    // The kit's reader takes an end without the alert for an error.
+    let reply = client.ask("GET / HTTP/1.0\r\nHost: a.example\r\n\r\n");
+    assert_eq!(reply.text(), "until the end");
 }

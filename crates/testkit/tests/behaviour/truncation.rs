@@ -46,7 +46,8 @@ fn an_upload_that_ends_too_early_is_no_whole_request() {
         });
         let gateway = Gateway::before(&origin);
         let mut client = gateway.client();
-        client.send(format!("POST /cut HTTP/1.1\r\nHost: a.example\r\n{framing}\r\n\r\n64\r\nhello"));
+        client
+            .send(format!("POST /cut HTTP/1.1\r\nHost: a.example\r\n{framing}\r\n\r\n64\r\nhello"));
         assert!(eventually(|| origin.bytes().windows(5).any(|bytes| bytes == b"hello")));
         drop(client);
         let seen = origin.bytes_at_the_end();
@@ -142,5 +143,38 @@ fn what_an_http_1_0_client_cannot_see_by_length_it_sees_by_a_reset() {
     assert_eq!(client.exactly(5).unwrap(), b"hello");
     seen.open();
     let end = client.reader().rest().map_err(|error| error.kind());
-    assert_eq!(end, Err(io::ErrorKind::ConnectionReset), "a clean end of content that is not whole");
+    assert_eq!(
+        end,
+        Err(io::ErrorKind::ConnectionReset),
+        "a clean end of content that is not whole"
+    );
+}
+
+#[test]
+fn an_answer_that_comes_first_does_not_put_the_connection_out_of_step() {
+    // Some origins answer at once and read the content afterwards.
+    let origin = Origin::with(|served| {
+        while let Some(request) = served.head() {
+            served.reply(&request.target);
+            if served.content(request.framing).is_err() {
+                return;
+            }
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    let mut client = gateway.client();
+    for i in 0..20 {
+        let content = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n".repeat(1 + i * 300);
+        let length = content.len();
+        let head =
+            format!("POST /{i} HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n");
+        let sending = client.send_aside([head, content].concat().into_bytes());
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.text()), (200, format!("/{i}")));
+        let sent = sending.join().unwrap();
+        if reply.closes() || sent.is_err() {
+            client = gateway.client();
+        }
+    }
+    assert!(origin.requests().iter().all(|request| request.target != "/smuggled"));
 }

@@ -11,7 +11,10 @@ const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade
 fn echo(served: &mut Served) {
     let Some(request) = served.head() else { return };
     assert_eq!(request.field("upgrade"), Some("websocket"));
-    assert_eq!(request.field("connection").map(str::to_ascii_lowercase).as_deref(), Some("upgrade"));
+    assert_eq!(
+        request.field("connection").map(str::to_ascii_lowercase).as_deref(),
+        Some("upgrade")
+    );
     assert_eq!(request.field("sec-websocket-version"), Some("13"));
     served.send(SWITCHING);
     loop {
@@ -144,5 +147,8 @@ fn a_tunnel_is_in_the_log_with_its_bytes() {
     assert_eq!(client.exactly(5).unwrap(), b"hello");
     drop(client);
     let line = gateway.logged_request("/chat");
-    assert_eq!((&line["status"], &line["bytes_in"], &line["bytes_out"]), (&101.into(), &5.into(), &5.into()));
+    assert_eq!(
+        (&line["status"], &line["bytes_in"], &line["bytes_out"]),
+        (&101.into(), &5.into(), &5.into())
+    );
 }

@@ -40,7 +40,11 @@ fn an_endpoint_where_nobody_listens_is_502() {
     for _ in 0..2 {
         let reply = client.get("/x");
         assert_eq!(reply.status, 502);
-        assert!(!reply.text().contains("127.0.0.1"), "outsiders learn no address: {}", reply.text());
+        assert!(
+            !reply.text().contains("127.0.0.1"),
+            "outsiders learn no address: {}",
+            reply.text()
+        );
     }
     assert_eq!(gateway.logged_request("/x")["error"], "connect_failed");
 }
@@ -54,7 +58,8 @@ fn a_name_that_does_not_resolve_is_502() {
 #[test]
 fn an_endpoint_that_takes_no_connection_is_504() {
     let full = Full::new();
-    let config = Config::before_address(&full.address.to_string()).service("timeouts: { connect: 300ms }");
+    let config =
+        Config::before_address(&full.address.to_string()).service("timeouts: { connect: 300ms }");
     let gateway = Gateway::start(&config);
     assert_eq!(gateway.get("/x").status, 504);
     assert_eq!(gateway.logged_request("/x")["error"], "connect_timeout");

@@ -79,7 +79,8 @@ fn connections_are_kept_over_tls_too() {
     let content = "x".repeat(200_000);
     for _ in 0..5 {
         let length = content.len();
-        let head = format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n");
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {length}\r\n\r\n");
         let sending = client.send_aside(format!("{head}{content}").into_bytes());
         assert!(client.reply().text().ends_with(&content));
         sending.join().unwrap().unwrap();
@@ -112,7 +113,8 @@ fn a_reply_that_ends_without_the_closing_alert_is_cut() {
                 }
             }
         });
-        let gateway = Gateway::start(&Config::before(&origin).service(&format!("tls: {{ ca: {ca} }}")));
+        let gateway =
+            Gateway::start(&Config::before(&origin).service(&format!("tls: {{ ca: {ca} }}")));
         let mut client = gateway.client();
         client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
         let whole = client.try_reply("GET").is_ok_and(|reply| reply.text() == "hello");

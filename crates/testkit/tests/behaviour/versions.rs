@@ -2,8 +2,7 @@
 
 use portcullis_testkit::{Framing, Gateway, Origin};
 
-const CHUNKED: &str =
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-Sum: 1\r\n\r\n";
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nX-Sum: 1\r\n\r\n";
 
 #[test]
 fn an_http_1_0_client_gets_no_chunks() {
@@ -32,16 +31,21 @@ fn an_http_1_0_client_with_keep_alive_keeps_its_connection() {
     let gateway = Gateway::before(&origin);
     let mut client = gateway.client();
     for _ in 0..3 {
-        let reply = client.ask("GET /x HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n");
+        let reply =
+            client.ask("GET /x HTTP/1.0\r\nHost: a.example\r\nConnection: keep-alive\r\n\r\n");
         assert_eq!(reply.status, 200);
-        assert_eq!(reply.field("connection").map(str::to_ascii_lowercase).as_deref(), Some("keep-alive"));
+        assert_eq!(
+            reply.field("connection").map(str::to_ascii_lowercase).as_deref(),
+            Some("keep-alive")
+        );
     }
 }
 
 #[test]
 fn a_close_delimited_reply_reaches_an_http_1_1_client_framed() {
     for version in ["HTTP/1.0", "HTTP/1.1"] {
-        let origin = Origin::replying_once(format!("{version} 200 OK\r\nX-A: b\r\n\r\nuntil the end"));
+        let origin =
+            Origin::replying_once(format!("{version} 200 OK\r\nX-A: b\r\n\r\nuntil the end"));
         let gateway = Gateway::before(&origin);
         let mut client = gateway.client();
         for _ in 0..2 {
@@ -90,11 +94,13 @@ fn an_http_1_0_origin_with_a_length_is_not_asked_twice_on_one_connection() {
 fn absolute_form_names_the_host_and_reaches_the_origin_as_a_path() {
     let origin = Origin::echo();
     let gateway = Gateway::before(&origin);
-    let reply =
-        gateway.ask("GET http://b.example:8080/x?y=1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let reply = gateway.ask("GET http://b.example:8080/x?y=1 HTTP/1.1\r\nHost: a.example\r\n\r\n");
     assert_eq!(reply.status, 200);
     let request = origin.last_request();
-    assert_eq!((request.target.as_str(), request.field("host")), ("/x?y=1", Some("b.example:8080")));
+    assert_eq!(
+        (request.target.as_str(), request.field("host")),
+        ("/x?y=1", Some("b.example:8080"))
+    );
 }
 
 #[test]

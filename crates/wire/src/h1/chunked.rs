@@ -177,7 +177,9 @@ fn skip_quoted(text: &[u8]) -> Result<&[u8], Malformed> {
     while let Some(&b) = text.get(i) {
         match b {
             b'"' => return Ok(&text[i + 1..]),
-            b'\\' => i += 1,
+            // What is escaped must be legal too, or a bare CR could hide behind the backslash.
+            b'\\' if matches!(text.get(i + 1), Some(b'\t' | 0x20..=0x7e | 0x80..)) => i += 1,
+            b'\\' => return Err(Malformed::Chunk),
             b'\t' | 0x20..=0x7e | 0x80.. => {}
             _ => return Err(Malformed::Chunk),
         }
@@ -245,6 +247,8 @@ mod tests {
             b"4;\r\nWiki\r\n0\r\n\r\n",
             b"4;a=\r\nWiki\r\n0\r\n\r\n",
             b"4;a=\"b\r\nWiki\r\n0\r\n\r\n",
+            b"4;a=\"\\\r\"\r\nWiki\r\n0\r\n\r\n",
+            b"4;a=\"\\\0\"\r\nWiki\r\n0\r\n\r\n",
             b"4;a\rb\r\nWiki\r\n0\r\n\r\n",
             b"4;a\x00\r\nWiki\r\n0\r\n\r\n",
             b"8000000000000000\r\n",

@@ -357,6 +357,14 @@ impl Connection {
         self.io.poll_shutdown(cx)
     }
 
+    /// Prepares for the connection to be dropped inside a message. A message that only the close
+    /// delimits would look whole, so the close becomes a reset.
+    pub fn abort(&self) {
+        if self.writer == Writer::UntilClose {
+            self.io.reset_on_close();
+        }
+    }
+
     /// Reads and throws away: whatever the peer still sends while it learns of our end. `false`
     /// when the peer has ended too.
     pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {

@@ -14,7 +14,9 @@ type Text = &'static [u8];
 
 /// One to three requests, one behind the other.
 pub(crate) fn requests() -> impl Strategy<Value = Vec<u8>> {
-    damaged(vec(request(), 1..4).prop_map(|all| all.concat()))
+    let behind = mostly(40, &[b""], &[b"\r\n", b"\n", b"\r"]);
+    let all = (vec(request(), 1..4), behind);
+    damaged(all.prop_map(|(requests, behind)| [&requests.concat(), behind].concat()))
 }
 
 /// Interim replies, then a final one, then perhaps more.

@@ -8,7 +8,7 @@ use portcullis_wire::Malformed;
 pub(crate) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A message as it was understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     /// `METHOD authority target`, or the status.
     pub(crate) line: Vec<u8>,
@@ -64,5 +64,11 @@ impl fmt::Display for Message {
             write!(f, " | {}: {}", name.escape_ascii(), value.escape_ascii())?;
         }
         write!(f, " | content \"{}\"", self.content.escape_ascii())
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }

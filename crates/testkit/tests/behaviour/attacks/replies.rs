@@ -77,7 +77,9 @@ fn cut(mut client: Client, case: &ReplyCase) -> Result<(), String> {
     match reply {
         Ok(reply) if reply.status == 502 && !read.contains("smuggled") => Ok(()),
         Ok(_) => Err(format!("a whole reply: {read:?}")),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(format!("{error}: {read:?}")),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(format!("{error}: {read:?}"))
+        }
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(format!("hangs: {read:?}")),
         Err(_) if read.contains("smuggled") => Err(format!("passed on: {read:?}")),
         Err(_) => Ok(()),

@@ -35,10 +35,7 @@ pub(crate) enum Expect {
     /// word `smuggled`.
     Cut(u16),
     /// What the origin reads in the end, lower-cased. Fields are written `name: value`.
-    Forwarded {
-        must_contain: &'static [&'static str],
-        must_not_contain: &'static [&'static str],
-    },
+    Forwarded { must_contain: &'static [&'static str], must_not_contain: &'static [&'static str] },
     /// Exactly one answer, with this status, from a route that never asks the origin. The origin
     /// saw nothing; the connection may stay open.
     Answered(u16),
@@ -109,22 +106,12 @@ const fn joined<const N: usize>(groups: &[&[Case]]) -> [Case; N] {
 
 const fn refused(status: u16, name: &'static str, cve: &'static str, bytes: &'static [u8]) -> Case {
     let expect = Expect::Refused(status);
-    Case {
-        name,
-        cve,
-        bytes,
-        expect,
-    }
+    Case { name, cve, bytes, expect }
 }
 
 const fn cut(status: u16, name: &'static str, cve: &'static str, bytes: &'static [u8]) -> Case {
     let expect = Expect::Cut(status);
-    Case {
-        name,
-        cve,
-        bytes,
-        expect,
-    }
+    Case { name, cve, bytes, expect }
 }
 
 const fn answered(
@@ -134,12 +121,7 @@ const fn answered(
     bytes: &'static [u8],
 ) -> Case {
     let expect = Expect::Answered(status);
-    Case {
-        name,
-        cve,
-        bytes,
-        expect,
-    }
+    Case { name, cve, bytes, expect }
 }
 
 const fn forwarded(
@@ -149,14 +131,6 @@ const fn forwarded(
     must_contain: &'static [&'static str],
     must_not_contain: &'static [&'static str],
 ) -> Case {
-    let expect = Expect::Forwarded {
-        must_contain,
-        must_not_contain,
-    };
-    Case {
-        name,
-        cve,
-        bytes,
-        expect,
-    }
+    let expect = Expect::Forwarded { must_contain, must_not_contain };
+    Case { name, cve, bytes, expect }
 }

@@ -71,6 +71,8 @@ fn extension() -> impl Strategy<Value = Text> {
         b",a",
         b";\xff",
         b";a=\"\xff\"",
+        b";a=\"\\\r\"",
+        b";a=\"\\\0\"",
         b"\0",
         b".0",
         b";a=b ",

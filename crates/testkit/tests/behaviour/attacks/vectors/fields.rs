@@ -165,11 +165,7 @@ pub(crate) const CASES: &[Case] = &[
           aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
           aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\
           :\r\nContent-Length: 5\r\n\r\nhello",
-        &[
-            "\r\ncontent-length: 5\r\n",
-            "\r\ncontent-length0a",
-            "\r\n\r\nhello",
-        ],
+        &["\r\ncontent-length: 5\r\n", "\r\ncontent-length0a", "\r\n\r\nhello"],
         &["\r\ncontent-length: 0", "\r\ncontent-length:\r\n"],
     ),
     refused(

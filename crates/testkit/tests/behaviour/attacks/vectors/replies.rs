@@ -272,13 +272,7 @@ const fn case(
     reply: &'static [u8],
     expect: ReplyExpect,
 ) -> ReplyCase {
-    ReplyCase {
-        name,
-        cve,
-        request,
-        reply,
-        expect,
-    }
+    ReplyCase { name, cve, request, reply, expect }
 }
 
 const fn bad(name: &'static str, cve: &'static str, reply: &'static [u8]) -> ReplyCase {
@@ -298,10 +292,6 @@ const fn passed(
     must_contain: &'static [&'static str],
     must_not_contain: &'static [&'static str],
 ) -> ReplyCase {
-    let expect = ReplyExpect::Passed {
-        status,
-        must_contain,
-        must_not_contain,
-    };
+    let expect = ReplyExpect::Passed { status, must_contain, must_not_contain };
     case(name, cve, request, reply, expect)
 }

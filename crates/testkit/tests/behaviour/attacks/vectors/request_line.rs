@@ -3,12 +3,7 @@
 use super::{Case, forwarded, refused};
 
 pub(crate) const CASES: &[Case] = &[
-    refused(
-        400,
-        "version/none",
-        "CVE-2017-7656",
-        b"GET /smuggled\r\n\r\n",
-    ),
+    refused(400, "version/none", "CVE-2017-7656", b"GET /smuggled\r\n\r\n"),
     refused(
         400,
         "version/0.9",
