@@ -110,11 +110,7 @@ async fn serve_within(
     mut stop: watch::Receiver<bool>,
     limits: Limits,
 ) {
-    let shared = Arc::new(Shared {
-        admin,
-        limits,
-        reloading: Arc::default(),
-    });
+    let shared = Arc::new(Shared { admin, limits, reloading: Arc::default() });
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

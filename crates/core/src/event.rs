@@ -101,7 +101,9 @@ fn text(out: &mut Vec<u8>, name: &str, value: Option<&[u8]>) {
     out.extend_from_slice(b"\":\"");
     // Nearly every value is plain: copy runs and stop only at what must be escaped.
     let mut rest = value;
-    while let Some(at) = rest.iter().position(|&b| !(0x20..0x7f).contains(&b) || b == b'"' || b == b'\\') {
+    while let Some(at) =
+        rest.iter().position(|&b| !(0x20..0x7f).contains(&b) || b == b'"' || b == b'\\')
+    {
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             b @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', b]),
@@ -208,7 +210,11 @@ mod tests {
         let line = line(&event(b"/x"));
         assert!(line.starts_with("{\"time\":\"2024-02-29T12:34:56.000007Z\""), "{line}");
         assert!(line.contains("\"client\":\"192.0.2.1\""));
-        assert!(line.ends_with("\"status\":200,\"bytes_in\":0,\"bytes_out\":1024,\"duration_us\":1500}\n"));
+        assert!(
+            line.ends_with(
+                "\"status\":200,\"bytes_in\":0,\"bytes_out\":1024,\"duration_us\":1500}\n"
+            )
+        );
     }
 
     #[test]

@@ -233,9 +233,9 @@ impl Reason {
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
             Reason::NoEndpoint | Reason::Shutdown => "The service is not available at the moment.",
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",
-            Reason::UpstreamReset
-            | Reason::UpstreamMalformed
-            | Reason::UpstreamTruncated => "The service did not answer properly.",
+            Reason::UpstreamReset | Reason::UpstreamMalformed | Reason::UpstreamTruncated => {
+                "The service did not answer properly."
+            }
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled

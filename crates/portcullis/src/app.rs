@@ -89,7 +89,10 @@ fn raise_file_limit() {
 impl App {
     /// Loads the first configuration and starts the workers. `None` when the configuration cannot
     /// be used; what is wrong was printed.
-    pub(crate) async fn start(mut loader: Loader, files: &mut Watch) -> anyhow::Result<Option<App>> {
+    pub(crate) async fn start(
+        mut loader: Loader,
+        files: &mut Watch,
+    ) -> anyhow::Result<Option<App>> {
         let begun = Instant::now();
         let loaded = match tokio::task::block_in_place(|| loader.load()) {
             Ok(loaded) => loaded,
@@ -169,7 +172,9 @@ impl App {
             }
             Err(report) => {
                 let text = report.render(false);
-                tracing::error!("the configuration was refused; the one before still serves\n{text}");
+                tracing::error!(
+                    "the configuration was refused; the one before still serves\n{text}"
+                );
                 Err(text)
             }
         }

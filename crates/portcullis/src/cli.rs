@@ -47,12 +47,14 @@ enum Command {
         portcullis check --config conf.d/ --format json")]
     Check(check::Check),
     /// Print which route takes a request, why, and what else came into question
-    #[command(after_help = "Nothing is sent. The exit status is 0 when the request would be taken, \
+    #[command(
+        after_help = "Nothing is sent. The exit status is 0 when the request would be taken, \
         1 when the configuration cannot be used, and 3 when no route takes the request or the \
         gateway refuses it.\n\nExamples:\n  \
         portcullis explain GET http://api.example/users/7\n  \
         portcullis explain -H 'x-env: canary' --client 10.1.2.3 POST /orders\n  \
-        portcullis explain --config next.yaml GET /users/7")]
+        portcullis explain --config next.yaml GET /users/7"
+    )]
     Explain(explain::Explain),
     /// Have the running gateway read its configuration again
     #[command(after_help = "The exit status is 0 when the configuration is in use, and 1 when it \
@@ -136,9 +138,7 @@ fn colour() -> bool {
 
 /// A reader that has seen enough, such as `head`, is no failure.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

@@ -106,8 +106,9 @@ impl State {
     }
 
     async fn put_to_use(&mut self, loaded: &Loaded) -> Result<u64, Report> {
-        let compiled = tokio::task::block_in_place(|| self.compiler.compile(&loaded.config, &loaded.changes))
-            .map_err(|errors| located(&self.loader, &errors))?;
+        let compiled =
+            tokio::task::block_in_place(|| self.compiler.compile(&loaded.config, &loaded.changes))
+                .map_err(|errors| located(&self.loader, &errors))?;
         let fresh = self.fresh_log(&loaded.config.process.access_log)?;
         let log = fresh.as_ref().unwrap_or(&self.log);
         let sender = log.as_ref().map(|log| log.sender.clone());

@@ -39,9 +39,8 @@ impl Watch {
                 let _ = sender.try_send(());
             }
         });
-        let watcher = watcher
-            .inspect_err(|error| tracing::warn!(%error, "files are not watched"))
-            .ok();
+        let watcher =
+            watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched")).ok();
         Watch { watcher, folders: HashSet::new(), files, changes }
     }
 

@@ -5,18 +5,21 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis_wire::Socket;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::spawn_local;
+use tokio::time::timeout_at;
 
 use crate::client;
 use crate::worker::{LocalListener, Worker};
 
 /// A pause after the system refused a connection for want of resources.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// How long the handshake of a connection may still take when its listener closes.
+const HANDSHAKE_GRACE: Duration = Duration::from_millis(50);
 /// Most waiting connections that are still accepted when a listener closes.
 const LAST_CALL: usize = 4096;
 
@@ -49,6 +52,13 @@ pub(crate) async fn accept(
                 }
             }
         }
+    }
+    // What knocks from now on is not let in, and those half-way in get a moment to come in: no
+    // request is ever sent into a queue that is about to vanish.
+    listening.turn_away();
+    let grace = Instant::now() + HANDSHAKE_GRACE;
+    while let Ok(accepted) = timeout_at(grace.into(), listening.accept()).await {
+        take(&worker, &listener, &open, accepted);
     }
     match listening.into_waiting() {
         Ok(waiting) => {
@@ -120,6 +130,26 @@ impl Listening {
                 tcp_accepted(stream, remote, tcp.local_addr())
             }
             Listening::Unix(unix) => Ok(unix_accepted(unix.accept().await?.0)),
+        }
+    }
+
+    /// Has the kernel drop whatever would open another connection. A client tries again after a
+    /// second and is then refused, or reaches who listens there by then.
+    fn turn_away(&self) {
+        #[cfg(target_os = "linux")]
+        if let Listening::Tcp(tcp) = self {
+            use socket2::{SockFilter, SockRef};
+            // Byte 13 of a TCP header holds the flags: drop the segment if SYN (0x02) is set.
+            let (load, jump_if_set, give) = (0x30, 0x45, 0x06);
+            let filter = [
+                SockFilter::new(load, 0, 0, 13),
+                SockFilter::new(jump_if_set, 0, 1, 0x02),
+                SockFilter::new(give, 0, 0, 0),
+                SockFilter::new(give, 0, 0, u32::MAX),
+            ];
+            if let Err(error) = SockRef::from(tcp).attach_filter(&filter) {
+                tracing::debug!(%error, "connections are not turned away early");
+            }
         }
     }
 

@@ -17,9 +17,7 @@ use portcullis_wire::tls::{
 use thiserror::Error;
 
 use crate::router::Router;
-use crate::snapshot::{
-    CompiledRoute, CompiledService, EndpointState, ListenerSettings, Snapshot,
-};
+use crate::snapshot::{CompiledRoute, CompiledService, EndpointState, ListenerSettings, Snapshot};
 use crate::upstream::Schedule;
 
 /// A part of the configuration that cannot be put to use.
@@ -343,10 +341,10 @@ fn client_tls(
 
 fn client_options(tls: &ServiceTls) -> ClientOptions {
     ClientOptions {
-        ca: tls.ca.as_ref().map(|(path, pem)| Pem {
-            text: Arc::clone(pem),
-            label: path.to_string_lossy().into(),
-        }),
+        ca: tls
+            .ca
+            .as_ref()
+            .map(|(path, pem)| Pem { text: Arc::clone(pem), label: path.to_string_lossy().into() }),
         certificate: tls.certificate.as_ref().map(certificate),
         verify: tls.verify,
         alpn: vec![b"http/1.1".to_vec()],

@@ -40,9 +40,12 @@ pub(crate) fn client_address(trust: &Trust, peer: &Peer, fields: &Fields) -> Opt
         return peer.ip;
     }
     // Oldest first. X-Forwarded-For is what most hops write; Forwarded is read in its absence.
-    let mut said: Vec<Option<IpAddr>> = elements(fields, Known::XForwardedFor).map(address).collect();
+    let mut said: Vec<Option<IpAddr>> =
+        elements(fields, Known::XForwardedFor).map(address).collect();
     if said.is_empty() {
-        said = elements(fields, Known::Forwarded).map(|element| address(forwarded_for(element))).collect();
+        said = elements(fields, Known::Forwarded)
+            .map(|element| address(forwarded_for(element)))
+            .collect();
     }
     let mut client = peer.ip;
     let hops_left = match trust {

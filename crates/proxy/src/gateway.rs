@@ -14,7 +14,7 @@ use portcullis_core::metrics::WorkerMetrics;
 use thiserror::Error;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 
 use crate::accept::{self, Listening, OpenConnections};
 use crate::snapshot::{ListenerSettings, Snapshot};
@@ -164,12 +164,9 @@ impl Gateway {
             if old.is_some_and(|old| old.bind == *wanted) {
                 continue;
             }
-            let (bound, address) =
-                sockets::bind(wanted, self.workers.len()).map_err(|error| ApplyError::Bind {
-                    listener: Arc::clone(name),
-                    address: describe(wanted),
-                    error,
-                })?;
+            let (bound, address) = sockets::bind(wanted, self.workers.len()).map_err(|error| {
+                ApplyError::Bind { listener: Arc::clone(name), address: describe(wanted), error }
+            })?;
             let open: OpenConnections = Arc::new(AtomicUsize::new(0));
             let sockets: Vec<Socket> = match bound {
                 Bound::Tcp(sockets) => sockets.into_iter().map(Socket::Tcp).collect(),
@@ -266,14 +263,25 @@ fn start_worker(id: usize) -> io::Result<Handle> {
     Ok(Handle { orders, metrics })
 }
 
+/// A listener that accepts on this worker.
+struct LiveListener {
+    listener: Rc<LocalListener>,
+    stop: oneshot::Sender<()>,
+    acceptor: JoinHandle<()>,
+}
+
+impl LiveListener {
+    /// Tells the acceptor to stop; it ends once it has let in who was at the door. `None` when it
+    /// has ended already.
+    fn stop(self) -> Option<JoinHandle<()>> {
+        self.stop.send(()).ok().map(|()| self.acceptor)
+    }
+}
+
 /// A worker's life: orders as they come, and small duties in between.
-async fn run(
-    id: usize,
-    metrics: Arc<WorkerMetrics>,
-    mut inbox: mpsc::UnboundedReceiver<Order>,
-) {
+async fn run(id: usize, metrics: Arc<WorkerMetrics>, mut inbox: mpsc::UnboundedReceiver<Order>) {
     let worker = Rc::new(Worker::new(id, metrics));
-    let mut listeners: HashMap<Name, (Rc<LocalListener>, oneshot::Sender<()>)> = HashMap::new();
+    let mut listeners: HashMap<Name, LiveListener> = HashMap::new();
     let mut flush = tokio::time::interval(FLUSH_EVERY);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
@@ -293,24 +301,20 @@ async fn run(
     }
 }
 
-fn apply(
-    worker: &Rc<Worker>,
-    listeners: &mut HashMap<Name, (Rc<LocalListener>, oneshot::Sender<()>)>,
-    change: Change,
-) {
+fn apply(worker: &Rc<Worker>, listeners: &mut HashMap<Name, LiveListener>, change: Change) {
     for name in &change.sockets.closed {
-        if let Some((listener, stop)) = listeners.remove(name) {
-            listener.close();
-            let _ = stop.send(());
+        if let Some(live) = listeners.remove(name) {
+            live.listener.close();
+            live.stop();
         }
     }
     if !change.sockets.closed.is_empty() {
         worker.wake_all();
     }
     // Listeners first: a connection must never meet settings older than its snapshot.
-    for (name, (listener, _)) in listeners.iter() {
+    for (name, live) in listeners.iter() {
         if let Some(settings) = change.snapshot.listeners.get(name) {
-            listener.change(ListenerSettings::clone(settings));
+            live.listener.change(ListenerSettings::clone(settings));
         }
     }
     worker.adopt(Snapshot::clone(&change.snapshot), change.log);
@@ -323,10 +327,13 @@ fn apply(
                 continue;
             }
         };
-        let listener = Rc::new(LocalListener::new(Arc::clone(&name), ListenerSettings::clone(settings)));
+        let listener =
+            Rc::new(LocalListener::new(Arc::clone(&name), ListenerSettings::clone(settings)));
         let (stop, stopped) = oneshot::channel();
-        spawn_local(accept::accept(Rc::clone(worker), Rc::clone(&listener), listening, open, stopped));
-        listeners.insert(name, (listener, stop));
+        let accepting =
+            accept::accept(Rc::clone(worker), Rc::clone(&listener), listening, open, stopped);
+        let acceptor = spawn_local(accepting);
+        listeners.insert(name, LiveListener { listener, stop, acceptor });
     }
     let _ = change.done.send(());
 }
@@ -339,17 +346,15 @@ fn listening(socket: Socket) -> io::Result<Listening> {
 }
 
 /// Stops accepting and waits for the connections to end.
-async fn drain(
-    worker: &Rc<Worker>,
-    listeners: HashMap<Name, (Rc<LocalListener>, oneshot::Sender<()>)>,
-    deadline: Instant,
-) {
-    for (_, stop) in listeners.into_values() {
-        let _ = stop.send(());
-    }
-    // Let the acceptors take what has connected already before anybody is told to end.
+async fn drain(worker: &Rc<Worker>, listeners: HashMap<Name, LiveListener>, deadline: Instant) {
+    let acceptors: Vec<JoinHandle<()>> =
+        listeners.into_values().filter_map(LiveListener::stop).collect();
+    // Nobody is let in any more before anybody is told to go, or they would all come back in.
     tokio::task::yield_now().await;
     worker.drain();
+    for acceptor in acceptors {
+        let _ = acceptor.await;
+    }
     let open = &worker.metrics.connections_open;
     while open.value() > 0 && Instant::now() < deadline {
         tokio::time::sleep(DRAIN_LOOK).await;

@@ -88,7 +88,8 @@ async fn answer<'s>(
     };
 
     // Who the client is comes before routing, for a route may ask for it.
-    record.client = forwarding::client_address(&listener.forwarded.trust, &client.peer, &request.fields);
+    record.client =
+        forwarding::client_address(&listener.forwarded.trust, &client.peer, &request.fields);
 
     let route = find(serving, request, path, record.client, &mut scratch.params);
     let route = match route {

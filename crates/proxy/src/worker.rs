@@ -239,7 +239,8 @@ impl Worker {
     /// Registers the current task, a connection's, to be woken when the worker drains.
     pub(crate) async fn register_waker(self: &Rc<Self>) -> RegisteredWaker {
         let worker = Rc::clone(self);
-        let key = poll_fn(|cx| Poll::Ready(worker.wakers.borrow_mut().insert(cx.waker().clone()))).await;
+        let key =
+            poll_fn(|cx| Poll::Ready(worker.wakers.borrow_mut().insert(cx.waker().clone()))).await;
         RegisteredWaker { worker, key }
     }
 }

@@ -66,24 +66,15 @@ impl AccessLogSink {
         let (queue, batches) = sync_channel(QUEUE);
         let (end, ended) = sync_channel(0);
         let shared = Arc::new(Shared::default());
-        let mut writer = Writer {
-            output,
-            shared: Arc::clone(&shared),
-            reports: Reports::default(),
-        };
-        thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || {
-                writer.run(&batches);
-                // In this order: who sees the end also sees the queue closed.
-                drop((writer, batches));
-                drop(end);
-            })?;
-        let sink = AccessLogSink {
-            shared,
-            queue: queue.clone(),
-            ended: Mutex::new(ended),
-        };
+        let mut writer =
+            Writer { output, shared: Arc::clone(&shared), reports: Reports::default() };
+        thread::Builder::new().name("access-log".into()).spawn(move || {
+            writer.run(&batches);
+            // In this order: who sees the end also sees the queue closed.
+            drop((writer, batches));
+            drop(end);
+        })?;
+        let sink = AccessLogSink { shared, queue: queue.clone(), ended: Mutex::new(ended) };
         Ok((sink, queue))
     }
 
@@ -172,10 +163,7 @@ struct Reports {
 impl Reports {
     /// Calls `tell` with the number of reports held back before, unless one was made just now.
     fn report(&mut self, now: Instant, tell: impl FnOnce(u64)) {
-        if self
-            .last
-            .is_some_and(|last| now.saturating_duration_since(last) < REPORT_EVERY)
-        {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) < REPORT_EVERY) {
             self.held_back += 1;
             return;
         }

@@ -93,10 +93,7 @@ impl Scrape<'_> {
                 // The usual classes stand there from the start, so that the first answer of a
                 // class is seen as a change; the odd ones only cost space until they occur.
                 if class >= 2 || totals.by_class[class] > 0 {
-                    page.sample(
-                        &[("route", route), ("class", label)],
-                        totals.by_class[class],
-                    );
+                    page.sample(&[("route", route), ("class", label)], totals.by_class[class]);
                 }
             }
         }
@@ -106,12 +103,7 @@ impl Scrape<'_> {
             "Time from a request's head to the end of its reply.",
         );
         for (route, totals) in &routes {
-            page.histogram(
-                ("route", route),
-                &DURATION_BOUNDS_US,
-                &totals.buckets,
-                totals.sum_us,
-            );
+            page.histogram(("route", route), &DURATION_BOUNDS_US, &totals.buckets, totals.sum_us);
         }
         page.family(
             "portcullis_request_content_bytes_total",
@@ -196,43 +188,22 @@ impl Scrape<'_> {
             "Access-log lines lost, by cause.",
         );
         page.sample(&[("cause", "queue_full")], self.sum(|w| &w.log_dropped));
-        page.sample(
-            &[("cause", "write_failed")],
-            self.process.log_lines_unwritten,
-        );
+        page.sample(&[("cause", "write_failed")], self.process.log_lines_unwritten);
     }
 
     fn sum(&self, counter: impl Fn(&WorkerMetrics) -> &Counter) -> u64 {
-        self.workers
-            .iter()
-            .fold(0, |sum, worker| sum.wrapping_add(counter(worker).value()))
+        self.workers.iter().fold(0, |sum, worker| sum.wrapping_add(counter(worker).value()))
     }
 }
 
 impl ProcessFacts<'_> {
     fn render(&self, workers: usize, page: &mut Page<'_>) {
-        page.family(
-            "portcullis_build_info",
-            Kind::Gauge,
-            "Always 1; the label tells the version.",
-        );
+        page.family("portcullis_build_info", Kind::Gauge, "Always 1; the label tells the version.");
         page.sample(&[("version", self.version)], 1);
         page.gauge("portcullis_workers", "Worker threads.", workers as u64);
-        page.gauge(
-            "portcullis_listeners",
-            "Listeners configured.",
-            self.listeners as u64,
-        );
-        page.gauge(
-            "portcullis_routes",
-            "Routes configured.",
-            self.routes_configured as u64,
-        );
-        page.gauge(
-            "portcullis_services",
-            "Services configured.",
-            self.services_configured as u64,
-        );
+        page.gauge("portcullis_listeners", "Listeners configured.", self.listeners as u64);
+        page.gauge("portcullis_routes", "Routes configured.", self.routes_configured as u64);
+        page.gauge("portcullis_services", "Services configured.", self.services_configured as u64);
 
         page.gauge(
             "portcullis_config_revision",
@@ -281,11 +252,7 @@ fn resources(resources: &Resources, page: &mut Page<'_>) {
         page.gauge("process_open_fds", "Open file descriptors.", files);
     }
     if let Some(files) = resources.max_files {
-        page.gauge(
-            "process_max_fds",
-            "Most file descriptors that may be open.",
-            files,
-        );
+        page.gauge("process_max_fds", "Most file descriptors that may be open.", files);
     }
 }
 
@@ -329,7 +296,5 @@ impl RouteTotals {
 }
 
 fn unix_seconds(time: SystemTime) -> f64 {
-    time.duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs_f64()
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

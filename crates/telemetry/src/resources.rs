@@ -31,9 +31,7 @@ impl Resources {
 
 /// From `/proc/self/status`, where it stands in units of 1024 bytes whatever the page size.
 fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -50,9 +48,7 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
 
 /// The soft limit; absent when there is none.
 fn max_files(limits: &str) -> Option<u64> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
@@ -89,24 +85,15 @@ mod tests {
         let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
                       Max open files            1024                 524288               files\n";
         assert_eq!(max_files(limits), Some(1024));
-        assert_eq!(
-            max_files("Max open files   unlimited  unlimited  files\n"),
-            None
-        );
+        assert_eq!(max_files("Max open files   unlimited  unlimited  files\n"), None);
     }
 
     #[test]
     fn this_process_has_all_of_them() {
         let resources = Resources::read();
-        assert!(
-            resources.resident_bytes.is_some_and(|bytes| bytes > 0),
-            "{resources:?}"
-        );
+        assert!(resources.resident_bytes.is_some_and(|bytes| bytes > 0), "{resources:?}");
         assert!(resources.cpu_seconds.is_some(), "{resources:?}");
         // At least the standard streams.
-        assert!(
-            resources.open_files.is_some_and(|files| files >= 3),
-            "{resources:?}"
-        );
+        assert!(resources.open_files.is_some_and(|files| files >= 3), "{resources:?}");
     }
 }

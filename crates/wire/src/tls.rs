@@ -33,9 +33,7 @@ pub struct Pem {
 impl fmt::Debug for Pem {
     /// Leaves the text out, for it may be a private key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pem")
-            .field("label", &self.label)
-            .finish_non_exhaustive()
+        f.debug_struct("Pem").field("label", &self.label).finish_non_exhaustive()
     }
 }
 
@@ -183,14 +181,10 @@ pub enum TlsWarning {
 /// # Errors
 /// [`TlsError::ServerName`] if it is neither.
 pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     ServerName::try_from(bare.unwrap_or(host))
         .map(|name| name.to_owned())
-        .map_err(|_| TlsError::ServerName {
-            name: host.to_owned(),
-        })
+        .map_err(|_| TlsError::ServerName { name: host.to_owned() })
 }
 
 #[cfg(test)]
@@ -200,40 +194,20 @@ mod tests {
     #[test]
     fn server_names_are_names_or_addresses() {
         for name in ["example.com", "localhost", "xn--bcher-kva.example"] {
-            assert!(
-                matches!(server_name(name), Ok(ServerName::DnsName(_))),
-                "{name}"
-            );
+            assert!(matches!(server_name(name), Ok(ServerName::DnsName(_))), "{name}");
         }
         for address in ["192.0.2.1", "2001:db8::1", "[2001:db8::1]"] {
-            assert!(
-                matches!(server_name(address), Ok(ServerName::IpAddress(_))),
-                "{address}"
-            );
+            assert!(matches!(server_name(address), Ok(ServerName::IpAddress(_))), "{address}");
         }
-        for bad in [
-            "",
-            "a b",
-            "example.com:443",
-            "[example.com",
-            "*.example.com",
-        ] {
+        for bad in ["", "a b", "example.com:443", "[example.com", "*.example.com"] {
             let error = server_name(bad).unwrap_err();
-            assert_eq!(
-                error,
-                TlsError::ServerName {
-                    name: bad.to_owned()
-                }
-            );
+            assert_eq!(error, TlsError::ServerName { name: bad.to_owned() });
         }
     }
 
     #[test]
     fn debug_output_hides_the_text() {
-        let pem = Pem {
-            text: Arc::from(&b"secret"[..]),
-            label: "/key.pem".into(),
-        };
+        let pem = Pem { text: Arc::from(&b"secret"[..]), label: "/key.pem".into() };
         let shown = format!("{pem:?}");
         assert!(shown.contains("/key.pem") && !shown.contains("secret") && !shown.contains("115"));
     }

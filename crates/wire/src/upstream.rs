@@ -82,8 +82,7 @@ impl Upstream {
 }
 
 fn begin_request_h1<'c>(connection: &'c mut Connection, line: &RequestLine<'_>) -> HeadWriter<'c> {
-    connection.reply_to =
-        ReplyTo { head: line.method == b"HEAD", upgrade: line.upgrade.is_some() };
+    connection.reply_to = ReplyTo { head: line.method == b"HEAD", upgrade: line.upgrade.is_some() };
     let out = connection.begin_writing(match line.length {
         BodyLength::Empty => Writer::Done,
         BodyLength::Exact(length) => Writer::Exact(length),

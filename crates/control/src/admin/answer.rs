@@ -22,12 +22,7 @@ impl Answer {
         media: &'static str,
         text: impl Into<Cow<'static, str>>,
     ) -> Answer {
-        Answer {
-            status,
-            media,
-            allow: None,
-            text: text.into(),
-        }
+        Answer { status, media, allow: None, text: text.into() }
     }
 
     pub(super) fn text(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Answer {
@@ -46,10 +41,7 @@ impl Answer {
 
     pub(super) fn method_not_allowed(allow: &'static str) -> Answer {
         let detail = "The method is not served at this place.";
-        Answer {
-            allow: Some(allow),
-            ..Answer::problem(StatusCode::METHOD_NOT_ALLOWED, detail)
-        }
+        Answer { allow: Some(allow), ..Answer::problem(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {

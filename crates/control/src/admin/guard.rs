@@ -29,10 +29,7 @@ pub(super) fn not_from_a_browser(headers: &HeaderMap) -> Result<(), &'static str
 
 /// Whether a host cannot have been made up in somebody's DNS.
 fn is_direct(host: &str) -> bool {
-    let address = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
@@ -45,24 +42,16 @@ mod tests {
     fn passes(fields: &[(&'static str, &'static str)]) -> bool {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         not_from_a_browser(&headers).is_ok()
     }
 
     #[test]
     fn addresses_and_localhost_pass() {
-        for host in [
-            "127.0.0.1:9901",
-            "10.1.2.3",
-            "[::1]:9901",
-            "[fd00::1]",
-            "localhost:9901",
-            "LocalHost",
-        ] {
+        for host in
+            ["127.0.0.1:9901", "10.1.2.3", "[::1]:9901", "[fd00::1]", "localhost:9901", "LocalHost"]
+        {
             assert!(passes(&[("host", host)]), "{host}");
         }
     }

@@ -26,11 +26,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = watch::channel(false);
         let task = tokio::spawn(serve_within(listener, admin, stopping, limits));
-        Running {
-            address,
-            stop,
-            task,
-        }
+        Running { address, stop, task }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -57,9 +53,7 @@ impl Running {
 /// What comes until the end of the connection, however it ends.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
-    _ = timeout(LONG, stream.read_to_end(&mut bytes))
-        .await
-        .expect("the connection ends");
+    _ = timeout(LONG, stream.read_to_end(&mut bytes)).await.expect("the connection ends");
     String::from_utf8(bytes).unwrap()
 }
 
@@ -106,10 +100,7 @@ async fn the_pages_answer_get_and_head() {
         assert_eq!((status(&get), body(&get)), ("200", text), "{path}");
         let head = running.exchange(&format!("HEAD {path}"), "").await;
         assert_eq!((status(&head), body(&head)), ("200", ""), "{path}");
-        assert!(
-            head.contains(&format!("content-length: {}\r\n", text.len())),
-            "{head}"
-        );
+        assert!(head.contains(&format!("content-length: {}\r\n", text.len())), "{head}");
     }
     let metrics = running.exchange("GET /metrics?x=1", "").await;
     assert!(
@@ -153,20 +144,11 @@ async fn other_methods_and_places_are_problems() {
     ] {
         let answer = running.exchange(line, "").await;
         assert_eq!(status(&answer), expected, "{line}");
-        assert!(
-            answer.contains("content-type: application/problem+json\r\n"),
-            "{answer}"
-        );
-        assert!(
-            body(&answer).contains(&format!("\"status\":{expected},")),
-            "{answer}"
-        );
+        assert!(answer.contains("content-type: application/problem+json\r\n"), "{answer}");
+        assert!(body(&answer).contains(&format!("\"status\":{expected},")), "{answer}");
         let field = allow.map(|allow| format!("\r\nallow: {allow}\r\n"));
         assert_eq!(answer.contains("\r\nallow: "), field.is_some(), "{answer}");
-        assert!(
-            answer.contains(field.as_deref().unwrap_or_default()),
-            "{answer}"
-        );
+        assert!(answer.contains(field.as_deref().unwrap_or_default()), "{answer}");
     }
 }
 
@@ -178,11 +160,7 @@ async fn a_reload_tells_its_outcome() {
         reload: Arc::new(move || {
             let first = calls.fetch_add(1, Ordering::SeqCst) == 0;
             Box::pin(async move {
-                if first {
-                    Ok("{}".into())
-                } else {
-                    Err("gateway.yaml:3:1: no".into())
-                }
+                if first { Ok("{}".into()) } else { Err("gateway.yaml:3:1: no".into()) }
             })
         }),
         ..admin()
@@ -190,25 +168,12 @@ async fn a_reload_tells_its_outcome() {
     let running = Running::start(admin, LIMITS).await;
     let applied = running.exchange("POST /reload", "").await;
     assert_eq!((status(&applied), body(&applied)), ("200", "{}"));
-    assert!(
-        applied.contains("content-type: application/json\r\n"),
-        "{applied}"
-    );
-    let refused = running
-        .exchange("POST /reload", "content-length: 3\r\n\r\nabc")
-        .await;
-    assert_eq!(
-        (status(&refused), body(&refused)),
-        ("422", "gateway.yaml:3:1: no")
-    );
-    assert!(
-        refused.contains("content-type: text/plain; charset=utf-8\r\n"),
-        "{refused}"
-    );
+    assert!(applied.contains("content-type: application/json\r\n"), "{applied}");
+    let refused = running.exchange("POST /reload", "content-length: 3\r\n\r\nabc").await;
+    assert_eq!((status(&refused), body(&refused)), ("422", "gateway.yaml:3:1: no"));
+    assert!(refused.contains("content-type: text/plain; charset=utf-8\r\n"), "{refused}");
 
-    let browser = running
-        .exchange("POST /reload", "origin: https://evil.example\r\n")
-        .await;
+    let browser = running.exchange("POST /reload", "origin: https://evil.example\r\n").await;
     assert_eq!(status(&browser), "403");
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
@@ -219,11 +184,7 @@ fn gated(go: &Arc<Semaphore>, at_once: &Arc<AtomicUsize>, ended: &Arc<AtomicUsiz
     Admin {
         reload: Arc::new(move || {
             let (go, at_once, ended) = (Arc::clone(&go), Arc::clone(&at_once), Arc::clone(&ended));
-            assert_eq!(
-                at_once.fetch_add(1, Ordering::SeqCst),
-                0,
-                "two reloads at once"
-            );
+            assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0, "two reloads at once");
             Box::pin(async move {
                 go.acquire().await.unwrap().forget();
                 at_once.fetch_sub(1, Ordering::SeqCst);
@@ -241,19 +202,15 @@ async fn eventually(counter: &AtomicUsize, value: usize) {
             tokio::task::yield_now().await;
         }
     };
-    timeout(LONG, reached)
-        .await
-        .expect("the counter gets there");
+    timeout(LONG, reached).await.expect("the counter gets there");
 }
 
 #[tokio::test]
 async fn a_reload_goes_on_without_its_client_and_the_next_waits_for_it() {
     let (go, at_once, ended) = (Arc::new(Semaphore::new(0)), Arc::default(), Arc::default());
     let running = Running::start(gated(&go, &at_once, &ended), LIMITS).await;
-    let head = format!(
-        "POST /reload HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-        running.address
-    );
+    let head =
+        format!("POST /reload HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", running.address);
     let mut gone = running.connect().await;
     gone.write_all(head.as_bytes()).await.unwrap();
     eventually(&at_once, 1).await;
@@ -269,24 +226,15 @@ async fn a_reload_goes_on_without_its_client_and_the_next_waits_for_it() {
 
 #[tokio::test]
 async fn a_slow_head_and_an_idle_connection_are_closed() {
-    let limits = Limits {
-        head: Duration::from_millis(50),
-        ..LIMITS
-    };
+    let limits = Limits { head: Duration::from_millis(50), ..LIMITS };
     let running = Running::start(admin(), limits).await;
-    for sent in [
-        "",
-        "GET /livez HTTP/1.1\r\nhost: ",
-        "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n",
-    ] {
+    for sent in
+        ["", "GET /livez HTTP/1.1\r\nhost: ", "GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"]
+    {
         let mut stream = running.connect().await;
         stream.write_all(sent.as_bytes()).await.unwrap();
         let answer = rest(&mut stream).await;
-        assert_eq!(
-            answer.ends_with("ok\n"),
-            sent.ends_with("\r\n\r\n"),
-            "{sent:?}: {answer}"
-        );
+        assert_eq!(answer.ends_with("ok\n"), sent.ends_with("\r\n\r\n"), "{sent:?}: {answer}");
     }
 }
 
@@ -302,23 +250,14 @@ async fn content_that_nobody_asked_for_is_not_read() {
 
 #[tokio::test]
 async fn a_connection_beyond_the_cap_waits_for_a_place() {
-    let limits = Limits {
-        connections: 1,
-        ..LIMITS
-    };
+    let limits = Limits { connections: 1, ..LIMITS };
     let running = Running::start(admin(), limits).await;
     let mut first = running.connect().await;
-    first
-        .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    first.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     until(&mut first, "ok\n").await.unwrap();
 
     let mut second = running.connect().await;
-    second
-        .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    second.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let early = timeout(Duration::from_millis(50), until(&mut second, "ok\n")).await;
     assert!(early.is_err(), "served beyond the cap");
     drop(first);
@@ -327,16 +266,10 @@ async fn a_connection_beyond_the_cap_waits_for_a_place() {
 
 #[tokio::test]
 async fn an_old_connection_is_asked_to_end() {
-    let limits = Limits {
-        age: Duration::from_millis(50),
-        ..LIMITS
-    };
+    let limits = Limits { age: Duration::from_millis(50), ..LIMITS };
     let running = Running::start(admin(), limits).await;
     let mut stream = running.connect().await;
-    stream
-        .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     assert!(rest(&mut stream).await.ends_with("ok\n"));
 }
 
@@ -345,14 +278,10 @@ async fn stopping_lets_a_request_end_and_takes_no_more() {
     let (go, at_once, ended) = (Arc::new(Semaphore::new(0)), Arc::default(), Arc::default());
     let running = Running::start(gated(&go, &at_once, &ended), LIMITS).await;
     let mut idle = running.connect().await;
-    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     until(&mut idle, "ok\n").await.unwrap();
     let mut busy = running.connect().await;
-    busy.write_all(b"POST /reload HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    busy.write_all(b"POST /reload HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     eventually(&at_once, 1).await;
 
     running.stop.send(true).unwrap();
@@ -368,16 +297,10 @@ async fn stopping_lets_a_request_end_and_takes_no_more() {
 #[tokio::test]
 async fn stopping_does_not_wait_for_ever() {
     let (go, at_once, ended) = (Arc::new(Semaphore::new(0)), Arc::default(), Arc::default());
-    let limits = Limits {
-        grace: Duration::from_millis(50),
-        ..LIMITS
-    };
+    let limits = Limits { grace: Duration::from_millis(50), ..LIMITS };
     let running = Running::start(gated(&go, &at_once, &ended), limits).await;
     let mut stuck = running.connect().await;
-    stuck
-        .write_all(b"POST /reload HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    stuck.write_all(b"POST /reload HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     eventually(&at_once, 1).await;
     running.stopped().await;
     assert_eq!(rest(&mut stuck).await, "");

@@ -54,7 +54,9 @@ impl Check {
                 let path = self.config.config.display();
                 match (report.errors(), report.warnings()) {
                     (0, 0) => writeln!(err, "{path}: fine")?,
-                    (0, warnings) => writeln!(err, "\n{path}: usable, {}", count(warnings, "warning"))?,
+                    (0, warnings) => {
+                        writeln!(err, "\n{path}: usable, {}", count(warnings, "warning"))?
+                    }
                     (errors, 0) => writeln!(err, "\n{path}: {}", count(errors, "error"))?,
                     (errors, warnings) => writeln!(
                         err,

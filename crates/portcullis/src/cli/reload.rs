@@ -16,7 +16,12 @@ use super::print;
 #[derive(Debug, clap::Args)]
 pub(super) struct Reload {
     /// Address of the gateway's admin listener
-    #[arg(long, value_name = "ADDRESS", env = "PORTCULLIS_ADMIN", default_value = "127.0.0.1:9901")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "PORTCULLIS_ADMIN",
+        default_value = "127.0.0.1:9901"
+    )]
     admin: SocketAddr,
 }
 

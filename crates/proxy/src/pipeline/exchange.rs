@@ -52,10 +52,8 @@ pub(crate) async fn exchange(
 
     let mut interim = 0;
     loop {
-        let reached = poll_fn(|cx| {
-            poll_head(cx, client, up, scratch, &mut upload, &mut watch)
-        })
-        .await;
+        let reached =
+            poll_fn(|cx| poll_head(cx, client, up, scratch, &mut upload, &mut watch)).await;
         record.bytes_in = upload.bytes;
         reached?;
         let status = scratch.response.status;

@@ -67,7 +67,13 @@ pub(crate) async fn forward<'s>(
             None => open(serving, service, endpoint, &timeouts, total).await?,
         };
         let destination = destination(plan, service, endpoint, scratch);
-        head::write_request(&mut up, &scratch.request, &destination, serving.settings, &client.peer);
+        head::write_request(
+            &mut up,
+            &scratch.request,
+            &destination,
+            serving.settings,
+            &client.peer,
+        );
 
         let bounds = Bounds {
             total,
@@ -164,10 +170,7 @@ async fn open(
 /// content, none of which could be given again.
 fn may_repeat(request: &RequestHead) -> bool {
     request.length == BodyLength::Empty
-        && matches!(
-            request.method(),
-            b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE"
-        )
+        && matches!(request.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
 }
 
 /// Writes the path for the endpoint where it is not the one that came.
@@ -188,7 +191,13 @@ pub(crate) fn write_path(plan: &Plan<'_>, scratch: &mut Scratch) {
             scratch.rewritten.extend_from_slice(rest);
         }
         RewritePath::Template(template) => {
-            router::expand(template, &scratch.params, path, request.query(), &mut scratch.rewritten);
+            router::expand(
+                template,
+                &scratch.params,
+                path,
+                request.query(),
+                &mut scratch.rewritten,
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Heads on their way: what is copied, what belongs to one connection only, what we write.
 
 use portcullis_wire::{
-    BodyLength, Downstream, Fields, HeadWriter, Known, ReplyLine, RequestHead, RequestLine, ResponseHead,
-    Upstream,
+    BodyLength, Downstream, Fields, HeadWriter, Known, ReplyLine, RequestHead, RequestLine,
+    ResponseHead, Upstream,
 };
 
 use crate::forwarding::{self, Peer};

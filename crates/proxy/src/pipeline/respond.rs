@@ -26,7 +26,10 @@ const MAX_DISCARDED: u64 = 64 * 1024;
 /// Whether the request may travel no further (RFC 9110, 7.6.2).
 pub(crate) fn is_last_hop(request: &RequestHead) -> bool {
     matches!(request.method(), b"OPTIONS" | b"TRACE")
-        && request.fields.all(b"max-forwards").any(|hops| !hops.is_empty() && hops.iter().all(|&b| b == b'0'))
+        && request
+            .fields
+            .all(b"max-forwards")
+            .any(|hops| !hops.is_empty() && hops.iter().all(|&b| b == b'0'))
 }
 
 /// Answers a request that is meant for the gateway itself.
@@ -115,10 +118,7 @@ pub(crate) async fn fail(
 /// Whether the connection is not worth keeping: what is left of the request cannot be read, or its
 /// sender is up to no good.
 fn ends_connection(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::BadPath | Reason::BadBody | Reason::BodyTimeout | Reason::BodyTooLarge
-    )
+    matches!(reason, Reason::BadPath | Reason::BadBody | Reason::BodyTimeout | Reason::BodyTooLarge)
 }
 
 /// Answers a request whose head could not be read; the connection ends with it.
@@ -178,7 +178,8 @@ async fn write(
     fields: &[(&[u8], &[u8])],
     body: &[u8],
 ) -> Result<u64, Failure> {
-    let length = if body.is_empty() { BodyLength::Empty } else { BodyLength::Exact(body.len() as u64) };
+    let length =
+        if body.is_empty() { BodyLength::Empty } else { BodyLength::Exact(body.len() as u64) };
     client.end_if_asked(worker);
     let mut out = client.down.begin_reply(&ReplyLine { status, length, declared: None });
     let mut dated = false;

@@ -31,17 +31,15 @@ pub(crate) async fn connect(
 }
 
 async fn open(service: &CompiledService, endpoint: &EndpointState) -> Result<Upstream, Failure> {
-    let socket = dial(&endpoint.address)
-        .await
-        .map_err(|e| Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", endpoint.label)))?;
+    let socket = dial(&endpoint.address).await.map_err(|e| {
+        Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", endpoint.label))
+    })?;
     let io = match &service.tls {
         None => Io::Plain(socket),
         Some(tls) => {
             let name = server_name(service, &endpoint.address)?;
-            let stream = TlsConnector::from(Arc::clone(tls))
-                .connect(name, socket)
-                .await
-                .map_err(|e| {
+            let stream =
+                TlsConnector::from(Arc::clone(tls)).connect(name, socket).await.map_err(|e| {
                     Failure::new(Reason::UpstreamTls, format_args!("{}: {e}", endpoint.label))
                 })?;
             Io::TlsClient(Box::new(stream))

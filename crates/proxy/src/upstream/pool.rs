@@ -76,10 +76,8 @@ impl Pools {
         {
             self.idle -= stranger.idle.len();
         }
-        let pool = place.get_or_insert_with(|| Pool {
-            endpoint: Arc::clone(endpoint),
-            idle: VecDeque::new(),
-        });
+        let pool = place
+            .get_or_insert_with(|| Pool { endpoint: Arc::clone(endpoint), idle: VecDeque::new() });
         if pool.idle.len() >= most {
             pool.idle.pop_front();
             self.idle -= 1;
@@ -117,10 +115,7 @@ impl Pools {
     }
 }
 
-fn same_tls(
-    a: &Option<Arc<rustls::ClientConfig>>,
-    b: &Option<Arc<rustls::ClientConfig>>,
-) -> bool {
+fn same_tls(a: &Option<Arc<rustls::ClientConfig>>, b: &Option<Arc<rustls::ClientConfig>>) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),

@@ -52,24 +52,12 @@ pub(super) struct Unwritten {
 
 impl Output {
     pub(super) fn stream(file: File) -> Output {
-        Output {
-            file,
-            path: None,
-            torn: false,
-        }
+        Output { file, path: None, torn: false }
     }
 
     pub(super) fn file(path: PathBuf, now: Instant) -> io::Result<Output> {
         let (file, identity) = open(&path)?;
-        Ok(Output {
-            file,
-            path: Some(Path {
-                path,
-                identity,
-                looked: now,
-            }),
-            torn: false,
-        })
+        Ok(Output { file, path: Some(Path { path, identity, looked: now }), torn: false })
     }
 
     /// Opens the file anew when `asked`, or when its path leads elsewhere by now.
@@ -92,10 +80,7 @@ impl Output {
                 (self.file, path.identity) = (file, identity);
                 Ok(())
             }
-            Err(error) => Err(Followed {
-                path: &path.path,
-                error,
-            }),
+            Err(error) => Err(Followed { path: &path.path, error }),
         }
     }
 
@@ -122,11 +107,7 @@ impl Output {
 
 fn open(path: &std::path::Path) -> io::Result<(File, Identity)> {
     // A log may be read by the group that collects it, and by nobody else.
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)?;
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).open(path)?;
     let identity = identity(&file.metadata()?);
     Ok((file, identity))
 }

@@ -22,11 +22,8 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> Folder {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "portcullis-log-{}-{}",
-            process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name =
+            format!("portcullis-log-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = env::temp_dir().join(name);
         fs::create_dir(&folder).unwrap();
         Folder(folder)
@@ -44,9 +41,7 @@ impl Drop for Folder {
 }
 
 fn start(path: &Path) -> (AccessLogSink, SyncSender<Vec<u8>>) {
-    AccessLogSink::start(&AccessLog::File(path.into()))
-        .unwrap()
-        .unwrap()
+    AccessLogSink::start(&AccessLog::File(path.into())).unwrap().unwrap()
 }
 
 fn read(path: &Path) -> String {
@@ -86,10 +81,7 @@ fn off_starts_nothing_and_a_bad_path_is_an_error() {
     assert!(AccessLogSink::start(&AccessLog::Off).unwrap().is_none());
     let folder = Folder::new();
     let missing = AccessLog::File(folder.0.join("missing/access.log"));
-    assert_eq!(
-        AccessLogSink::start(&missing).unwrap_err().kind(),
-        io::ErrorKind::NotFound
-    );
+    assert_eq!(AccessLogSink::start(&missing).unwrap_err().kind(), io::ErrorKind::NotFound);
 }
 
 #[test]
@@ -109,10 +101,7 @@ fn reopen_goes_to_the_new_file_at_once_even_when_idle() {
     }
     queue.send(b"two\n".to_vec()).unwrap();
     assert!(sink.finish(LONG));
-    assert_eq!(
-        (read(&rotated).as_str(), read(&folder.log()).as_str()),
-        ("one\n", "two\n")
-    );
+    assert_eq!((read(&rotated).as_str(), read(&folder.log()).as_str()), ("one\n", "two\n"));
 }
 
 #[test]
@@ -180,11 +169,7 @@ struct Script {
 
 impl Write for Script {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self
-            .steps
-            .pop_front()
-            .unwrap_or(Ok(bytes.len()))?
-            .min(bytes.len());
+        let n = self.steps.pop_front().unwrap_or(Ok(bytes.len()))?.min(bytes.len());
         self.taken.extend_from_slice(&bytes[..n]);
         Ok(n)
     }
@@ -202,18 +187,12 @@ fn short_and_blocked_writes_go_on_where_they_stopped() {
         Err(io::ErrorKind::Interrupted.into()),
         Ok(1),
     ];
-    let mut script = Script {
-        steps: steps.into(),
-        taken: Vec::new(),
-    };
+    let mut script = Script { steps: steps.into(), taken: Vec::new() };
     write_all(&mut script, b"abcdef\n").unwrap();
     assert_eq!(script.taken, b"abcdef\n");
 
     let steps = [Ok(3), Err(io::ErrorKind::StorageFull.into())];
-    let mut script = Script {
-        steps: steps.into(),
-        taken: Vec::new(),
-    };
+    let mut script = Script { steps: steps.into(), taken: Vec::new() };
     let (written, error) = write_all(&mut script, b"abcdef\n").unwrap_err();
     assert_eq!((written, error.kind()), (3, io::ErrorKind::StorageFull));
 }
@@ -244,9 +223,8 @@ fn trouble_is_told_once_a_minute_with_what_was_held_back() {
     let mut reports = Reports::default();
     let mut told = Vec::new();
     for seconds in [0, 1, 59, 60, 61, 200] {
-        reports.report(start + Duration::from_secs(seconds), |earlier| {
-            told.push((seconds, earlier))
-        });
+        reports
+            .report(start + Duration::from_secs(seconds), |earlier| told.push((seconds, earlier)));
     }
     assert_eq!(told, [(0, 0), (60, 2), (200, 1)]);
 }

@@ -22,11 +22,7 @@ pub(super) struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub(super) fn new(out: &'a mut String) -> Page<'a> {
-        Page {
-            out,
-            family: "",
-            digits: itoa::Buffer::new(),
-        }
+        Page { out, family: "", digits: itoa::Buffer::new() }
     }
 
     /// Begins a family; `help` holds neither backslashes nor line ends.
@@ -36,17 +32,7 @@ impl<'a> Page<'a> {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        for part in [
-            "# HELP ",
-            name,
-            " ",
-            help,
-            "\n# TYPE ",
-            name,
-            " ",
-            kind,
-            "\n",
-        ] {
+        for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
             self.out.push_str(part);
         }
         self.family = name;
@@ -123,8 +109,7 @@ impl<'a> Page<'a> {
             escape(value, self.out);
             self.out.push('"');
         }
-        self.out
-            .push_str(if labels.is_empty() { " " } else { "} " });
+        self.out.push_str(if labels.is_empty() { " " } else { "} " });
     }
 
     fn integer(&mut self, value: u64) {

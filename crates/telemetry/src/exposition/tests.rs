@@ -18,119 +18,65 @@ struct Parsed {
 
 impl Parsed {
     fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let labels = labels
-            .iter()
-            .map(|(n, v)| (n.to_string(), v.to_string()))
-            .collect();
+        let labels = labels.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
         self.samples.get(&(name.to_string(), labels)).copied()
     }
 
     fn routes(&self) -> BTreeSet<&str> {
         let labels = self.samples.keys().flat_map(|(_, labels)| labels);
-        labels
-            .filter(|(name, _)| name == "route")
-            .map(|(_, value)| value.as_str())
-            .collect()
+        labels.filter(|(name, _)| name == "route").map(|(_, value)| value.as_str()).collect()
     }
 }
 
 fn parse(page: &str) -> Parsed {
     assert!(page.ends_with('\n'));
-    let mut parsed = Parsed {
-        families: BTreeMap::new(),
-        samples: BTreeMap::new(),
-    };
+    let mut parsed = Parsed { families: BTreeMap::new(), samples: BTreeMap::new() };
     let (mut family, mut kind) = (String::new(), String::new());
     let mut lines = page.lines();
     while let Some(line) = lines.next() {
         if let Some(head) = line.strip_prefix("# HELP ") {
             let (name, help) = head.split_once(' ').expect("help text");
             let of_type = lines.next().and_then(|line| line.strip_prefix("# TYPE "));
-            let (typed, of_type) = of_type
-                .and_then(|t| t.split_once(' '))
-                .expect("TYPE behind HELP");
+            let (typed, of_type) =
+                of_type.and_then(|t| t.split_once(' ')).expect("TYPE behind HELP");
             assert_eq!(name, typed);
             assert!(!help.is_empty() && !help.contains('\\'));
             lint(name, of_type);
             (family, kind) = (name.to_string(), of_type.to_string());
-            assert!(
-                parsed
-                    .families
-                    .insert(family.clone(), kind.clone())
-                    .is_none(),
-                "{name} twice"
-            );
+            assert!(parsed.families.insert(family.clone(), kind.clone()).is_none(), "{name} twice");
             continue;
         }
         let (series, value) = sample(line);
-        let suffixes: &[&str] = if kind == "histogram" {
-            &["_bucket", "_sum", "_count"]
-        } else {
-            &[""]
-        };
+        let suffixes: &[&str] =
+            if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
         assert!(
-            suffixes
-                .iter()
-                .any(|suffix| series.0 == format!("{family}{suffix}")),
+            suffixes.iter().any(|suffix| series.0 == format!("{family}{suffix}")),
             "{line} stands in {family}"
         );
-        assert!(
-            parsed.samples.insert(series, value).is_none(),
-            "{line} twice"
-        );
+        assert!(parsed.samples.insert(series, value).is_none(), "{line} twice");
     }
     parsed
 }
 
 fn lint(name: &str, kind: &str) {
-    const UNITS: [&str; 9] = [
-        "ms",
-        "us",
-        "ns",
-        "s",
-        "sec",
-        "b",
-        "kb",
-        "milliseconds",
-        "kilobytes",
-    ];
-    assert!(
-        name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
-        "{name}"
-    );
+    const UNITS: [&str; 9] = ["ms", "us", "ns", "s", "sec", "b", "kb", "milliseconds", "kilobytes"];
+    assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
     assert!(["counter", "gauge", "histogram"].contains(&kind), "{kind}");
     assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
-    assert!(
-        !["_count", "_sum", "_bucket"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix)),
-        "{name}"
-    );
-    assert!(
-        name.split('_')
-            .all(|word| !UNITS.contains(&word) && word != kind),
-        "{name}"
-    );
-    assert!(
-        name.starts_with("portcullis_") || name.starts_with("process_"),
-        "{name}"
-    );
+    assert!(!["_count", "_sum", "_bucket"].iter().any(|suffix| name.ends_with(suffix)), "{name}");
+    assert!(name.split('_').all(|word| !UNITS.contains(&word) && word != kind), "{name}");
+    assert!(name.starts_with("portcullis_") || name.starts_with("process_"), "{name}");
 }
 
 fn sample(line: &str) -> (Series, f64) {
-    let name_end = line
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .expect("a value");
+    let name_end = line.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').expect("a value");
     let (name, mut rest) = line.split_at(name_end);
     let mut labels: Vec<(String, String)> = Vec::new();
     if let Some(inside) = rest.strip_prefix('{') {
         rest = inside;
         loop {
             let (label, after) = rest.split_once("=\"").expect("a label");
-            assert!(
-                label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
-                "{line}"
-            );
+            assert!(label.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
             assert!(labels.iter().all(|(other, _)| other != label), "{line}");
             let (value, after) = label_value(after);
             labels.push((label.to_string(), value));
@@ -142,10 +88,7 @@ fn sample(line: &str) -> (Series, f64) {
         }
     }
     let value = rest.strip_prefix(' ').expect("one blank");
-    assert!(
-        value.bytes().all(|b| b.is_ascii_digit() || b == b'.'),
-        "{line}"
-    );
+    assert!(value.bytes().all(|b| b.is_ascii_digit() || b == b'.'), "{line}");
     ((name.to_string(), labels), value.parse().expect("a number"))
 }
 
@@ -183,58 +126,28 @@ fn facts() -> ProcessFacts<'static> {
 
 fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> Parsed {
     let mut out = String::new();
-    Scrape {
-        workers,
-        routes,
-        process: facts(),
-    }
-    .render(&mut out);
+    Scrape { workers, routes, process: facts() }.render(&mut out);
     parse(&out)
 }
 
 #[test]
 fn an_idle_gateway_has_a_page_with_every_family() {
     let page = page(&[], Vec::new());
-    for name in [
-        "portcullis_requests_total",
-        "portcullis_failures_total",
-        "process_open_fds",
-    ] {
+    for name in ["portcullis_requests_total", "portcullis_failures_total", "process_open_fds"] {
         assert!(page.families.contains_key(name), "{name}");
     }
-    assert_eq!(
-        page.value("portcullis_build_info", &[("version", "1.2.3")]),
-        Some(1.0)
-    );
+    assert_eq!(page.value("portcullis_build_info", &[("version", "1.2.3")]), Some(1.0));
     assert_eq!(page.value("portcullis_config_revision", &[]), Some(4.0));
-    assert_eq!(
-        page.value("portcullis_config_last_reload_successful", &[]),
-        Some(0.0)
-    );
-    assert_eq!(
-        page.value("portcullis_config_reloads_total", &[("outcome", "applied")]),
-        Some(3.0)
-    );
-    assert_eq!(
-        page.value("portcullis_config_reloads_total", &[("outcome", "refused")]),
-        Some(2.0)
-    );
-    assert_eq!(
-        page.value("process_start_time_seconds", &[]),
-        Some(1_700_000_000.5)
-    );
-    assert!(
-        page.value("process_resident_memory_bytes", &[])
-            .is_some_and(|bytes| bytes > 0.0)
-    );
+    assert_eq!(page.value("portcullis_config_last_reload_successful", &[]), Some(0.0));
+    assert_eq!(page.value("portcullis_config_reloads_total", &[("outcome", "applied")]), Some(3.0));
+    assert_eq!(page.value("portcullis_config_reloads_total", &[("outcome", "refused")]), Some(2.0));
+    assert_eq!(page.value("process_start_time_seconds", &[]), Some(1_700_000_000.5));
+    assert!(page.value("process_resident_memory_bytes", &[]).is_some_and(|bytes| bytes > 0.0));
 }
 
 #[test]
 fn the_counts_of_workers_are_added() {
-    let workers = [
-        Arc::new(WorkerMetrics::default()),
-        Arc::new(WorkerMetrics::default()),
-    ];
+    let workers = [Arc::new(WorkerMetrics::default()), Arc::new(WorkerMetrics::default())];
     for worker in &workers {
         worker.connections.add(10);
         worker.connections_open.add(4);
@@ -247,22 +160,10 @@ fn the_counts_of_workers_are_added() {
     assert_eq!(page.value("portcullis_workers", &[]), Some(2.0));
     assert_eq!(page.value("portcullis_connections_total", &[]), Some(20.0));
     assert_eq!(page.value("portcullis_connections_open", &[]), Some(5.0));
-    let lost = |cause| {
-        page.value(
-            "portcullis_access_log_lost_lines_total",
-            &[("cause", cause)],
-        )
-    };
-    assert_eq!(
-        (lost("queue_full"), lost("write_failed")),
-        (Some(4.0), Some(11.0))
-    );
+    let lost = |cause| page.value("portcullis_access_log_lost_lines_total", &[("cause", cause)]);
+    assert_eq!((lost("queue_full"), lost("write_failed")), (Some(4.0), Some(11.0)));
     for reason in REASONS {
-        let expected = if reason == Reason::ConnectTimeout {
-            2.0
-        } else {
-            0.0
-        };
+        let expected = if reason == Reason::ConnectTimeout { 2.0 } else { 0.0 };
         let value = page.value("portcullis_failures_total", &[("reason", reason.code())]);
         assert_eq!(value, Some(expected), "{}", reason.code());
     }
@@ -271,10 +172,7 @@ fn the_counts_of_workers_are_added() {
 #[test]
 fn a_gauge_whose_shards_went_past_each_other_still_adds_up() {
     // A connection may be counted on one shard and taken off on another.
-    let workers = [
-        Arc::new(WorkerMetrics::default()),
-        Arc::new(WorkerMetrics::default()),
-    ];
+    let workers = [Arc::new(WorkerMetrics::default()), Arc::new(WorkerMetrics::default())];
     workers[0].upstream_idle.add(1);
     workers[1].upstream_idle.sub(1);
     assert_eq!(
@@ -296,26 +194,11 @@ fn a_route_is_summed_over_its_shards_and_its_histogram_is_cumulative() {
     let page = page(&[], vec![("users", &metrics)]);
     let route = ("route", "users");
 
-    assert_eq!(
-        page.value("portcullis_requests_total", &[route, ("class", "2xx")]),
-        Some(3.0)
-    );
-    assert_eq!(
-        page.value("portcullis_requests_total", &[route, ("class", "5xx")]),
-        Some(0.0)
-    );
-    assert_eq!(
-        page.value("portcullis_requests_total", &[route, ("class", "none")]),
-        None
-    );
-    assert_eq!(
-        page.value("portcullis_request_content_bytes_total", &[route]),
-        Some(15.0)
-    );
-    assert_eq!(
-        page.value("portcullis_response_content_bytes_total", &[route]),
-        Some(21.0)
-    );
+    assert_eq!(page.value("portcullis_requests_total", &[route, ("class", "2xx")]), Some(3.0));
+    assert_eq!(page.value("portcullis_requests_total", &[route, ("class", "5xx")]), Some(0.0));
+    assert_eq!(page.value("portcullis_requests_total", &[route, ("class", "none")]), None);
+    assert_eq!(page.value("portcullis_request_content_bytes_total", &[route]), Some(15.0));
+    assert_eq!(page.value("portcullis_response_content_bytes_total", &[route]), Some(21.0));
 
     let name = "portcullis_request_duration_seconds";
     let bucket = |le: &str| page.value(&format!("{name}_bucket"), &[route, ("le", le)]);
@@ -324,10 +207,7 @@ fn a_route_is_summed_over_its_shards_and_its_histogram_is_cumulative() {
     assert_eq!(bucket("10"), Some(2.0));
     assert_eq!(bucket("+Inf"), Some(3.0));
     assert_eq!(page.value(&format!("{name}_count"), &[route]), Some(3.0));
-    assert_eq!(
-        page.value(&format!("{name}_sum"), &[route]),
-        Some(60.001_001)
-    );
+    assert_eq!(page.value(&format!("{name}_sum"), &[route]), Some(60.001_001));
 }
 
 #[test]
@@ -352,11 +232,6 @@ fn names_with_reserved_characters_come_back_whole() {
 #[test]
 fn the_page_is_appended() {
     let mut out = String::from("before\n");
-    Scrape {
-        workers: &[],
-        routes: Vec::new(),
-        process: facts(),
-    }
-    .render(&mut out);
+    Scrape { workers: &[], routes: Vec::new(), process: facts() }.render(&mut out);
     assert!(out.starts_with("before\n# HELP portcullis_requests_total "));
 }

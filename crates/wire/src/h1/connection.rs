@@ -150,7 +150,8 @@ impl Connection {
                 if let Some(length) = parsed? {
                     self.begin_reading(length, head.length, false);
                     self.skipped_line = false;
-                    self.reply_to = ReplyTo { head: head.method() == b"HEAD", upgrade: head.upgrade };
+                    self.reply_to =
+                        ReplyTo { head: head.method() == b"HEAD", upgrade: head.upgrade };
                     self.peer = head.version;
                     self.persists = !head.close;
                     return Poll::Ready(Ok(()));
@@ -212,7 +213,8 @@ impl Connection {
             match &mut self.reader {
                 Reader::Done => return Poll::Ready(Ok(false)),
                 Reader::Exact(left) => {
-                    self.available = usize::try_from(*left).unwrap_or(usize::MAX).min(waiting.len());
+                    self.available =
+                        usize::try_from(*left).unwrap_or(usize::MAX).min(waiting.len());
                 }
                 Reader::UntilClose => self.available = waiting.len(),
                 Reader::Chunked(decoder) => match decoder.step(waiting, &mut self.trailers)? {

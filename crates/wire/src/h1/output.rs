@@ -29,9 +29,8 @@ impl Output {
     /// Where to append.
     pub(crate) fn bytes(&mut self) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
-            self.bytes = FREE
-                .with_borrow_mut(Vec::pop)
-                .unwrap_or_else(|| Vec::with_capacity(2 * COALESCE));
+            self.bytes =
+                FREE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Vec::with_capacity(2 * COALESCE));
         }
         &mut self.bytes
     }

@@ -43,8 +43,11 @@ pub fn parse_request(
     }
     let mut room = field_lines::room();
     let mut parsed = httparse::Request::new(&mut []);
-    let status = httparse::ParserConfig::default()
-        .parse_request_with_uninit_headers(&mut parsed, input, &mut room);
+    let status = httparse::ParserConfig::default().parse_request_with_uninit_headers(
+        &mut parsed,
+        input,
+        &mut room,
+    );
     match status {
         Ok(Status::Complete(length)) => {
             let line = take_start_line(input, &parsed, limits)?;

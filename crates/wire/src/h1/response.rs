@@ -32,8 +32,11 @@ pub fn parse_response(
     }
     let mut room = field_lines::room();
     let mut parsed = httparse::Response::new(&mut []);
-    let status = httparse::ParserConfig::default()
-        .parse_response_with_uninit_headers(&mut parsed, input, &mut room);
+    let status = httparse::ParserConfig::default().parse_response_with_uninit_headers(
+        &mut parsed,
+        input,
+        &mut room,
+    );
     match status {
         Ok(Status::Complete(length)) => {
             let line = check_status_line(input, &parsed)?;
@@ -129,13 +132,23 @@ mod tests {
     #[test]
     fn framing_of_replies() {
         assert_eq!(length("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), BodyLength::Exact(3));
-        assert_eq!(length("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), BodyLength::Unknown);
+        assert_eq!(
+            length("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            BodyLength::Unknown
+        );
         assert_eq!(length("HTTP/1.1 200\r\n\r\n"), BodyLength::Unknown);
         assert_eq!(length("HTTP/1.1 204 No Content\r\n\r\n"), BodyLength::Empty);
-        assert_eq!(length("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"), BodyLength::Empty);
-        assert_eq!(length("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"), BodyLength::Empty);
+        assert_eq!(
+            length("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"),
+            BodyLength::Empty
+        );
+        assert_eq!(
+            length("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n"),
+            BodyLength::Empty
+        );
         let to = ReplyTo { head: true, upgrade: false };
-        let (head, _) = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", to).unwrap().unwrap();
+        let (head, _) =
+            parse(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", to).unwrap().unwrap();
         assert_eq!((head.length, head.declared), (BodyLength::Empty, Some(9)));
     }
 

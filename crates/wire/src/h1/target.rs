@@ -59,7 +59,8 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
         _ => {
             let end = memchr::memchr(b':', text).unwrap_or(text.len());
             let name = &text[..end];
-            let legal = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+            let legal =
+                |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
             (!name.is_empty() && name.iter().all(legal), &text[end..])
         }
     };
@@ -105,7 +106,8 @@ mod tests {
 
     #[test]
     fn authorities() {
-        for good in ["a", "a.example.", "a_b", "127.0.0.1:80", "[::1]", "[2001:db8::1]:8443", "a:"] {
+        for good in ["a", "a.example.", "a_b", "127.0.0.1:80", "[::1]", "[2001:db8::1]:8443", "a:"]
+        {
             assert!(is_authority(good.as_bytes()), "{good}");
         }
         for bad in [

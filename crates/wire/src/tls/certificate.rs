@@ -39,19 +39,11 @@ impl Certificate {
         warnings.extend(validity_warning(&leaf, label));
         let names = leaf
             .valid_dns_names()
-            .map(|name| {
-                name.trim_end_matches('.')
-                    .to_ascii_lowercase()
-                    .into_boxed_str()
-            })
+            .map(|name| name.trim_end_matches('.').to_ascii_lowercase().into_boxed_str())
             .collect();
         drop(leaf);
         let certified = Arc::new(CertifiedKey::new(chain, key));
-        Ok(Self {
-            certified,
-            names,
-            label: label.clone(),
-        })
+        Ok(Self { certified, names, label: label.clone() })
     }
 }
 
@@ -61,20 +53,14 @@ pub(super) fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, Tl
         .collect::<Result<_, _>>()
         .map_err(|error| not_pem(pem, &error))?;
     if chain.is_empty() {
-        return Err(TlsError::EmptyChain {
-            label: pem.label.clone(),
-        });
+        return Err(TlsError::EmptyChain { label: pem.label.clone() });
     }
     Ok(chain)
 }
 
 /// The error for certificate `index` (from 0) of `label`.
 pub(super) fn unusable(label: &Arc<str>, index: usize, reason: impl ToString) -> TlsError {
-    TlsError::Certificate {
-        label: label.clone(),
-        position: index + 1,
-        reason: reason.to_string(),
-    }
+    TlsError::Certificate { label: label.clone(), position: index + 1, reason: reason.to_string() }
 }
 
 fn private_key(pem: &Pem, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, TlsError> {
@@ -90,27 +76,18 @@ fn private_key(pem: &Pem, provider: &CryptoProvider) -> Result<Arc<dyn SigningKe
     provider
         .key_provider
         .load_private_key(key)
-        .map_err(|error| TlsError::Key {
-            label,
-            reason: error.to_string(),
-        })
+        .map_err(|error| TlsError::Key { label, reason: error.to_string() })
 }
 
 /// Whether `text` holds an encrypted key in today's form (RFC 5958) or OpenSSL's older one.
 fn is_encrypted(text: &[u8]) -> bool {
-    [
-        &b"BEGIN ENCRYPTED PRIVATE KEY"[..],
-        b"Proc-Type: 4,ENCRYPTED",
-    ]
-    .iter()
-    .any(|mark| memchr::memmem::find(text, mark).is_some())
+    [&b"BEGIN ENCRYPTED PRIVATE KEY"[..], b"Proc-Type: 4,ENCRYPTED"]
+        .iter()
+        .any(|mark| memchr::memmem::find(text, mark).is_some())
 }
 
 fn not_pem(pem: &Pem, error: &pem::Error) -> TlsError {
-    TlsError::Pem {
-        label: pem.label.clone(),
-        reason: error.to_string(),
-    }
+    TlsError::Pem { label: pem.label.clone(), reason: error.to_string() }
 }
 
 /// Checks that `key` belongs to the first certificate of `chain`.
@@ -131,14 +108,8 @@ fn check_pair(
     }
     match owner {
         Some(0) => Ok(()),
-        Some(index) => Err(TlsError::LeafNotFirst {
-            chain: label.clone(),
-            position: index + 1,
-        }),
-        None => Err(TlsError::KeyMismatch {
-            chain: label.clone(),
-            key: pem.key.label.clone(),
-        }),
+        Some(index) => Err(TlsError::LeafNotFirst { chain: label.clone(), position: index + 1 }),
+        None => Err(TlsError::KeyMismatch { chain: label.clone(), key: pem.key.label.clone() }),
     }
 }
 
@@ -150,14 +121,12 @@ fn validity_warning(leaf: &EndEntityCert<'_>, label: &Arc<str>) -> Option<TlsWar
     let usage = KeyUsage::server_auth();
     let label = label.clone();
     match leaf.verify_for_usage(&[], &[], &[], UnixTime::now(), usage, None, None) {
-        Err(webpki::Error::CertExpired { not_after, .. }) => Some(TlsWarning::Expired {
-            label,
-            on: date(not_after),
-        }),
-        Err(webpki::Error::CertNotValidYet { not_before, .. }) => Some(TlsWarning::NotYetValid {
-            label,
-            from: date(not_before),
-        }),
+        Err(webpki::Error::CertExpired { not_after, .. }) => {
+            Some(TlsWarning::Expired { label, on: date(not_after) })
+        }
+        Err(webpki::Error::CertNotValidYet { not_before, .. }) => {
+            Some(TlsWarning::NotYetValid { label, from: date(not_before) })
+        }
         _ => None,
     }
 }
@@ -221,10 +190,7 @@ mod tests {
         let right = with_chain(issued.clone(), &format!("{leaf}{ca}"));
         assert_eq!(load(&right).unwrap().0.certified.cert.len(), 2);
         let wrong = with_chain(issued.clone(), &format!("{ca}{leaf}"));
-        let expected = TlsError::LeafNotFirst {
-            chain: "/cert.pem".into(),
-            position: 2,
-        };
+        let expected = TlsError::LeafNotFirst { chain: "/cert.pem".into(), position: 2 };
         assert_eq!(load(&wrong).unwrap_err(), expected);
     }
 
@@ -264,13 +230,7 @@ mod tests {
                    DEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n";
         for encrypted in [new, old] {
             let error = load(&with_key(issued.clone(), encrypted)).unwrap_err();
-            assert_eq!(
-                error,
-                TlsError::EncryptedKey {
-                    label: "/key.pem".into()
-                },
-                "{encrypted}"
-            );
+            assert_eq!(error, TlsError::EncryptedKey { label: "/key.pem".into() }, "{encrypted}");
         }
     }
 
@@ -287,9 +247,6 @@ mod tests {
             params.not_before = rcgen::date_time_ymd(4000, 1, 1);
         });
         let warnings = load(&future).unwrap().1;
-        assert!(
-            matches!(&warnings[..], [TlsWarning::NotYetValid { .. }]),
-            "{warnings:?}"
-        );
+        assert!(matches!(&warnings[..], [TlsWarning::NotYetValid { .. }]), "{warnings:?}");
     }
 }

@@ -32,12 +32,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     /// Verifies by the system's authorities, shows no certificate, speaks no ALPN.
     fn default() -> Self {
-        Self {
-            ca: None,
-            certificate: None,
-            verify: true,
-            alpn: Vec::new(),
-        }
+        Self { ca: None, certificate: None, verify: true, alpn: Vec::new() }
     }
 }
 
@@ -57,9 +52,7 @@ impl SystemRoots {
     /// into this program. A store that exists but cannot be read is an error, not a reason to
     /// believe others.
     fn read(&self) -> Result<Roots, TlsError> {
-        self.0
-            .get_or_init(|| roots(rustls_native_certs::load_native_certs()))
-            .clone()
+        self.0.get_or_init(|| roots(rustls_native_certs::load_native_certs())).clone()
     }
 }
 
@@ -68,21 +61,13 @@ fn roots(found: rustls_native_certs::CertificateResult) -> Result<Roots, TlsErro
     // Stores of real systems hold odd certificates; the rest of them is still of use.
     let (added, _odd) = store.add_parsable_certificates(found.certs);
     if added > 0 {
-        return Ok(Roots {
-            store: Arc::new(store),
-            built_in: false,
-        });
+        return Ok(Roots { store: Arc::new(store), built_in: false });
     }
     if let Some(error) = found.errors.first() {
-        return Err(TlsError::SystemRoots {
-            reason: error.to_string(),
-        });
+        return Err(TlsError::SystemRoots { reason: error.to_string() });
     }
     store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    Ok(Roots {
-        store: Arc::new(store),
-        built_in: true,
-    })
+    Ok(Roots { store: Arc::new(store), built_in: true })
 }
 
 /// Builds what the connections to a service share. Sessions resume; early data (0-RTT) is never
@@ -112,10 +97,7 @@ pub fn client(
     };
     config.alpn_protocols.clone_from(&options.alpn);
     config.enable_early_data = false;
-    Ok(Configured {
-        config: Arc::new(config),
-        warnings,
-    })
+    Ok(Configured { config: Arc::new(config), warnings })
 }
 
 fn verifier(
@@ -128,9 +110,7 @@ fn verifier(
         return Ok(Arc::new(NoVerification::new(provider)));
     }
     let issued = |store| {
-        WebPkiServerVerifier::builder_with_provider(store, provider.clone())
-            .build()
-            .map_err(setup)
+        WebPkiServerVerifier::builder_with_provider(store, provider.clone()).build().map_err(setup)
     };
     let Some(ca) = &options.ca else {
         let roots = system.read()?;
@@ -140,14 +120,9 @@ fn verifier(
     let pinned = certificates(ca)?;
     let mut store = RootCertStore::empty();
     for (index, der) in pinned.iter().enumerate() {
-        store
-            .add(der.clone())
-            .map_err(|error| unusable(&ca.label, index, error))?;
+        store.add(der.clone()).map_err(|error| unusable(&ca.label, index, error))?;
     }
-    Ok(Arc::new(PinnedOrIssued::new(
-        issued(Arc::new(store))?,
-        pinned,
-    )))
+    Ok(Arc::new(PinnedOrIssued::new(issued(Arc::new(store))?, pinned)))
 }
 
 #[cfg(test)]
@@ -183,14 +158,8 @@ mod tests {
     fn only_the_given_authority_is_believed() {
         let authority = Authority::new();
         let certificate = authority.issue(&["a.test", "192.0.2.1"]);
-        assert_eq!(
-            verdict(&believing(&authority), &certificate, "a.test"),
-            Ok(())
-        );
-        assert_eq!(
-            verdict(&believing(&authority), &certificate, "192.0.2.1"),
-            Ok(())
-        );
+        assert_eq!(verdict(&believing(&authority), &certificate, "a.test"), Ok(()));
+        assert_eq!(verdict(&believing(&authority), &certificate, "192.0.2.1"), Ok(()));
         let system = ClientOptions::default();
         for options in [believing(&Authority::new()), system] {
             let verdict = verdict(&options, &certificate, "a.test");
@@ -243,51 +212,35 @@ mod tests {
     #[test]
     fn a_self_signed_certificate_may_be_pinned() {
         let certificate = self_signed(&["a.test"], 4000);
-        let pinned = ClientOptions {
-            ca: Some(certificate.chain.clone()),
-            ..ClientOptions::default()
-        };
+        let pinned =
+            ClientOptions { ca: Some(certificate.chain.clone()), ..ClientOptions::default() };
         assert_eq!(verdict(&pinned, &certificate, "a.test"), Ok(()));
-        assert!(is_about(
-            verdict(&pinned, &certificate, "b.test"),
-            |fault| matches!(fault, CertificateError::NotValidForNameContext { .. })
-        ));
+        assert!(is_about(verdict(&pinned, &certificate, "b.test"), |fault| matches!(
+            fault,
+            CertificateError::NotValidForNameContext { .. }
+        )));
         assert!(verdict(&pinned, &self_signed(&["a.test"], 4000), "a.test").is_err());
         assert!(verdict(&ClientOptions::default(), &certificate, "a.test").is_err());
 
         let expired = self_signed(&["a.test"], 2001);
-        let pinned = ClientOptions {
-            ca: Some(expired.chain.clone()),
-            ..ClientOptions::default()
-        };
-        assert!(is_about(
-            verdict(&pinned, &expired, "a.test"),
-            |fault| matches!(fault, CertificateError::ExpiredContext { .. })
-        ));
+        let pinned = ClientOptions { ca: Some(expired.chain.clone()), ..ClientOptions::default() };
+        assert!(is_about(verdict(&pinned, &expired, "a.test"), |fault| matches!(
+            fault,
+            CertificateError::ExpiredContext { .. }
+        )));
     }
 
     #[test]
     fn without_verification_any_certificate_will_do_but_not_any_signature() {
         let authority = Authority::new();
-        let options = ClientOptions {
-            verify: false,
-            ..ClientOptions::default()
-        };
-        assert_eq!(
-            verdict(&options, &authority.issue(&["b.test"]), "a.test"),
-            Ok(())
-        );
-        assert_eq!(
-            verdict(&options, &self_signed(&["b.test"], 2001), "a.test"),
-            Ok(())
-        );
+        let options = ClientOptions { verify: false, ..ClientOptions::default() };
+        assert_eq!(verdict(&options, &authority.issue(&["b.test"]), "a.test"), Ok(()));
+        assert_eq!(verdict(&options, &self_signed(&["b.test"], 2001), "a.test"), Ok(()));
 
         // A thief has the certificate and signs with a key of his own.
         let (shown, own) = (authority.issue(&["a.test"]), authority.issue(&["a.test"]));
         let load = |pem: &CertificatePem| {
-            Certificate::load(pem, &provider(), &mut Vec::new())
-                .unwrap()
-                .certified
+            Certificate::load(pem, &provider(), &mut Vec::new()).unwrap().certified
         };
         let stolen =
             rustls::sign::CertifiedKey::new(load(&shown).cert.clone(), load(&own).key.clone());
@@ -307,14 +260,10 @@ mod tests {
     fn the_client_certificate_is_shown_when_asked_for() {
         let (authority, clients) = (Authority::new(), Authority::new());
         let mut roots = RootCertStore::empty();
-        roots
-            .add(certificates(&clients.certificate).unwrap().remove(0))
-            .unwrap();
+        roots.add(certificates(&clients.certificate).unwrap().remove(0)).unwrap();
         let asking = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
         let own = authority.issue(&["a.test"]);
-        let own = Certificate::load(&own, &provider(), &mut Vec::new())
-            .unwrap()
-            .certified;
+        let own = Certificate::load(&own, &provider(), &mut Vec::new()).unwrap().certified;
         let server = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .unwrap()
@@ -338,12 +287,7 @@ mod tests {
         let authority = Authority::new();
         let server = server_config(&serving([authority.issue(&["a.test"])]));
         let client = client_config(&believing(&authority));
-        let kind = || {
-            handshake(&client, &server, "a.test")
-                .unwrap()
-                .client
-                .handshake_kind()
-        };
+        let kind = || handshake(&client, &server, "a.test").unwrap().client.handshake_kind();
         assert_eq!(kind(), Some(HandshakeKind::Full));
         assert_eq!(kind(), Some(HandshakeKind::Resumed));
         assert_eq!(kind(), Some(HandshakeKind::Resumed));
@@ -352,23 +296,12 @@ mod tests {
     #[test]
     fn a_broken_authority_is_named() {
         let broken = |text| {
-            let options = ClientOptions {
-                ca: Some(pem("/ca.pem", text)),
-                ..Default::default()
-            };
+            let options = ClientOptions { ca: Some(pem("/ca.pem", text)), ..Default::default() };
             client(&options, &SystemRoots::default()).unwrap_err()
         };
-        assert_eq!(
-            broken(""),
-            TlsError::EmptyChain {
-                label: "/ca.pem".into()
-            }
-        );
+        assert_eq!(broken(""), TlsError::EmptyChain { label: "/ca.pem".into() });
         let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(matches!(
-            broken(junk),
-            TlsError::Certificate { position: 1, .. }
-        ));
+        assert!(matches!(broken(junk), TlsError::Certificate { position: 1, .. }));
     }
 
     #[test]

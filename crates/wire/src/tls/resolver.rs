@@ -40,10 +40,7 @@ impl Resolver {
                 resolver.default.push(other.certified.clone());
             }
         }
-        let tables = resolver
-            .exact
-            .values_mut()
-            .chain(resolver.wildcard.values_mut());
+        let tables = resolver.exact.values_mut().chain(resolver.wildcard.values_mut());
         for choices in tables.chain([&mut resolver.default]) {
             // ECDSA and EdDSA sign at a fraction of what RSA costs. The sort is stable: among
             // equals the written order decides.
@@ -121,9 +118,7 @@ mod tests {
         let server = server_config(&serving([default.clone(), wild.clone(), exact.clone()]));
         let client = foreign_client(&authority, &[&TLS13], |config| {
             let anything = NoVerification::new(config.crypto_provider());
-            config
-                .dangerous()
-                .set_certificate_verifier(Arc::new(anything));
+            config.dangerous().set_certificate_verifier(Arc::new(anything));
         });
         for (name, expected) in [
             ("default.test", &default),
@@ -147,19 +142,13 @@ mod tests {
     fn a_name_may_be_required() {
         let authority = Authority::new();
         let certificate = authority.issue(&["a.test", "192.0.2.1"]);
-        let options = ServerOptions {
-            require_sni: true,
-            ..serving([certificate])
-        };
+        let options = ServerOptions { require_sni: true, ..serving([certificate]) };
         let server = server_config(&options);
         let client = client_config(&believing(&authority));
         handshake(&client, &server, "a.test").unwrap();
         for name in ["b.test", "x.a.test", "192.0.2.1"] {
             let refused = handshake(&client, &server, name).unwrap_err();
-            assert!(
-                matches!(refused, Refused::ByServer(_)),
-                "{name}: {refused:?}"
-            );
+            assert!(matches!(refused, Refused::ByServer(_)), "{name}: {refused:?}");
         }
     }
 
@@ -180,9 +169,7 @@ mod tests {
                 .collect();
             provider.signature_verification_algorithms.mapping = mapping.leak();
             let anything = NoVerification::new(&provider);
-            config
-                .dangerous()
-                .set_certificate_verifier(Arc::new(anything));
+            config.dangerous().set_certificate_verifier(Arc::new(anything));
         })
     }
 
@@ -209,11 +196,7 @@ mod tests {
                     let client = limited_client(&authority, &versions, only_rsa);
                     let pair = handshake(&client, &server, name).unwrap();
                     let shown = &pair.client.peer_certificates().unwrap()[0];
-                    assert_eq!(
-                        *shown,
-                        leaf(expected),
-                        "{name}, {versions:?}, rsa: {only_rsa}"
-                    );
+                    assert_eq!(*shown, leaf(expected), "{name}, {versions:?}, rsa: {only_rsa}");
                 }
             }
         }

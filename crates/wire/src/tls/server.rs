@@ -43,9 +43,7 @@ impl Ticketer {
     /// # Errors
     /// [`TlsError::Setup`] if the system gives no randomness.
     pub fn new() -> Result<Self, TlsError> {
-        rustls::crypto::aws_lc_rs::Ticketer::new()
-            .map(Self)
-            .map_err(setup)
+        rustls::crypto::aws_lc_rs::Ticketer::new().map(Self).map_err(setup)
     }
 }
 
@@ -74,9 +72,7 @@ pub fn server(
     }
     let (first, others) = certificates.split_first().ok_or(TlsError::NoCertificates)?;
     let nameless = others.iter().filter(|other| other.names.is_empty());
-    warnings.extend(nameless.map(|other| TlsWarning::Unreachable {
-        label: other.label.clone(),
-    }));
+    warnings.extend(nameless.map(|other| TlsWarning::Unreachable { label: other.label.clone() }));
 
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions(options.only_tls13))
@@ -91,17 +87,12 @@ pub fn server(
     // three microseconds and 190 bytes.
     config.send_tls13_tickets = 1;
     config.max_early_data_size = 0;
-    Ok(Configured {
-        config: Arc::new(config),
-        warnings,
-    })
+    Ok(Configured { config: Arc::new(config), warnings })
 }
 
 /// The error for what `rustls` refuses.
 pub(super) fn setup(error: impl ToString) -> TlsError {
-    TlsError::Setup {
-        reason: error.to_string(),
-    }
+    TlsError::Setup { reason: error.to_string() }
 }
 
 fn versions(only_tls13: bool) -> &'static [&'static SupportedProtocolVersion] {
@@ -127,19 +118,13 @@ mod tests {
         let client = foreign_client(&authority, &[&TLS12], |_| ());
         let mut options = serving([authority.issue(&["a.test"])]);
         let pair = handshake(&client, &server_config(&options), "a.test").unwrap();
-        assert_eq!(
-            pair.server.protocol_version(),
-            Some(ProtocolVersion::TLSv1_2)
-        );
+        assert_eq!(pair.server.protocol_version(), Some(ProtocolVersion::TLSv1_2));
         options.only_tls13 = true;
         let refused = handshake(&client, &server_config(&options), "a.test").unwrap_err();
         assert!(matches!(refused, Refused::ByServer(_)), "{refused:?}");
         let client = client_config(&believing(&authority));
         let pair = handshake(&client, &server_config(&options), "a.test").unwrap();
-        assert_eq!(
-            pair.server.protocol_version(),
-            Some(ProtocolVersion::TLSv1_3)
-        );
+        assert_eq!(pair.server.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     }
 
     #[test]
@@ -203,11 +188,7 @@ mod tests {
         for version in [&TLS12, &TLS13] {
             let client = foreign_client(&authority, &[version], |_| ());
             let kinds = twice(&client, &server, &server);
-            assert_eq!(
-                kinds,
-                [HandshakeKind::Full, HandshakeKind::Resumed],
-                "{version:?}"
-            );
+            assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed], "{version:?}");
         }
     }
 
@@ -229,9 +210,7 @@ mod tests {
         let (old, new) = (authority.issue(&["a.test"]), authority.issue(&["a.test"]));
         let ticketer = Ticketer::new().unwrap();
         let with = |certificate: &CertificatePem, ticketer: &Ticketer| {
-            server(&serving([certificate.clone()]), ticketer)
-                .unwrap()
-                .config
+            server(&serving([certificate.clone()]), ticketer).unwrap().config
         };
         for (then, expected) in [
             (with(&new, &ticketer), HandshakeKind::Resumed),
@@ -256,14 +235,10 @@ mod tests {
         let named = authority.issue(&["a.test"]);
         let warnings = |certificates: [&CertificatePem; 2]| {
             let options = serving(certificates.map(Clone::clone));
-            server(&options, &Ticketer::new().unwrap())
-                .unwrap()
-                .warnings
+            server(&options, &Ticketer::new().unwrap()).unwrap().warnings
         };
         assert_eq!(warnings([&nameless, &named]), []);
-        let unreachable = TlsWarning::Unreachable {
-            label: "/cert.pem".into(),
-        };
+        let unreachable = TlsWarning::Unreachable { label: "/cert.pem".into() };
         assert_eq!(warnings([&named, &nameless]), [unreachable]);
     }
 }

@@ -24,10 +24,7 @@ impl Authority {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = pem("/ca.pem", &params.self_signed(&key).unwrap().pem());
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
+        Self { issuer: Issuer::new(params, key), certificate }
     }
 
     /// A certificate for `names` that an ECDSA key signs for.
@@ -37,11 +34,7 @@ impl Authority {
 
     /// The same with a 2048 bit RSA key.
     pub(super) fn issue_rsa(&self, names: &[&str]) -> CertificatePem {
-        self.issue_with(
-            names,
-            &KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap(),
-            |_| (),
-        )
+        self.issue_with(names, &KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap(), |_| ())
     }
 
     pub(super) fn issue_with(
@@ -63,10 +56,7 @@ impl Authority {
 
 /// A text as if read from `label`.
 pub(super) fn pem(label: &str, text: &str) -> Pem {
-    Pem {
-        text: text.as_bytes().into(),
-        label: label.into(),
-    }
+    Pem { text: text.as_bytes().into(), label: label.into() }
 }
 
 /// Options with these certificates and nothing else out of the ordinary.
@@ -81,10 +71,7 @@ pub(super) fn serving(certificates: impl Into<Vec<CertificatePem>>) -> ServerOpt
 
 /// Options that believe `authority`.
 pub(super) fn believing(authority: &Authority) -> ClientOptions {
-    ClientOptions {
-        ca: Some(authority.certificate.clone()),
-        ..ClientOptions::default()
-    }
+    ClientOptions { ca: Some(authority.certificate.clone()), ..ClientOptions::default() }
 }
 
 pub(super) fn server_config(options: &ServerOptions) -> Arc<ServerConfig> {

@@ -21,9 +21,7 @@ pub(super) struct NoVerification {
 
 impl NoVerification {
     pub(super) fn new(provider: &CryptoProvider) -> Self {
-        Self {
-            algorithms: provider.signature_verification_algorithms,
-        }
+        Self { algorithms: provider.signature_verification_algorithms }
     }
 }
 

@@ -23,7 +23,8 @@ fn bad(input: &[u8]) -> Malformed {
 
 #[test]
 fn a_usual_request() {
-    let head = good("GET /a/b?c=d HTTP/1.1\r\nHost: x.example:80\r\nAccept: */*  \r\nX-Empty:\r\n\r\n");
+    let head =
+        good("GET /a/b?c=d HTTP/1.1\r\nHost: x.example:80\r\nAccept: */*  \r\nX-Empty:\r\n\r\n");
     assert_eq!(head.method(), b"GET");
     assert_eq!(head.path(), b"/a/b");
     assert_eq!(head.query(), Some(&b"c=d"[..]));
@@ -37,7 +38,10 @@ fn a_usual_request() {
 #[test]
 fn the_target_has_four_forms() {
     let head = good("GET http://a.example/x?y HTTP/1.1\r\nHost: other\r\n\r\n");
-    assert_eq!((head.authority(), head.path(), head.query()), (&b"a.example"[..], &b"/x"[..], Some(&b"y"[..])));
+    assert_eq!(
+        (head.authority(), head.path(), head.query()),
+        (&b"a.example"[..], &b"/x"[..], Some(&b"y"[..]))
+    );
     let head = good("GET http://a.example?y HTTP/1.1\r\nHost: a.example\r\n\r\n");
     assert_eq!((head.path(), head.query()), (&b"/"[..], Some(&b"y"[..])));
     let head = good("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
