@@ -134,6 +134,7 @@ fn match_routes(count: usize) -> Result<(), Failure> {
             Err(_) => return usize::MAX,
         };
         let request = Request {
+            listener: "web",
             host: head.authority(),
             path,
             query: head.query(),

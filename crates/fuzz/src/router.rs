@@ -3,9 +3,10 @@
 //!
 //! An input is text. A line that begins with `route` is a route: `host:` (`*.` in front is a
 //! wildcard), a path, `prefix:/`, `regex:` (a number), `method:`, `priority:`, `header:name=test`,
-//! `query:` and `cookie:` (the test is a value, `?` or `!`), `client:`. Every other line is a
-//! request: `METHOD host/path?query`, then `name=value` fields and `from:` an address. Words that
-//! make no sense are skipped.
+//! `query:` and `cookie:` (the test is a value, `?` or `!`), `client:`, `on:` (a
+//! listener). Every other line is a request: `METHOD host/path?query`, then `name=value` fields,
+//! `from:` an address and `on:` a listener (`web` unless said). Words that make no sense are
+//! skipped.
 
 mod script;
 

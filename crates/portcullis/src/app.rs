@@ -12,6 +12,7 @@ use portcullis_config::Loader;
 use portcullis_control::admin::{self, Admin, Readiness};
 use portcullis_proxy::{Compiler, Gateway};
 use portcullis_telemetry::{ProcessFacts, Scrape};
+use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
 use crate::reload::{Outcome, State};
@@ -53,11 +54,14 @@ pub(crate) fn run(
     let code = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let mut files = Watch::new();
-        let Some(app) = App::start(loader, &mut files).await? else {
+        let Some((app, admin)) = App::start(loader, &mut files).await? else {
             return Ok(ExitCode::FAILURE);
         };
         let (stop_admin, admin_stopped) = watch::channel(false);
-        app.serve_admin(admin_stopped).await?;
+        if let Some(listener) = admin {
+            tracing::info!(address = %listener.local_addr()?, "admin");
+            tokio::spawn(admin::serve(listener, app.admin(), admin_stopped));
+        }
         tracing::info!("ready");
         ready()?;
         app.follow(&mut signals, &mut files).await;
@@ -92,7 +96,7 @@ impl App {
     pub(crate) async fn start(
         mut loader: Loader,
         files: &mut Watch,
-    ) -> anyhow::Result<Option<App>> {
+    ) -> anyhow::Result<Option<(App, Option<TcpListener>)>> {
         let begun = Instant::now();
         let loaded = match tokio::task::block_in_place(|| loader.load()) {
             Ok(loaded) => loaded,
@@ -101,6 +105,8 @@ impl App {
                 return Ok(None);
             }
         };
+        // Before the others: a second gateway started by mistake ends here, and takes no client.
+        let admin = bind_admin(loaded.config.process.admin).await?;
         let workers = worker_count(loaded.config.process.workers);
         let mut state = State {
             loader,
@@ -120,25 +126,12 @@ impl App {
         }
         files.set(&state.watched);
         log_addresses(&state.gateway);
-        Ok(Some(App {
+        let app = App {
             state: Arc::new(Mutex::new(state)),
             started: SystemTime::now(),
             draining: Arc::default(),
-        }))
-    }
-
-    /// Starts the admin listener, if there is to be one.
-    async fn serve_admin(&self, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let Some(address) = self.state.lock().await.compiler.config().process.admin else {
-            return Ok(());
         };
-        let listener = tokio::net::TcpListener::bind(address)
-            .await
-            .with_context(|| format!("the admin listener cannot listen on {address}"))?;
-        let address: SocketAddr = listener.local_addr()?;
-        tracing::info!(%address, "admin");
-        tokio::spawn(admin::serve(listener, self.admin(), stop));
-        Ok(())
+        Ok(Some((app, admin)))
     }
 
     fn admin(&self) -> Admin {
@@ -161,6 +154,9 @@ impl App {
 
     /// Reads the configuration again. The summary, or all that is wrong.
     async fn reload(&self) -> Result<String, String> {
+        if self.draining.load(Relaxed) {
+            return Err("the gateway is draining\n".to_owned());
+        }
         let mut state = self.state.lock().await;
         match state.reload().await {
             Ok(reloaded) => {
@@ -229,20 +225,31 @@ impl App {
     /// Drains the workers; a second signal ends the wait.
     async fn stop(self, mut signals: Signals) {
         self.draining.store(true, Relaxed);
-        let state = self.state.lock().await;
-        let deadline = state.compiler.config().process.shutdown_deadline;
-        tracing::info!(deadline_s = deadline.as_secs(), "draining");
-        let drained = state.gateway.drain(deadline);
+        // The state is not held while connections end: metrics are looked at just then.
+        let drained = {
+            let state = self.state.lock().await;
+            let deadline = state.compiler.config().process.shutdown_deadline;
+            tracing::info!(deadline_s = deadline.as_secs(), "draining");
+            state.gateway.drain(deadline)
+        };
         tokio::select! {
             () = drained => {}
             () = signals.stop_again() => tracing::warn!("ended by a second signal"),
         }
-        if let Some(log) = &state.log {
-            let sink = Arc::clone(&log.sink);
+        let sink = self.state.lock().await.log.as_ref().map(|log| Arc::clone(&log.sink));
+        if let Some(sink) = sink {
             let _ = tokio::task::spawn_blocking(move || sink.finish(LOG_FINISH)).await;
         }
         tracing::info!("stopped");
     }
+}
+
+async fn bind_admin(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let bound = TcpListener::bind(address).await;
+    bound.map(Some).with_context(|| format!("the admin listener cannot listen on {address}"))
 }
 
 fn worker_count(configured: usize) -> usize {

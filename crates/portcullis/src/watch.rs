@@ -11,9 +11,13 @@ use std::time::Duration;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portcullis_config::Format;
 use tokio::sync::mpsc;
+use tokio::time::{timeout, timeout_at};
 
-/// How long after a change others are waited for: a file is seldom written in one go.
+/// How long it must be quiet after a change: a file is seldom written in one go, and half a file
+/// may be a configuration too.
 const SETTLE: Duration = Duration::from_millis(50);
+/// Changes that never end are looked at after so long.
+const SETTLE_AT_MOST: Duration = Duration::from_secs(2);
 
 /// Tells when any of a set of files may have changed.
 #[derive(Debug)]
@@ -66,8 +70,10 @@ impl Watch {
             // No watcher, no changes.
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(SETTLE).await;
-        let _ = self.changes.try_recv();
+        let quiet_by = tokio::time::Instant::now() + SETTLE_AT_MOST;
+        while let Ok(Ok(Some(()))) =
+            timeout_at(quiet_by, timeout(SETTLE, self.changes.recv())).await
+        {}
     }
 }
 

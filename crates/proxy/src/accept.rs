@@ -58,7 +58,9 @@ pub(crate) async fn accept(
     listening.turn_away();
     let grace = Instant::now() + HANDSHAKE_GRACE;
     while let Ok(accepted) = timeout_at(grace.into(), listening.accept()).await {
-        take(&worker, &listener, &open, accepted);
+        if !take(&worker, &listener, &open, accepted) {
+            break;
+        }
     }
     match listening.into_waiting() {
         Ok(waiting) => {
@@ -160,18 +162,29 @@ impl Listening {
             Listening::Tcp(tcp) => {
                 let tcp = tcp.into_std()?;
                 Box::new(std::iter::from_fn(move || {
-                    let (stream, remote) = tcp.accept().ok()?;
+                    let (stream, remote) = until_blocked(|| tcp.accept())?;
                     Some(tokio_tcp(stream).and_then(|s| tcp_accepted(s, remote, tcp.local_addr())))
                 }))
             }
             Listening::Unix(unix) => {
                 let unix = unix.into_std()?;
                 Box::new(std::iter::from_fn(move || {
-                    let (stream, _) = unix.accept().ok()?;
+                    let (stream, _) = until_blocked(|| unix.accept())?;
                     Some(tokio_unix(stream).map(unix_accepted))
                 }))
             }
         })
+    }
+}
+
+/// The next connection that waits; one whose client has left already is passed over.
+fn until_blocked<C>(accept: impl Fn() -> io::Result<C>) -> Option<C> {
+    loop {
+        match accept() {
+            Ok(connection) => return Some(connection),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(_) => return None,
+        }
     }
 }
 

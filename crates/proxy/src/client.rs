@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::h1::Connection;
 use portcullis_wire::{Downstream, Io, Malformed, ReadError, Scheme, Stream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -15,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::accept::{Accepted, Counted};
 use crate::deadline::Deadline;
 use crate::forwarding::Peer;
-use crate::pipeline::{self, Scratch, Serving};
+use crate::pipeline::{self, Scratch, Serving, Skipped};
 use crate::snapshot::ListenerSettings;
 use crate::worker::{LocalListener, Worker};
 
@@ -81,7 +80,7 @@ pub(crate) async fn serve(
     drop(settings);
     let ip = remote.map(|remote| remote.ip().to_canonical());
     let mut client = Client {
-        down: Downstream::H1(Connection::new(io)),
+        down: Downstream::over(io),
         deadline: Deadline::default(),
         peer: Peer {
             ip,
@@ -103,10 +102,10 @@ async fn exchanges(worker: &Rc<Worker>, client: &mut Client) {
     let waker = worker.register_waker().await;
     while wait(worker, client).await {
         let mut scratch = worker.scratch();
-        let settings = client.listener.settings();
+        // Both at once, so that a request never sees two configurations.
+        let (settings, snapshot) = (client.listener.settings(), worker.snapshot());
         match read_head(client, &settings, &mut scratch).await {
             Ok(()) => {
-                let snapshot = worker.snapshot();
                 let serving = Serving { worker, snapshot: &snapshot, settings: &settings };
                 pipeline::serve(&serving, client, &mut scratch).await;
             }
@@ -185,23 +184,26 @@ pub(crate) fn head_failure(error: ReadError) -> Failure {
 /// Refuses a head that could not be read.
 async fn refuse(worker: &Worker, client: &mut Client, failure: &Failure) {
     worker.metrics.failures[failure.reason.index()].add(1);
+    let id = worker.next_id();
     let status = if failure.reason == Reason::ClientGone {
         client.cut = true;
         failure.reason.status()
     } else {
-        pipeline::refuse(worker, client, failure).await
+        pipeline::refuse(worker, client, id, failure).await
     };
-    worker.log_refusal(client, status, failure);
+    worker.log_refusal(client, id, status, failure);
 }
 
 /// Reads the rest of content that nobody wants, so that the next request can be read.
 async fn discard_content(client: &mut Client) {
     client.deadline.set(Instant::now() + LINGER);
-    poll_fn(|cx| {
-        if pipeline::skip_content(client, cx) {
-            return Poll::Ready(());
+    poll_fn(|cx| match pipeline::skip_content(client, cx) {
+        Skipped::Pending => client.deadline.poll(cx),
+        Skipped::Whole => Poll::Ready(()),
+        Skipped::Broken => {
+            client.cut = true;
+            Poll::Ready(())
         }
-        client.deadline.poll(cx)
     })
     .await;
 }

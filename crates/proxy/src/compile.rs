@@ -1,7 +1,7 @@
 //! From a configuration to a snapshot, at a cost in proportion to what changed: what is the same
 //! allocation as before is taken over as it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -10,7 +10,7 @@ use portcullis_config::model::{
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::RouteMetrics;
-use portcullis_wire::h1::HeadLimits;
+use portcullis_wire::HeadLimits;
 use portcullis_wire::tls::{
     self, CertificatePem, ClientOptions, Pem, ServerOptions, SystemRoots, Ticketer, TlsError,
 };
@@ -65,6 +65,7 @@ struct State {
     services: Vec<Option<Arc<CompiledService>>>,
     listeners: HashMap<Name, (Arc<ListenerSettings>, Option<Ticketer>)>,
     slots: HashMap<Name, usize>,
+    free_slots: Vec<usize>,
     endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
     next_endpoint: usize,
     free_endpoints: Vec<usize>,
@@ -261,19 +262,22 @@ fn compile_services(
 
 /// Takes out services that are gone; their slots serve others.
 fn forget_services(state: &mut State, config: &Config) {
-    let State { slots, services, endpoints, free_endpoints, .. } = state;
+    let State { slots, free_slots, services, endpoints, free_endpoints, .. } = state;
     slots.retain(|name, slot| {
         let stays = config.services.contains_key(name);
         if !stays {
             services[*slot] = None;
+            free_slots.push(*slot);
         }
         stays
     });
+    let wanted: HashSet<(&Name, &Address)> = config
+        .services
+        .iter()
+        .flat_map(|(name, service)| service.endpoints.iter().map(move |e| (name, &e.address)))
+        .collect();
     endpoints.retain(|(name, address), endpoint| {
-        let stays = config
-            .services
-            .get(name)
-            .is_some_and(|service| service.endpoints.iter().any(|e| e.address == *address));
+        let stays = wanted.contains(&(name, address));
         if !stays {
             free_endpoints.push(endpoint.slot);
         }
@@ -287,13 +291,10 @@ fn install_service(
     tls: Option<Arc<rustls::ClientConfig>>,
 ) {
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
-        match state.services.iter().position(Option::is_none) {
-            Some(free) => free,
-            None => {
-                state.services.push(None);
-                state.services.len() - 1
-            }
-        }
+        state.free_slots.pop().unwrap_or_else(|| {
+            state.services.push(None);
+            state.services.len() - 1
+        })
     });
     let mut endpoints = Vec::with_capacity(service.endpoints.len());
     for endpoint in &service.endpoints {

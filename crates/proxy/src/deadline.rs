@@ -1,10 +1,11 @@
 //! A connection's one timer. Moving its deadline later, which every request does, touches no timer
 //! wheel: the timer fires at the old time, sees that it is too early and arms itself again.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep_until};
 
 /// A deadline that moves.
@@ -45,7 +46,9 @@ impl Deadline {
             if timer.registered && !timer.sleep.is_elapsed() {
                 return Poll::Pending;
             }
-            match timer.sleep.as_mut().poll(cx) {
+            // Outside the task's budget: with none left the timer would not even note the waker, and
+            // the deadline would never come.
+            match pin!(unconstrained(timer.sleep.as_mut())).poll(cx) {
                 Poll::Pending => {
                     timer.registered = true;
                     return Poll::Pending;
@@ -71,6 +74,28 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    /// Uses up what the task may do before it must yield.
+    async fn spend_budget() {
+        while tokio::task::coop::has_budget_remaining() {
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_task_has_its_deadline_too() {
+        let start = Instant::now();
+        let mut deadline = Deadline::default();
+        let task = async {
+            spend_budget().await;
+            deadline.set(start + Duration::from_secs(1));
+            poll_fn(|cx| deadline.poll(cx)).await;
+            spend_budget().await;
+            deadline.set(start + Duration::from_secs(2));
+            poll_fn(|cx| deadline.poll(cx)).await;
+        };
+        tokio::time::timeout(Duration::from_secs(60), task).await.expect("both deadlines come");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn it_can_move_both_ways() {

@@ -148,7 +148,8 @@ pub(crate) fn write(
 }
 
 fn write_x_forwarded(out: &mut HeadWriter<'_>, trusted: bool, peer: &Peer, head: &RequestHead) {
-    let said = |known| if trusted { head.fields.first(known) } else { None };
+    // The nearest hop writes last: what stands before may be the client's own.
+    let said = |known| if trusted { elements(&head.fields, known).last() } else { None };
     if peer.ip.is_some() || said(Known::XForwardedFor).is_some() {
         out.field_with(b"X-Forwarded-For", |out| {
             if trusted {
@@ -247,6 +248,14 @@ mod tests {
         assert_eq!(client(&Trust::Hops(1), &["6.6.6.6, 1.2.3.4"]), "1.2.3.4");
         assert_eq!(client(&Trust::Hops(2), &["6.6.6.6, 1.2.3.4"]), "6.6.6.6");
         assert_eq!(client(&Trust::Hops(9), &["1.2.3.4"]), "1.2.3.4");
+    }
+
+    #[test]
+    fn the_nearest_hop_has_the_last_word() {
+        let mut fields = Fields::default();
+        fields.push(b"X-Forwarded-Proto", b"https");
+        fields.push(b"X-Forwarded-Proto", b"https, http");
+        assert_eq!(elements(&fields, Known::XForwardedProto).last(), Some(&b"http"[..]));
     }
 
     #[test]

@@ -53,6 +53,9 @@ pub enum ApplyError {
 pub struct Gateway {
     workers: Vec<Handle>,
     listeners: HashMap<Name, OpenListener>,
+    /// The snapshot in use and the one before. Whoever lets a snapshot go last frees what only it
+    /// held, which is much at times; held here for one change longer, it is not a worker.
+    snapshots: [Option<Arc<Snapshot>>; 2],
 }
 
 #[derive(Debug)]
@@ -104,7 +107,7 @@ impl Gateway {
     pub fn start(workers: usize) -> Result<Gateway, ApplyError> {
         let workers =
             (0..workers).map(start_worker).collect::<io::Result<_>>().map_err(ApplyError::Start)?;
-        Ok(Gateway { workers, listeners: HashMap::new() })
+        Ok(Gateway { workers, listeners: HashMap::new(), snapshots: [None, None] })
     }
 
     /// Puts a configuration to use in every worker and waits until it is. On an error nothing has
@@ -119,7 +122,13 @@ impl Gateway {
     ) -> Result<(), ApplyError> {
         let mut changes: Vec<SocketChange> =
             self.workers.iter().map(|_| SocketChange::default()).collect();
-        let opened = self.open(snapshot, &mut changes)?;
+        let mut opened = Vec::new();
+        if let Err(error) = self.open(snapshot, &mut changes, &mut opened) {
+            for (_, listener) in &opened {
+                sockets::unlink(&listener.bind);
+            }
+            return Err(error);
+        }
         for (name, listener) in opened {
             if let Some(old) = self.listeners.insert(name, listener) {
                 sockets::unlink(&old.bind);
@@ -148,6 +157,7 @@ impl Gateway {
         for finished in applied {
             finished.await.map_err(|_| ApplyError::WorkerGone)?;
         }
+        self.snapshots = [Some(Arc::clone(snapshot)), self.snapshots[0].take()];
         Ok(())
     }
 
@@ -156,17 +166,24 @@ impl Gateway {
         &self,
         snapshot: &Snapshot,
         changes: &mut [SocketChange],
-    ) -> Result<Vec<(Name, OpenListener)>, ApplyError> {
-        let mut opened = Vec::new();
+        opened: &mut Vec<(Name, OpenListener)>,
+    ) -> Result<(), ApplyError> {
         for (name, settings) in &snapshot.listeners {
             let wanted = &settings.listener.bind;
             let old = self.listeners.get(name);
             if old.is_some_and(|old| old.bind == *wanted) {
                 continue;
             }
-            let (bound, address) = sockets::bind(wanted, self.workers.len()).map_err(|error| {
-                ApplyError::Bind { listener: Arc::clone(name), address: describe(wanted), error }
-            })?;
+            let refused = |error| ApplyError::Bind {
+                listener: Arc::clone(name),
+                address: describe(wanted),
+                error,
+            };
+            // One of ours may hold the address under another name, which it gives up.
+            if !self.listeners.values().any(|other| other.bind == *wanted) {
+                sockets::check_free(wanted).map_err(refused)?;
+            }
+            let (bound, address) = sockets::bind(wanted, self.workers.len()).map_err(refused)?;
             let open: OpenConnections = Arc::new(AtomicUsize::new(0));
             let sockets: Vec<Socket> = match bound {
                 Bound::Tcp(sockets) => sockets.into_iter().map(Socket::Tcp).collect(),
@@ -180,7 +197,7 @@ impl Gateway {
             }
             opened.push((Arc::clone(name), OpenListener { bind: wanted.clone(), address, open }));
         }
-        Ok(opened)
+        Ok(())
     }
 
     /// Where the gateway listens: names and addresses, with the ports that the system chose.
@@ -202,8 +219,8 @@ impl Gateway {
     }
 
     /// Stops accepting, lets every connection finish its exchange, and cuts off at the deadline
-    /// what has not ended by then. Ends when all workers have.
-    pub async fn drain(&self, deadline: Duration) {
+    /// what has not ended by then. What is returned ends when all workers have.
+    pub fn drain(&self, deadline: Duration) -> impl Future<Output = ()> + use<> {
         let deadline = Instant::now() + deadline;
         let mut drained = Vec::with_capacity(self.workers.len());
         for worker in &self.workers {
@@ -216,8 +233,10 @@ impl Gateway {
         for listener in self.listeners.values() {
             sockets::unlink(&listener.bind);
         }
-        for finished in drained {
-            let _ = finished.await;
+        async move {
+            for finished in drained {
+                let _ = finished.await;
+            }
         }
     }
 }
@@ -244,7 +263,7 @@ fn start_worker(id: usize) -> io::Result<Handle> {
         let built = Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .max_blocking_threads(4)
+            .max_blocking_threads(16)
             .build_local(LocalOptions::default());
         match built {
             Ok(runtime) => {
@@ -358,6 +377,7 @@ async fn drain(worker: &Rc<Worker>, listeners: HashMap<Name, LiveListener>, dead
     let open = &worker.metrics.connections_open;
     while open.value() > 0 && Instant::now() < deadline {
         tokio::time::sleep(DRAIN_LOOK).await;
+        worker.flush_log();
     }
     if open.value() > 0 {
         tracing::warn!(worker = worker.id, connections = open.value(), "cut off at the deadline");

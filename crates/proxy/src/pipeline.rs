@@ -10,8 +10,9 @@ mod tunnel;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use portcullis_config::model::Action;
+use portcullis_config::model::{Action, Listener};
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream};
 
@@ -126,16 +127,19 @@ fn find<'s>(
     client: Option<IpAddr>,
     params: &mut Params,
 ) -> Result<&'s Arc<CompiledRoute>, Miss> {
-    serving.snapshot.router.find(&asked(request, path, client), params)
+    let listener = &serving.settings.listener;
+    serving.snapshot.router.find(&asked(listener, request, path, client), params)
 }
 
 /// What the router is asked about a request; `path` is its normalised one.
 pub(crate) fn asked<'a>(
+    listener: &'a Listener,
     request: &'a RequestHead,
     path: &'a [u8],
     client: Option<IpAddr>,
 ) -> Request<'a> {
     Request {
+        listener: &listener.name,
         host: host_of(request.authority()),
         path,
         query: request.query(),
@@ -173,14 +177,31 @@ async fn act<'s>(
     }
 }
 
+/// What became of request content that nobody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Skipped {
+    /// All of it was thrown away.
+    Whole,
+    /// There is more to come.
+    Pending,
+    /// The rest cannot be read.
+    Broken,
+}
+
 /// Throws away request content that is here already, so that a reply that does not need it can
 /// leave the connection open.
-pub(crate) fn skip_content(client: &mut Client, cx: &mut std::task::Context<'_>) -> bool {
-    while let std::task::Poll::Ready(Ok(true)) = client.down.poll_content(cx) {
-        let here = client.down.content().len();
-        client.down.consume(here);
+pub(crate) fn skip_content(client: &mut Client, cx: &mut Context<'_>) -> Skipped {
+    loop {
+        match client.down.poll_content(cx) {
+            Poll::Ready(Ok(true)) => {
+                let here = client.down.content().len();
+                client.down.consume(here);
+            }
+            Poll::Ready(Ok(false)) => return Skipped::Whole,
+            Poll::Ready(Err(_)) => return Skipped::Broken,
+            Poll::Pending => return Skipped::Pending,
+        }
     }
-    client.down.is_read()
 }
 
 #[cfg(test)]

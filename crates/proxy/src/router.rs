@@ -9,7 +9,8 @@
 //!    come after all of these, the longer source first (then by source), and last of all what
 //!    takes every path: `/{*rest}` and the prefix `/`;
 //! 4. routes that name methods before routes that take any;
-//! 5. more conditions, counting each header, query parameter and cookie, and one for clients;
+//! 5. more conditions, counting each header, query parameter and cookie, one for listeners and one
+//!    for clients;
 //! 6. the name.
 //!
 //! Where a more specific route does not take the request (its method, headers and so on), the next
@@ -71,6 +72,8 @@ pub struct Router<T: Clone> {
 /// What a route is looked for by.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
+    /// The name of the listener that it came in through.
+    pub listener: &'a str,
     /// The host that the client asked for, without port, in any case, perhaps with a last dot.
     pub host: &'a [u8],
     /// The path, normalised by [`crate::path::normalise`]. One that does not begin with `/`

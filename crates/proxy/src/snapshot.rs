@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use portcullis_config::model::{Address, Listener, Name, Route, Service};
 use portcullis_core::metrics::RouteMetrics;
-use portcullis_wire::h1::HeadLimits;
+use portcullis_wire::HeadLimits;
 
 use crate::router::Router;
 use crate::upstream::balance::Schedule;

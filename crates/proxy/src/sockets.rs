@@ -22,6 +22,18 @@ pub(crate) enum Bound {
     Unix(Vec<UnixListener>),
 }
 
+/// Fails if somebody else listens on `bind` already. Our own sockets could join theirs, and would
+/// take a share of their clients without anybody noticing.
+pub(crate) fn check_free(bind: &Bind) -> io::Result<()> {
+    let Bind::Tcp(address) = bind else {
+        return Ok(());
+    };
+    let probe = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
+    // Connections that still linger from an earlier life of ours are no hindrance.
+    probe.set_reuse_address(true)?;
+    probe.bind(&(*address).into())
+}
+
 /// Binds `bind` for so many workers; the address says which port the system chose.
 pub(crate) fn bind(bind: &Bind, workers: usize) -> io::Result<(Bound, String)> {
     match bind {

@@ -15,6 +15,7 @@ use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
 use portcullis_wire::Upstream;
 use slab::Slab;
+use tokio::task::unconstrained;
 
 use crate::client::Client;
 use crate::pipeline::Scratch;
@@ -145,10 +146,11 @@ impl Worker {
     /// What a worker does now and then: closing old connections, handing over the log.
     pub(crate) async fn sweep(&self) {
         let now = Instant::now();
-        poll_fn(|cx| {
+        // Outside the task's budget: with none left a closed connection would look quiet.
+        unconstrained(poll_fn(|cx| {
             self.pools.borrow_mut().sweep(now, cx);
             Poll::Ready(())
-        })
+        }))
         .await;
         let idle = &self.metrics.upstream_idle;
         idle.add((self.pools.borrow().idle() as u64).wrapping_sub(idle.value()));
@@ -169,10 +171,16 @@ impl Worker {
     }
 
     /// Logs a request whose head could not be read.
-    pub(crate) fn log_refusal(&self, client: &Client, status: u16, failure: &Failure) {
+    pub(crate) fn log_refusal(
+        &self,
+        client: &Client,
+        id: RequestId,
+        status: u16,
+        failure: &Failure,
+    ) {
         let event = RequestEvent {
             started: SystemTime::now(),
-            id: self.next_id(),
+            id,
             listener: &client.listener.name,
             client: client.peer.ip,
             method: b"",

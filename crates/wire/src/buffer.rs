@@ -6,6 +6,9 @@ use std::cell::RefCell;
 /// Size of a buffer in bytes: one read of a large body, and the bound of a whole head.
 pub const BUFFER_SIZE: usize = 64 * 1024;
 
+/// Up to so many bytes are kept in memory of their own while a peer takes its time.
+const SMALL: usize = 4096;
+
 /// Most unused buffers that a thread keeps.
 const KEPT: usize = 64;
 
@@ -54,9 +57,27 @@ impl Buffer {
         }
     }
 
+    /// Gives the memory back but for what little is waiting: for a peer that has begun a message
+    /// and takes its time. [`Buffer::room`] takes it again.
+    pub fn shrink(&mut self) {
+        let waiting = self.data();
+        if waiting.len() <= SMALL && self.bytes.len() == BUFFER_SIZE {
+            let small: Box<[u8]> = waiting.into();
+            let (start, end) = (0, small.len());
+            *self = Buffer { bytes: small, start, end };
+        }
+    }
+
     /// Room for more, all of it at the end: what is waiting moves to the front when the end is
     /// reached. Empty when the buffer is full.
     pub fn room(&mut self) -> &mut [u8] {
+        if self.bytes.len() < BUFFER_SIZE {
+            let mut large = Buffer::take();
+            let waiting = self.data();
+            large.bytes[..waiting.len()].copy_from_slice(waiting);
+            large.end = waiting.len();
+            *self = large;
+        }
         if self.end == self.bytes.len() && self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -78,7 +99,7 @@ impl Drop for Buffer {
         // The thread's list is gone when the thread is ending; the memory then goes the usual way.
         let _ = FREE.try_with(|free| {
             let mut free = free.borrow_mut();
-            if free.len() < KEPT {
+            if free.len() < KEPT && bytes.len() == BUFFER_SIZE {
                 free.push(bytes);
             }
         });
@@ -102,6 +123,19 @@ mod tests {
         buffer.consume(3);
         assert!(buffer.is_empty());
         assert_eq!(buffer.room().len(), size);
+    }
+
+    #[test]
+    fn what_waits_survives_shrinking_and_growing() {
+        let mut buffer = Buffer::take();
+        buffer.room()[..5].copy_from_slice(b"hello");
+        buffer.filled(5);
+        buffer.consume(1);
+        buffer.shrink();
+        assert_eq!((buffer.data(), buffer.bytes.len()), (&b"ello"[..], 4));
+        buffer.room()[..1].copy_from_slice(b"!");
+        buffer.filled(1);
+        assert_eq!((buffer.data(), buffer.bytes.len()), (&b"ello!"[..], BUFFER_SIZE));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use crate::h1::connection::{Writer, write_field};
+use crate::h1::connection::Writer;
+use crate::h1::writing::write_field;
 use crate::h1::{Connection, HeadLimits};
-use crate::{BodyLength, ReadError, RequestHead, Version, status};
+use crate::{BodyLength, Io, ReadError, RequestHead, Version, status};
 
 /// The client's side of an exchange: its request comes out, the reply goes in.
 #[derive(Debug)]
@@ -56,6 +57,20 @@ impl HeadWriter<'_> {
 }
 
 impl Downstream {
+    /// The client's side of exchanges over `io`.
+    #[must_use]
+    pub fn over(io: Io) -> Downstream {
+        Downstream::H1(Connection::new(io))
+    }
+
+    /// Whether the reply under way still takes content.
+    #[must_use]
+    pub fn takes_content(&self) -> bool {
+        match self {
+            Downstream::H1(connection) => connection.takes_content(),
+        }
+    }
+
     /// Waits for a request to begin; `false` when the client has ended the connection.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod output;
 mod request;
 mod response;
 mod target;
+pub(crate) mod writing;
 
 pub use chunked::{Decoder, Step};
 pub use connection::Connection;

@@ -21,6 +21,7 @@ pub use buffer::{BUFFER_SIZE, Buffer};
 pub use downstream::{Downstream, HeadWriter, ReplyLine};
 pub use error::{Malformed, ReadError};
 pub use fields::{Field, Fields};
+pub use h1::HeadLimits;
 pub use head::{BodyLength, RequestHead, ResponseHead, Scheme, Version};
 pub use io::{Io, Socket};
 pub use known::Known;

@@ -3,9 +3,10 @@
 use std::task::{Context, Poll};
 
 use crate::downstream::HeadWriter;
-use crate::h1::connection::{Writer, write_field};
+use crate::h1::connection::Writer;
+use crate::h1::writing::write_field;
 use crate::h1::{Connection, ReplyTo};
-use crate::{BodyLength, ReadError, ResponseHead};
+use crate::{BodyLength, Io, ReadError, ResponseHead};
 
 /// The origin's side of an exchange: the request goes in, its reply comes out.
 #[derive(Debug)]
@@ -36,6 +37,12 @@ pub struct RequestLine<'a> {
 }
 
 impl Upstream {
+    /// The origin's side of exchanges over `io`.
+    #[must_use]
+    pub fn over(io: Io) -> Upstream {
+        Upstream::H1(Connection::new(io))
+    }
+
     /// Whether the connection, idle so far, is still good to send a request on.
     pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
@@ -64,11 +71,11 @@ impl Upstream {
         }
     }
 
-    /// Whether any byte of a reply has come.
+    /// Whether any byte of a reply has come, interim ones included.
     #[must_use]
     pub fn has_begun_reply(&self) -> bool {
         match self {
-            Upstream::H1(connection) => connection.has_input(),
+            Upstream::H1(connection) => connection.is_answered() || connection.has_input(),
         }
     }
 

@@ -98,7 +98,7 @@ fn limits(spec: &LimitsSpec, scope: &mut Scope<'_>) -> Limits {
         }
         usize::try_from(value).unwrap_or(usize::MAX)
     };
-    Limits {
+    let limits = Limits {
         uri: count(spec.uri.as_ref().map(|s| (s.value.0, s.span)), 8 << 10),
         fields: count(spec.fields.as_ref().map(|s| (s.value.into(), s.span)), 100),
         head: count(spec.head.as_ref().map(|s| (s.value.0, s.span)), 32 << 10),
@@ -107,6 +107,25 @@ fn limits(spec: &LimitsSpec, scope: &mut Scope<'_>) -> Limits {
             Some(Limit::Size(bytes)) => Some(bytes),
         },
         connections: count(spec.connections.as_ref().map(|s| (s.value.into(), s.span)), 100_000),
+    };
+    check_head(spec, &limits, scope);
+    limits
+}
+
+/// A head is read into one buffer of 64 KiB and its fields into one table, so more cannot be let in.
+fn check_head(spec: &LimitsSpec, limits: &Limits, scope: &mut Scope<'_>) {
+    const LARGEST_HEAD: usize = 63 << 10;
+    const MOST_FIELDS: usize = 256;
+    if limits.uri.saturating_add(limits.head) > LARGEST_HEAD {
+        let at = spec.head.as_ref().map(|s| s.span).or(spec.uri.as_ref().map(|s| s.span));
+        if let Some(at) = at {
+            scope.fault(at, "`uri` and `head` together are more than a request may have").label =
+                "expected at most 63KiB for both".into();
+        }
+    }
+    if let Some(fields) = spec.fields.as_ref().filter(|_| limits.fields > MOST_FIELDS) {
+        scope.fault(fields.span, "that many fields are never let in").label =
+            format!("expected at most {MOST_FIELDS}");
     }
 }
 
@@ -116,6 +135,6 @@ fn timeouts(spec: &ListenerTimeoutsSpec, scope: &mut Scope<'_>) -> ListenerTimeo
         idle: scope.time(spec.idle.as_ref(), Duration::from_secs(75)),
         stall: scope.time(spec.stall.as_ref(), Duration::from_secs(60)),
         min_rate: spec.min_rate.map_or(240, |rate| rate.0),
-        min_rate_grace: spec.min_rate_grace.map_or(Duration::from_secs(10), |grace| grace.0),
+        min_rate_grace: scope.time(spec.min_rate_grace.as_ref(), Duration::from_secs(10)),
     }
 }

@@ -17,6 +17,8 @@ const REGEX_MEMORY: usize = 1 << 20;
 const REGEX_LENGTH: usize = 4096;
 
 pub(super) fn matching(spec: &MatchSpec, scope: &mut Scope<'_>) -> Match {
+    // Whether there are such listeners is known only once all entries are read.
+    let listeners = list(&spec.listener, "listener", scope);
     let hosts = list(&spec.host, "host", scope);
     let hosts: Vec<HostPattern> =
         hosts.iter().filter_map(|item| host::pattern(item, scope)).collect();
@@ -30,6 +32,7 @@ pub(super) fn matching(spec: &MatchSpec, scope: &mut Scope<'_>) -> Match {
     let methods = list(&spec.methods, "methods", scope);
     let clients = list(&spec.client, "client", scope);
     Match {
+        listeners: listeners.iter().map(|name| name.as_str().into()).collect(),
         hosts: without_doubles(hosts),
         paths,
         methods: http::methods(methods, scope),

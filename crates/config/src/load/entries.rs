@@ -1,5 +1,5 @@
 //! All units by number and by name, and what holds between them: names that are there twice,
-//! services that no route may miss, listeners on one address, routes that overlap. Everything is
+//! services and listeners that no route may miss, listeners on one address, routes that overlap. Everything is
 //! kept up to date by what comes and goes, not computed anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -21,10 +21,10 @@ pub(crate) struct Entries {
     faulty: BTreeSet<UnitId>,
     /// Units that read variables or files.
     reading: BTreeSet<UnitId>,
-    /// The routes that name a service.
-    callers: HashMap<Name, HashSet<UnitId>>,
-    /// Services that routes name but nobody defines.
-    missing: BTreeSet<Name>,
+    /// The routes that name a service or a listener.
+    callers: HashMap<(Collection, Name), HashSet<UnitId>>,
+    /// Services and listeners that routes name but nobody defines.
+    missing: BTreeSet<(Collection, Name)>,
     pub(crate) overlap: Overlap,
 }
 
@@ -74,9 +74,9 @@ impl Entries {
         self.faulty.iter().filter_map(|id| Some((*id, self.unit(*id)?)))
     }
 
-    /// Services that are named but not there, with the routes that name them.
-    pub(crate) fn missing(&self) -> impl Iterator<Item = (&Name, &HashSet<UnitId>)> {
-        self.missing.iter().filter_map(|name| Some((name, self.callers.get(name)?)))
+    /// Services and listeners that are named but not there, with the routes that name them.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = (Collection, &Name, &HashSet<UnitId>)> {
+        self.missing.iter().filter_map(|key| Some((key.0, &key.1, self.callers.get(key)?)))
     }
 
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &Input> {
@@ -135,15 +135,13 @@ impl Entries {
         if !unit.inputs.is_empty() {
             self.reading.insert(id);
         }
-        if unit.collection == Collection::Services {
-            self.missing.remove(&unit.name);
-        }
+        self.missing.remove(&key);
         if let Some(route) = unit.value.as_ref().and_then(Value::route) {
-            for service in called(route) {
-                if !self.names.contains_key(&(Collection::Services, service.clone())) {
-                    self.missing.insert(service.clone());
+            for called in called(route) {
+                if !self.names.contains_key(&called) {
+                    self.missing.insert(called.clone());
                 }
-                self.callers.entry(service.clone()).or_default().insert(id);
+                self.callers.entry(called).or_default().insert(id);
             }
             if !unit.has_error() {
                 self.overlap.add(id, route.clone());
@@ -166,12 +164,12 @@ impl Entries {
         self.faulty.remove(&id);
         self.reading.remove(&id);
         if let Some(route) = unit.value.as_ref().and_then(Value::route) {
-            for service in called(route) {
-                if let Some(callers) = self.callers.get_mut(service) {
+            for called in called(route) {
+                if let Some(callers) = self.callers.get_mut(&called) {
                     callers.remove(&id);
                     if callers.is_empty() {
-                        self.callers.remove(service);
-                        self.missing.remove(service);
+                        self.callers.remove(&called);
+                        self.missing.remove(&called);
                     }
                 }
             }
@@ -186,8 +184,8 @@ impl Entries {
                 }
                 None => {
                     self.names.remove(&key);
-                    if key.0 == Collection::Services && self.callers.contains_key(&key.1) {
-                        self.missing.insert(key.1.clone());
+                    if self.callers.contains_key(&key) {
+                        self.missing.insert(key.clone());
                     }
                 }
             }
@@ -216,11 +214,13 @@ impl Entries {
     }
 }
 
-/// The services that a route names.
-pub(crate) fn called(route: &Route) -> impl Iterator<Item = &Name> {
+/// The services and listeners that a route names.
+fn called(route: &Route) -> impl Iterator<Item = (Collection, Name)> {
     let services = match &route.action {
         Action::Forward { services, .. } => services.as_slice(),
         Action::Redirect { .. } | Action::Reply(_) => &[],
     };
-    services.iter().map(|part| &part.service)
+    let services = services.iter().map(|part| (Collection::Services, part.service.clone()));
+    let listeners = route.matches.listeners.iter();
+    services.chain(listeners.map(|name| (Collection::Listeners, name.clone())))
 }

@@ -155,41 +155,54 @@ fn absences(files: &Files, entries: &Entries, places: &Places<'_>, faults: &mut 
         fault.help = Some("add one: `listeners: { web: { address: \"0.0.0.0:8000\" } }`".into());
         faults.push(fault);
     }
-    for (service, routes) in entries.missing().take(MOST) {
+    for (collection, name, routes) in entries.missing().take(MOST) {
         let mut routes: Vec<&UnitId> = routes.iter().collect();
         routes.sort_unstable();
         for id in routes.into_iter().take(MOST) {
-            faults.extend(missing_service(service, *id, entries, places));
+            faults.extend(missing(collection, name, *id, entries, places));
         }
     }
 }
 
-fn missing_service(
-    service: &str,
+/// A service or listener that a route names and nobody defines.
+fn missing(
+    collection: Collection,
+    name: &str,
     id: UnitId,
     entries: &Entries,
     places: &Places<'_>,
 ) -> Option<Fault> {
     let unit = entries.unit(id)?;
-    let Action::Forward { services, .. } = &unit.value.as_ref()?.route()?.action else {
-        return None;
+    let route = unit.value.as_ref()?.route()?;
+    let (what, written) = match collection {
+        Collection::Listeners => {
+            let mut listeners = route.matches.listeners.iter();
+            let index = listeners.position(|listener| &**listener == name)?.to_string();
+            let one = || places.within(entries, id, &["match", "listener"]);
+            let of_list = places.within(entries, id, &["match", "listener", &index]);
+            ("listener", of_list.filter(|found| found.1).or_else(one))
+        }
+        _ => {
+            let Action::Forward { services, .. } = &route.action else {
+                return None;
+            };
+            let index = services.iter().position(|part| &*part.service == name)?.to_string();
+            let of_split = || places.within(entries, id, &["split", &index, "service"]);
+            let one = places.within(entries, id, &["service"]);
+            ("service", one.filter(|found| found.1).or_else(of_split))
+        }
     };
-    let index = services.iter().position(|part| &*part.service == service)?.to_string();
-    let written = places
-        .within(entries, id, &["service"])
-        .filter(|found| found.1)
-        .or_else(|| places.within(entries, id, &["split", &index, "service"]));
     let (span, _, hidden) = written.unwrap_or((unit.key, false, false));
     if hidden {
-        let mut fault =
-            Fault::error("there is no service of the name that this reference brings in");
+        let message = format!("there is no {what} of the name that this reference brings in");
+        let mut fault = Fault::error(message);
         fault.places.extend(places.place(entries, id, span, "not defined"));
         return Some(fault);
     }
-    let mut fault = Fault::error(format!("there is no service `{service}`"));
+    let mut fault = Fault::error(format!("there is no {what} `{name}`"));
     fault.places.extend(places.place(entries, id, span, "not defined"));
-    fault.help = nearest(service, entries.names(Collection::Services))
-        .map(|near| format!("did you mean `{near}`?"));
+    fault.help =
+        nearest(name, entries.names(collection)).map(|near| format!("did you mean `{near}`?"));
     Some(fault)
 }
 

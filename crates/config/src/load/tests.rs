@@ -39,6 +39,7 @@ services:
 routes:
   user-info:
     match:
+      listener: [web, local]
       host: [API.example.com., "*.example.org"]
       path: "/user/%7e{/{id}/x"
       methods: [GET, PURGE]
@@ -90,6 +91,11 @@ pub(super) fn bad(text: &str) -> Vec<String> {
         Ok(loaded) => loaded.warnings,
         Err(report) => report,
     };
+    lines(&report)
+}
+
+/// The faults of a report, each with the place that comes first.
+pub(super) fn lines(report: &Report) -> Vec<String> {
     let line = |fault: &Fault| match fault.places.first() {
         Some(place) => format!("{}:{} {}", place.line, place.column, fault.message),
         None => fault.message.clone(),
@@ -168,6 +174,7 @@ fn a_full_configuration_means_what_it_says() {
         matches!(&info.matches.headers[2].test, ValueTest::Regex(r) if r.is_match(b"b") && !r.is_match(b"ab"))
     );
     assert_eq!(info.matches.clients.len(), 2);
+    assert_eq!(info.matches.listeners, [Name::from("web"), Name::from("local")]);
     assert_eq!((info.priority, info.upgrade, info.body_limit), (3, false, Some(None)));
     assert_eq!(info.timeouts.total, Some(None));
     let Action::Forward { services, rewrite } = &info.action else { panic!("not forward") };

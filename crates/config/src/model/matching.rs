@@ -5,11 +5,14 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
-use super::PathPattern;
+use super::{Name, PathPattern};
 
 /// What a route asks of a request: each non-empty part must hold.
 #[derive(Debug, Clone, Default)]
 pub struct Match {
+    /// A request that came in through any of these listeners, which exist in the configuration;
+    /// empty is any listener.
+    pub listeners: Vec<Name>,
     /// Any of these hosts; empty is any host.
     pub hosts: Vec<HostPattern>,
     /// Any of these paths; never empty ("any path" is one `/{*}`).

@@ -4,25 +4,32 @@ use std::hash::BuildHasher;
 
 use crate::model::{Match, Predicate, ValueTest};
 
-/// How many conditions count for precedence: each header, query parameter and cookie, and one for
-/// clients.
+/// How many conditions count for precedence: each header, query parameter and cookie, one for
+/// listeners and one for clients.
 pub(super) fn count(matches: &Match) -> usize {
+    let listeners = usize::from(!matches.listeners.is_empty());
     let clients = usize::from(!matches.clients.is_empty());
-    matches.headers.len() + matches.query.len() + matches.cookies.len() + clients
+    matches.headers.len() + matches.query.len() + matches.cookies.len() + listeners + clients
 }
 
 /// Whether every request that meets the conditions of `inner` meets those of `outer`.
 pub(super) fn conditions(outer: &Match, inner: &Match) -> bool {
-    let methods = outer.methods.is_empty()
-        || (!inner.methods.is_empty() && inner.methods.iter().all(|m| outer.methods.contains(m)));
+    let methods = any_of(&outer.methods, &inner.methods);
+    let listeners = any_of(&outer.listeners, &inner.listeners);
     let clients = outer.clients.is_empty()
         || (!inner.clients.is_empty()
             && inner.clients.iter().all(|net| outer.clients.iter().any(|wide| wide.contains(net))));
     methods
+        && listeners
         && clients
         && predicates(&outer.headers, &inner.headers)
         && predicates(&outer.query, &inner.query)
         && predicates(&outer.cookies, &inner.cookies)
+}
+
+/// Whether who is in the inner list is in the outer; an empty list lets everything in.
+fn any_of<T: PartialEq>(outer: &[T], inner: &[T]) -> bool {
+    outer.is_empty() || (!inner.is_empty() && inner.iter().all(|item| outer.contains(item)))
 }
 
 fn predicates(outer: &[Predicate], inner: &[Predicate]) -> bool {
@@ -45,6 +52,7 @@ fn implies(given: &ValueTest, wanted: &ValueTest) -> bool {
 /// Whether the conditions are the same, in whatever order they were written.
 pub(super) fn same_conditions(a: &Match, b: &Match) -> bool {
     same_lists(&a.methods, &b.methods)
+        && same_lists(&a.listeners, &b.listeners)
         && same_lists(&a.clients, &b.clients)
         && same_predicates(&a.headers, &b.headers)
         && same_predicates(&a.query, &b.query)
@@ -84,6 +92,7 @@ pub(super) fn hash_conditions(matches: &Match, hasher: &impl BuildHasher) -> u64
     };
     matches.methods.iter().for_each(|method| add(hasher.hash_one((0, method))));
     matches.clients.iter().for_each(|network| add(hasher.hash_one((1, network))));
+    matches.listeners.iter().for_each(|name| add(hasher.hash_one((5, name))));
     for (kind, list) in [(2, &matches.headers), (3, &matches.query), (4, &matches.cookies)] {
         list.iter().for_each(|one| add(hasher.hash_one((kind, &one.name, test_key(&one.test)))));
     }

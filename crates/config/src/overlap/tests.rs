@@ -20,7 +20,9 @@ fn said(routes: &[&str]) -> Vec<String> {
 }
 
 fn text(routes: &[&str]) -> String {
-    let mut text = String::from("listeners: { web: { address: \"127.0.0.1:0\" } }\nroutes:\n");
+    let mut text = String::from(
+        "listeners: { web: { address: \"127.0.0.1:0\" }, side: { address: \"127.0.0.1:0\" } }\nroutes:\n",
+    );
     for route in routes {
         let (name, matches) = route.split_once(' ').unwrap();
         let (matches, priority) = matches.split_once(" ^").unwrap_or((matches, "0"));
@@ -47,6 +49,8 @@ fn the_same_twice_is_a_conflict() {
     let a = "a headers: { x: \"1\", y: \"2\" }, methods: [PUT, POST]";
     let b = "b headers: { Y: \"2\", X: \"1\" }, methods: [POST, PUT]";
     assert_eq!(said(&[a, b]).len(), 1);
+    let (a, b) = ("a listener: [web, side]", "b listener: [side, web, side]");
+    assert_eq!(said(&[a, b]), ["the routes `a` and `b` take the same requests: any path @4,3"]);
     assert_eq!(said(&["a path: { regex: \"/x.*\" }", "b path: { regex: \"/x.*\" }"]).len(), 1);
 }
 
@@ -61,6 +65,8 @@ fn what_differs_is_no_conflict() {
         ("a path: /x, host: \"*.a.com\"", "b path: /x, host: a.com"),
         ("a path: \"/{id}\"", "b path: \"/x\""),
         ("a path: \"/{*r}\"", "b path: \"/{id}\""),
+        ("a path: /x, listener: web", "b path: /x, listener: side"),
+        ("a path: /x, listener: web", "b path: /x"),
         ("a path: /x, query: { x: \"1\" }", "b path: /x, cookies: { x: \"1\" }"),
     ] {
         assert_eq!(said(&[a, b]), Vec::<String>::new(), "{a} {b}");
@@ -82,6 +88,8 @@ fn covered_by_higher_priority_is_shadowed() {
         ("c headers: { a: { regex: \"[0-9]+\" } } ^1", "r headers: { a: \"12\" }"),
         ("c client: 10.0.0.0/8 ^1", "r client: [10.1.0.0/16, 10.2.0.1]"),
         ("c methods: [GET, POST] ^1", "r methods: [POST]"),
+        ("c listener: [web, side] ^1", "r listener: web, path: /a"),
+        ("c path: { prefix: /a } ^1", "r listener: web, path: /a"),
     ] {
         assert_eq!(
             said(&[cover, covered]),
@@ -110,6 +118,9 @@ fn never_a_false_warning() {
         ("c client: 10.1.0.0/16 ^1", "r path: /"),
         ("c methods: [GET] ^1", "r methods: [GET, POST]"),
         ("c methods: [GET] ^1", "r path: /"),
+        ("c listener: web ^1", "r listener: side"),
+        ("c listener: web ^1", "r listener: [side, web]"),
+        ("c listener: web ^1", "r path: /"),
         // At one priority the broader comes later.
         ("c path: \"/{*r}\"", "r path: \"/a\""),
         ("c path: \"/a\"", "r path: \"/a\", headers: { a: \"1\" }"),
@@ -147,6 +158,8 @@ fn kept_up_to_date_as_if_built_anew() {
         "h path: /x/y ^2",
         "i path: \"/x/{q}\", methods: PUT ^1",
         "j path: /x/y, headers: { a: \"1\" }",
+        "k path: /x/y, listener: web ^1",
+        "l path: /x/y, listener: [web, side] ^1",
     ];
     let mut kept = loader(&all[..1]);
     let mut seed = 7_u32;

@@ -171,5 +171,5 @@ pub(crate) struct ListenerTimeoutsSpec {
     /// else 408. Default: `240B`.
     pub(crate) min_rate: Option<Size>,
     /// How long a request body may take before `min_rate` counts. Default: `10s`.
-    pub(crate) min_rate_grace: Option<Time>,
+    pub(crate) min_rate_grace: Option<Spanned<Time>>,
 }

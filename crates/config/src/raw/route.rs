@@ -45,6 +45,8 @@ pub(crate) struct RouteSpec {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MatchSpec {
+    /// The listener that the request came in through, or a list of them, by name. Default: any.
+    pub(crate) listener: Option<OneOrMany<Spanned<String>>>,
     /// One host or a list: `api.example.com`, or `*.example.com` for one or more labels in front.
     /// Default: any.
     pub(crate) host: Option<OneOrMany<Spanned<String>>>,

@@ -32,6 +32,7 @@ pub(super) struct Script {
 
 /// A request that owns its parts.
 pub(super) struct Asked {
+    listener: String,
     method: String,
     host: String,
     path: Vec<u8>,
@@ -66,6 +67,7 @@ impl Asked {
         let (host, target) = url.split_at(url.find('/')?);
         let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
         let mut asked = Asked {
+            listener: "web".to_owned(),
             method: method.to_owned(),
             host: host.to_owned(),
             path: normal(path.as_bytes())?,
@@ -76,6 +78,8 @@ impl Asked {
         for word in words {
             if let Some(client) = word.strip_prefix("from:").and_then(|text| text.parse().ok()) {
                 asked.client = client;
+            } else if let Some(listener) = word.strip_prefix("on:") {
+                listener.clone_into(&mut asked.listener);
             } else if let Some((name, value)) = word.split_once('=') {
                 asked.fields.push(name.as_bytes(), value.as_bytes());
             }
@@ -85,6 +89,7 @@ impl Asked {
 
     pub(super) fn request(&self) -> Request<'_> {
         Request {
+            listener: &self.listener,
             host: self.host.as_bytes(),
             path: &self.path,
             query: self.query.as_deref().map(str::as_bytes),
@@ -117,6 +122,7 @@ fn read_route<'a>(number: usize, words: impl Iterator<Item = &'a str>) -> Route 
             "header" => matches.headers.extend(predicate(&rest.to_ascii_lowercase())),
             "query" => matches.query.extend(predicate(rest)),
             "cookie" => matches.cookies.extend(predicate(rest)),
+            "on" => matches.listeners.push(Arc::from(rest)),
             "client" => {
                 if let Ok(network) = rest.parse() {
                     matches.clients.push(network);

@@ -48,7 +48,7 @@ pub(super) fn walk<'s>(
     explanation.path = Some(PathStep { raw: text(request.path()), normal: text(path) });
 
     let client = client(question, &request.fields);
-    let asked = pipeline::asked(request, path, client.address);
+    let asked = pipeline::asked(listener, request, path, client.address);
     explanation.client = Some(client);
     explanation.candidates = snapshot.router.explain(&asked);
     let route = match snapshot.router.find(&asked, &mut scratch.params) {

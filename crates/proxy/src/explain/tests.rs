@@ -125,6 +125,20 @@ fn the_candidates_say_who_won_and_who_lost() {
 }
 
 #[test]
+fn the_listener_is_the_one_asked_about() {
+    let snapshot = snapshot(
+        " }, side: { address: \"127.0.0.1:0\" } }\nroutes:\n  \
+         side: { match: { listener: side }, reply: {} }\n  \
+         web: { match: { listener: web }, reply: {} }\n",
+    );
+    let explanation = ask("GET a/").of(&snapshot);
+    let told: Vec<_> =
+        explanation.candidates.iter().map(|c| format!("{} {}", c.route.name, c.verdict)).collect();
+    assert_eq!(told, ["side rejected: listener is not side", "web won"]);
+    assert_eq!(&*routed(&explanation).route.route.name, "web");
+}
+
+#[test]
 fn an_unchanged_path_goes_on_as_it_came() {
     let snapshot = snapshot(USERS);
     let websocket = ["Connection: upgrade", "Upgrade: websocket"];

@@ -19,6 +19,8 @@ pub(crate) struct Upload {
     moved: bool,
     /// What it waits for.
     pub(crate) waits_for: Side,
+    /// The client may wait for 100 (Continue) before it sends anything.
+    held: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +41,19 @@ pub(crate) enum Side {
 
 impl Upload {
     /// An upload whose head waits in the endpoint's connection.
-    pub(crate) fn new(limit: Option<u64>) -> Upload {
-        Upload { state: State::Content, bytes: 0, limit, moved: false, waits_for: Side::Client }
+    pub(crate) fn new(limit: Option<u64>, held: bool) -> Upload {
+        let waits_for = Side::Client;
+        Upload { state: State::Content, bytes: 0, limit, moved: false, waits_for, held }
+    }
+
+    /// The endpoint has said 100 (Continue).
+    pub(crate) fn release(&mut self) {
+        self.held = false;
+    }
+
+    /// Whether the client is right to send nothing yet.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
     }
 
     /// Whether the whole request was sent.
@@ -112,6 +125,7 @@ impl Upload {
                 Poll::Ready(Ok(sent)) => {
                     down.consume(sent);
                     self.moved = true;
+                    self.held = false;
                     self.bytes += sent as u64;
                 }
                 Poll::Ready(Err(_)) => self.enter(State::Broken),
@@ -126,7 +140,7 @@ impl Upload {
             }
             Poll::Ready(Err(error)) => return Err(client_fault(error)),
             Poll::Pending => {
-                self.waits_for = Side::Client;
+                self.waits_for = if self.held { Side::Endpoint } else { Side::Client };
                 // What is here goes out now: more may take its time.
                 if let Poll::Ready(Err(_)) = up.poll_flush(cx) {
                     self.enter(State::Broken);

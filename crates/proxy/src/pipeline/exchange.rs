@@ -18,6 +18,8 @@ const MAX_INTERIM: usize = 32;
 
 /// What an exchange may take.
 pub(crate) struct Bounds {
+    /// When the connection was at hand: what came before is not the endpoint's first byte's fault.
+    pub(crate) begun: Instant,
     pub(crate) total: Option<Instant>,
     pub(crate) first_byte: Duration,
     pub(crate) stall: Duration,
@@ -39,13 +41,14 @@ pub(crate) async fn exchange(
     bounds: &Bounds,
 ) -> Result<(), Failure> {
     let timeouts = &serving.settings.listener.timeouts;
-    let mut upload = Upload::new(bounds.body_limit);
+    let mut upload = Upload::new(bounds.body_limit, scratch.request.expects_continue);
     let mut watch = Watch {
-        now: record.started,
-        phase: record.started + bounds.first_byte,
+        now: bounds.begun,
+        phase: bounds.begun + bounds.first_byte,
         pace: (scratch.request.length != BodyLength::Empty)
-            .then(|| Pace::new(record.started, timeouts.min_rate, timeouts.min_rate_grace)),
+            .then(|| Pace::new(bounds.begun, timeouts.min_rate, timeouts.min_rate_grace)),
         client_stall: timeouts.stall,
+        uploading: false,
         relaying: false,
         bounds,
     };
@@ -73,6 +76,10 @@ pub(crate) async fn exchange(
         interim += 1;
         if interim > MAX_INTERIM {
             return Err(Failure::new(Reason::UpstreamMalformed, "too many interim replies"));
+        }
+        if status == 100 {
+            upload.release();
+            watch.now = Instant::now();
         }
         if client.down.takes_interim() {
             head::write_reply(&mut client.down, &scratch.response, serving.worker);
@@ -105,6 +112,8 @@ struct Watch<'b> {
     phase: Instant,
     pace: Option<Pace>,
     client_stall: Duration,
+    /// The request did not leave at once, so the clock of the phase was set anew.
+    uploading: bool,
     relaying: bool,
     bounds: &'b Bounds,
 }
@@ -164,7 +173,7 @@ fn poll_head(
         return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
     }
     let late = if upload.is_over() {
-        if !was_over && watch.pace.is_some() {
+        if !was_over && watch.uploading {
             watch.now = Instant::now();
             watch.phase = watch.now + watch.bounds.first_byte;
         }
@@ -172,7 +181,11 @@ fn poll_head(
             return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
         }
         Reason::FirstByteTimeout
+    } else if upload.is_held() {
+        // The client rightly waits for a 100, which is the endpoint's to give.
+        Reason::FirstByteTimeout
     } else {
+        watch.uploading = true;
         if upload.moved() {
             watch.now = Instant::now();
         }
@@ -204,6 +217,11 @@ fn poll_relay(
     let mut waits_for = Side::Endpoint;
     if let Poll::Ready(done) = download.poll(cx, &mut client.down, up, &mut waits_for) {
         return Poll::Ready(done);
+    }
+    if upload.is_over()
+        && let Poll::Ready(error) = client.down.poll_gone(cx)
+    {
+        return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
     }
     // The clock is looked at only when there is something to wait for.
     if download.moved() | upload.moved() || !watch.relaying {

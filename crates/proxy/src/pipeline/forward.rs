@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use portcullis_config::model::{Balance, HostPolicy, Rewrite, RewritePath};
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::{BodyLength, Known, RequestHead, Upstream};
+use tokio::task::unconstrained;
 
 use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
@@ -76,6 +77,7 @@ pub(crate) async fn forward<'s>(
         );
 
         let bounds = Bounds {
+            begun: if reused { record.started } else { Instant::now() },
             total,
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,
@@ -144,7 +146,9 @@ async fn take_idle(
     service: &CompiledService,
     endpoint: &Arc<EndpointState>,
 ) -> Option<Upstream> {
-    let idle = poll_fn(|cx| Poll::Ready(serving.worker.take_idle(service, endpoint, cx))).await;
+    // Outside the task's budget: with none left a closed connection would look quiet.
+    let look = poll_fn(|cx| Poll::Ready(serving.worker.take_idle(service, endpoint, cx)));
+    let idle = unconstrained(look).await;
     if idle.is_some() {
         serving.worker.metrics.upstream_reuses.add(1);
     }
@@ -184,7 +188,11 @@ pub(crate) fn write_path(plan: &Plan<'_>, scratch: &mut Scratch) {
     match &plan.rewrite.path {
         RewritePath::Keep => {}
         RewritePath::StripPrefix(prefix) => {
-            let rest = path.strip_prefix(prefix.as_bytes()).unwrap_or(path);
+            let rest = match path.strip_prefix(prefix.as_bytes()) {
+                Some(rest) if matches!(rest.first(), None | Some(b'/')) => rest,
+                // The prefix ends inside a segment, so it is not there.
+                Some(_) | None => path,
+            };
             if rest.first() != Some(&b'/') {
                 scratch.rewritten.push(b'/');
             }

@@ -46,13 +46,14 @@ pub(crate) fn write_request(
                 write_hops_left(&mut out, field.value);
                 true
             }
-            Known::Other | Known::Authorization | Known::Cookie | Known::Date => {
-                nominated.has(field.name)
-            }
             // Written by the connection from what was understood.
             Known::Host | Known::ContentLength => true,
             Known::Expect => field.value.eq_ignore_ascii_case(b"100-continue"),
-            known => known.is_hop_by_hop() || forwarding::is_managed(forwarded, trusted, known),
+            known => {
+                known.is_hop_by_hop()
+                    || forwarding::is_managed(forwarded, trusted, known)
+                    || nominated.has(field.name)
+            }
         };
         if !ours {
             out.field(field.name, field.value);
@@ -107,8 +108,14 @@ pub(crate) fn write_switch(down: &mut Downstream, response: &ResponseHead) {
     let line = ReplyLine { status: 101, length: BodyLength::Empty, declared: None };
     let mut out = down.begin_reply(&line);
     out.field(b"Connection", b"Upgrade");
+    let nominated = Nominated::of(&response.fields);
     for field in response.fields.iter() {
-        if field.known == Known::Upgrade || !field.known.is_hop_by_hop() {
+        let passes = match field.known {
+            Known::Upgrade => true,
+            Known::ContentLength | Known::Trailer => false,
+            known => !known.is_hop_by_hop() && !nominated.has(field.name),
+        };
+        if passes {
             out.field(field.name, field.value);
         }
     }

@@ -2,14 +2,14 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use portcullis_config::model::{Reply, Template};
-use portcullis_core::{Failure, Reason};
+use portcullis_core::{Failure, Reason, RequestId};
 use portcullis_wire::{BodyLength, Known, ReplyLine, RequestHead, Stream, reason_phrase};
 
 use super::record::Record;
-use super::{Scratch, Serving, skip_content};
+use super::{Scratch, Serving, Skipped, skip_content};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
@@ -17,8 +17,6 @@ use crate::worker::Worker;
 
 /// Methods that are passed on; all that RFC 9110 and RFC 5789 define but `CONNECT`.
 const METHODS: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
-/// How long a reply may wait for a client that takes none of it.
-const SEND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Most content of a request answered here that is read only to keep the connection, in bytes.
 const MAX_DISCARDED: u64 = 64 * 1024;
@@ -44,7 +42,7 @@ pub(crate) async fn options(
         return Err(Reason::MethodNotAllowed.into());
     }
     let fields: &[(&[u8], &[u8])] = &[(b"Allow", METHODS)];
-    send(serving, client, scratch.request.length, record, 204, fields, b"").await
+    send(serving, client, &scratch.request, record, 204, fields, b"").await
 }
 
 /// Answers with a configured reply.
@@ -57,7 +55,7 @@ pub(crate) async fn reply(
 ) -> Result<(), Failure> {
     let fields: Vec<(&[u8], &[u8])> =
         reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    send(serving, client, scratch.request.length, record, reply.status, &fields, &reply.body).await
+    send(serving, client, &scratch.request, record, reply.status, &fields, &reply.body).await
 }
 
 /// Sends the client elsewhere.
@@ -77,7 +75,7 @@ pub(crate) async fn redirect(
     };
     rewritten.clear();
     router::expand(to, params, path, request.query(), rewritten);
-    send(serving, client, request.length, record, status, &[(b"Location", rewritten)], b"").await
+    send(serving, client, request, record, status, &[(b"Location", rewritten)], b"").await
 }
 
 /// Turns a failure into an answer where one can still be given, and else into a cut connection.
@@ -98,7 +96,7 @@ pub(crate) async fn fail(
         }
         return;
     }
-    if scratch.request.expects_continue || ends_connection(reason) {
+    if ends_connection(reason) {
         client.down.close_after();
     }
     let problem = problem(reason, record.id.to_string().as_str());
@@ -107,9 +105,9 @@ pub(crate) async fn fail(
     if let Some(allow) = &allow {
         fields.push((b"Allow", allow.as_bytes()));
     }
-    let length = scratch.request.length;
+    let request = &scratch.request;
     let sent =
-        send(serving, client, length, record, reason.status(), &fields, problem.as_bytes()).await;
+        send(serving, client, request, record, reason.status(), &fields, problem.as_bytes()).await;
     if sent.is_err() {
         client.cut();
     }
@@ -122,10 +120,15 @@ fn ends_connection(reason: Reason) -> bool {
 }
 
 /// Answers a request whose head could not be read; the connection ends with it.
-pub(crate) async fn refuse(worker: &Worker, client: &mut Client, failure: &Failure) -> u16 {
+pub(crate) async fn refuse(
+    worker: &Worker,
+    client: &mut Client,
+    id: RequestId,
+    failure: &Failure,
+) -> u16 {
     let reason = failure.reason;
     client.down.close_after();
-    let problem = problem(reason, worker.next_id().to_string().as_str());
+    let problem = problem(reason, id.to_string().as_str());
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
     if reason == Reason::ConnectRefused {
         fields.push((b"Allow", METHODS));
@@ -152,7 +155,7 @@ fn problem(reason: Reason, id: &str) -> String {
 async fn send(
     serving: &Serving<'_>,
     client: &mut Client,
-    length: BodyLength,
+    request: &RequestHead,
     record: &mut Record<'_>,
     status: u16,
     fields: &[(&[u8], &[u8])],
@@ -160,9 +163,11 @@ async fn send(
 ) -> Result<(), Failure> {
     // Content that nobody wants is skipped if it is here already, and afterwards if it is small:
     // a connection is worth more. Content that may never come, or be much, is not waited for.
-    let whole = poll_fn(|cx| Poll::Ready(skip_content(client, cx))).await;
-    let small = matches!(length, BodyLength::Exact(length) if length <= MAX_DISCARDED);
-    if !whole && !small {
+    let skipped = poll_fn(|cx| Poll::Ready(skip_content(client, cx))).await;
+    let whole = skipped == Skipped::Whole;
+    let small = matches!(request.length, BodyLength::Exact(length) if length <= MAX_DISCARDED);
+    // A client that waited for a 100 may take this reply as leave to send no content at all.
+    if !whole && (!small || request.expects_continue) {
         client.down.close_after();
     }
     record.status = status;
@@ -191,12 +196,18 @@ async fn write(
         out.field(b"Date", &worker.date());
     }
     out.end();
-    client.deadline.set(Instant::now() + SEND_TIMEOUT);
-    let mut sent = 0;
+    let stall = client.listener.settings().listener.timeouts.stall;
+    client.deadline.set(Instant::now() + stall);
+    // A reply to HEAD sends none of it.
+    let mut sent = if client.down.takes_content() { 0 } else { body.len() };
+    let counted = (body.len() - sent) as u64;
     poll_fn(|cx| {
         while sent < body.len() {
             match client.down.poll_send(cx, &body[sent..]) {
-                Poll::Ready(Ok(n)) => sent += n,
+                Poll::Ready(Ok(n)) => {
+                    sent += n;
+                    client.deadline.set(Instant::now() + stall);
+                }
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
                 }
@@ -210,7 +221,7 @@ async fn write(
         }
     })
     .await?;
-    Ok(sent as u64)
+    Ok(counted)
 }
 
 fn late(client: &mut Client, cx: &mut std::task::Context<'_>) -> Poll<Result<(), Failure>> {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use portcullis_config::model::{HostPattern, PathPattern, Predicate, Route, ValueTest};
+use portcullis_config::model::{HostPattern, Name, PathPattern, Predicate, Route, ValueTest};
 
 use super::hosts::{Host, HostMatch, Hosts};
 use super::leaf::Leaf;
@@ -59,7 +59,7 @@ pub enum Loss<'a> {
     Path,
     /// It takes any method and the winner does not.
     Methods,
-    /// It asks for fewer headers, query parameters, cookies and clients.
+    /// It asks for fewer headers, query parameters, cookies, listeners and clients.
     Conditions {
         /// What the candidate asks for.
         own: u32,
@@ -80,6 +80,8 @@ pub enum Loss<'a> {
 pub enum Refusal<'a> {
     /// Another method; these would do.
     Method(&'a [Arc<str>]),
+    /// Another listener; these would do.
+    Listener(&'a [Name]),
     /// A header field.
     Header(&'a Predicate),
     /// A query parameter.
@@ -233,6 +235,7 @@ impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, predicate) = match self {
             Refusal::Method(methods) => return write!(f, "method is not {}", methods.join(", ")),
+            Refusal::Listener(names) => return write!(f, "listener is not {}", names.join(", ")),
             Refusal::Client => return f.write_str("client is in none of the networks"),
             Refusal::Header(predicate) => ("header", predicate),
             Refusal::Query(predicate) => ("query parameter", predicate),

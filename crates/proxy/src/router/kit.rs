@@ -69,6 +69,7 @@ pub(super) trait With: Sized {
     /// `test` is `value`, `?` (present), `!` (absent) or `~regex`.
     fn asks(self, place: Place, name: &str, test: &str) -> Self;
     fn clients(self, networks: &[&str]) -> Self;
+    fn listeners(self, names: &[&str]) -> Self;
 }
 
 impl With for Route {
@@ -107,6 +108,11 @@ impl With for Route {
         self.matches.clients = networks.iter().map(|text| text.parse().unwrap()).collect();
         self
     }
+
+    fn listeners(mut self, names: &[&str]) -> Self {
+        self.matches.listeners = names.iter().map(|&name| Arc::from(name)).collect();
+        self
+    }
 }
 
 /// A router whose values are the routes' names.
@@ -122,6 +128,7 @@ pub(super) fn router(routes: impl IntoIterator<Item = Route>) -> Router<Arc<str>
 /// A request that tests fill in.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
+    pub(super) listener: String,
     pub(super) host: String,
     pub(super) path: String,
     pub(super) query: Option<String>,
@@ -137,6 +144,7 @@ impl Asked {
         let (host, target) = url.split_at(url.find('/').unwrap());
         let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
         Asked {
+            listener: "web".to_owned(),
             host: host.to_owned(),
             path: path.to_owned(),
             query: query.map(str::to_owned),
@@ -156,8 +164,14 @@ impl Asked {
         self
     }
 
+    pub(super) fn listener(mut self, listener: &str) -> Asked {
+        listener.clone_into(&mut self.listener);
+        self
+    }
+
     pub(super) fn request(&self) -> Request<'_> {
         Request {
+            listener: &self.listener,
             host: self.host.as_bytes(),
             path: self.path.as_bytes(),
             query: self.query.as_deref().map(str::as_bytes),

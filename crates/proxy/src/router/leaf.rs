@@ -17,7 +17,8 @@ pub(super) struct Leaf<T> {
     pub(super) route: Arc<Route>,
     pub(super) value: T,
     pub(super) priority: i32,
-    /// Headers, query parameters and cookies asked for, and one more if clients are.
+    /// Headers, query parameters and cookies asked for, one more if listeners are and one more if
+    /// clients are.
     pub(super) conditions: u32,
     /// Bits of [`Method`]; all of them when any method will do.
     methods: u16,
@@ -37,13 +38,13 @@ pub(super) struct Key<'a> {
 
 impl<T> Leaf<T> {
     pub(super) fn new(route: Arc<Route>, value: T, path: usize) -> Leaf<T> {
-        let Match { methods, headers, query, cookies, clients, .. } = &route.matches;
-        let conditions = headers.len() + query.len() + cookies.len();
+        let Match { listeners, methods, headers, query, cookies, clients, .. } = &route.matches;
+        let lists = usize::from(!listeners.is_empty()) + usize::from(!clients.is_empty());
         let bits = methods.iter().map(|method| Method::of(method.as_bytes()).bit);
         Leaf {
             value,
             priority: route.priority,
-            conditions: (conditions + usize::from(!clients.is_empty())) as u32,
+            conditions: (headers.len() + query.len() + cookies.len() + lists) as u32,
             methods: if methods.is_empty() { u16::MAX } else { bits.fold(0, |all, bit| all | bit) },
             path: path as u32,
             names: parameter_names(&route.matches.paths[path]),
@@ -87,6 +88,10 @@ impl<T> Leaf<T> {
         met: Option<Key<'_>>,
         text: &mut Vec<u8>,
     ) -> Option<Refusal<'_>> {
+        let listeners = &self.route.matches.listeners;
+        if !predicate::is_of_listener(listeners, request.listener) {
+            return Some(Refusal::Listener(listeners));
+        }
         for (place, predicate) in self.predicates() {
             let is_met = met.is_some() && key(place, predicate) == met;
             if !is_met && !predicate::holds(place, predicate, request, text) {

@@ -1,8 +1,8 @@
-//! What routes ask of header fields, query parameters and cookies.
+//! What routes ask of header fields, query parameters, cookies, clients and listeners.
 
 use std::net::IpAddr;
 
-use portcullis_config::model::{Predicate, ValueTest};
+use portcullis_config::model::{Name, Predicate, ValueTest};
 use portcullis_wire::{Fields, Known};
 
 use super::Request;
@@ -63,6 +63,11 @@ pub(super) fn each_value(
             query_values(request.query, name).for_each(|raw| each(decoded(raw, text)));
         }
     }
+}
+
+/// Whether the request came in through one of the listeners; no listener at all is any.
+pub(super) fn is_of_listener(listeners: &[Name], listener: &str) -> bool {
+    listeners.is_empty() || listeners.iter().any(|name| **name == *listener)
 }
 
 /// Whether the client is in one of the networks; no network at all lets every client in. An IPv4
@@ -154,6 +159,7 @@ mod tests {
             fields.push(name.as_bytes(), value.as_bytes());
         }
         let request = Request {
+            listener: "web",
             host: b"",
             path: b"/",
             query: Some(query.as_bytes()),

@@ -44,9 +44,11 @@ prop_compose! {
             0..3,
         ),
         local in select(vec![false, false, false, true]),
+        listeners in select(vec![&[][..], &[], &[], &["web"], &["plain"], &["plain", "web"]]),
     ) -> Route {
         let paths: Vec<_> = paths.iter().map(String::as_str).collect();
         let mut route = route("", &paths).methods(&methods).priority(priority);
+        route = route.listeners(listeners);
         route = route.hosts(if any_host { &[] } else { &hosts });
         for (place, name, test) in asks {
             route = route.asks(place, name, test);
@@ -64,12 +66,14 @@ prop_compose! {
         fields in prop::collection::vec((select(vec!["p", "Q", "cookie"]), select(vec!["1", "2", "3"])), 0..3),
         query in prop::collection::vec((select(vec!["p", "q"]), select(vec!["1", "%31", "2", "3"])), 0..3),
         client in select(vec!["10.0.0.1", "192.0.2.1"]),
+        listener in select(vec!["web", "plain", "other"]),
     ) -> Asked {
         let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mark = if query.is_empty() { "" } else { "?" };
         let slash = if path.is_empty() { "" } else { slash };
         let line = format!("{method} {host}/{}{slash}{mark}{}", path.join("/"), query.join("&"));
-        fields.iter().fold(Asked::new(&line).client(client), |asked, (name, value)| match *name {
+        let asked = Asked::new(&line).client(client).listener(listener);
+        fields.iter().fold(asked, |asked, (name, value)| match *name {
             "cookie" => asked.field(name, &format!("p={value}; q={value}")),
             name => asked.field(name, value),
         })

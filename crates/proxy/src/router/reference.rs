@@ -47,6 +47,7 @@ pub(super) fn rank<'a>(route: &'a Route, asked: &Asked) -> Option<Rank<'a>> {
     let path = matches.paths.iter().filter_map(|path| path_rank(path, &asked.path)).min()?;
     let conditions = matches.headers.len() + matches.query.len() + matches.cookies.len();
     let conditions = conditions + usize::from(!matches.clients.is_empty());
+    let conditions = conditions + usize::from(!matches.listeners.is_empty());
     let any = matches.methods.is_empty();
     Some((Reverse(route.priority), host, path, any, Reverse(conditions), &route.name))
 }
@@ -100,11 +101,12 @@ fn conditions_hold(route: &Route, asked: &Asked) -> bool {
         .map(|(name, value)| (name.to_owned(), value.replace("%31", "1")))
         .collect();
     let matches = &route.matches;
-    let clients = &matches.clients;
+    let (clients, listeners) = (&matches.clients, &matches.listeners);
     all_hold(&matches.headers, &headers)
         && all_hold(&matches.cookies, &cookies)
         && all_hold(&matches.query, &query)
         && (clients.is_empty() || clients.iter().any(|network| network.contains(&asked.client)))
+        && (listeners.is_empty() || listeners.iter().any(|name| **name == *asked.listener))
 }
 
 fn all_hold(predicates: &[Predicate], found: &[(String, String)]) -> bool {

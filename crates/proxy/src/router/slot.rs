@@ -1,5 +1,5 @@
 //! The routes of one place in the tree: same host, same path, told apart by method, header, query,
-//! cookie and client.
+//! cookie, listener and client.
 //!
 //! A few are a list in order of precedence. Many are indexed by one exact test each ([`Index`]), so
 //! that 50,000 routes that differ by one header's value cost one look-up. What has no exact test

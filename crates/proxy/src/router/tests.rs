@@ -168,6 +168,34 @@ fn more_conditions_win_then_the_name() {
 }
 
 #[test]
+fn a_listener_is_one_condition() {
+    let router = router([
+        route("any", &["prefix:/"]),
+        route("plain", &["prefix:/"]).listeners(&["http"]),
+        route("longer", &["/a"]),
+        route("inside", &["/admin"]).listeners(&["admin", "local"]).methods(&["POST"]),
+        route("all", &["/all"]).priority(1).listeners(&["http"]),
+        route("two", &["/two"]).listeners(&["web", "http"]),
+        route("two-more", &["/two"]).listeners(&["web"]).asks(Header, "x", "1"),
+    ]);
+    let on = |listener: &str, line: &str| Asked::new(line).listener(listener).of(&router);
+    assert_eq!(on("http", "GET h/"), "plain");
+    assert_eq!(on("https", "GET h/"), "any");
+    assert_eq!(on("http", "GET h/a"), "longer", "the path comes before conditions");
+    assert_eq!(on("http", "GET h/all"), "all");
+    assert_eq!(on("https", "GET h/all"), "any");
+    assert_eq!(on("local", "POST h/admin"), "inside");
+    assert_eq!(on("web", "POST h/admin"), "any", "kept off another listener");
+    assert_eq!(on("web", "GET h/two"), "two");
+    assert_eq!(Asked::new("GET h/two").field("x", "1").of(&router), "two-more");
+
+    let alone = kit::router([route("r", &["/r"]).listeners(&["in"]).methods(&["GET"])]);
+    let asked = Asked::new("PUT h/r");
+    assert_eq!(asked.clone().listener("in").of(&alone), "405 GET");
+    assert_eq!(asked.of(&alone), "404", "405 does not tell of what is elsewhere");
+}
+
+#[test]
 fn only_the_method_makes_405() {
     let router = router([
         route("get", &["/a"]).methods(&["GET", "HEAD"]),
@@ -324,6 +352,7 @@ fn explanations_name_the_rule() {
         route("cookie", &["/a"]).asks(Cookie, "tier", "~gold|iron"),
         route("query", &["/a"]).asks(Query, "debug", "?").asks(Query, "q", "!"),
         route("client", &["/a"]).clients(&["10.0.0.0/8"]),
+        route("listener", &["/a"]).listeners(&["http", "admin"]).asks(Header, "none", "1"),
         route("elsewhere", &["/b"]),
         route("other-host", &["/a"]).hosts(&["g"]),
     ]);
@@ -338,6 +367,7 @@ fn explanations_name_the_rule() {
         "any-method lost: takes any method",
         "param lost: less specific path",
         "post rejected: method is not POST, PUT",
+        "listener rejected: listener is not http, admin",
         "query rejected: query parameter debug is missing",
         "client rejected: client is in none of the networks",
         "cookie rejected: cookie tier does not match gold|iron",

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use portcullis_config::model::Address;
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::h1::Connection;
 use portcullis_wire::{Io, Socket, Upstream};
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
@@ -45,7 +44,7 @@ async fn open(service: &CompiledService, endpoint: &EndpointState) -> Result<Ups
             Io::TlsClient(Box::new(stream))
         }
     };
-    Ok(Upstream::H1(Connection::new(io)))
+    Ok(Upstream::over(io))
 }
 
 async fn dial(address: &Address) -> io::Result<Socket> {

@@ -175,7 +175,7 @@ fn a_reply_with_too_large_a_head_is_a_bad_gateway() {
 fn a_long_list_of_hops_is_read_in_no_time() {
     let origin = Origin::echo();
     let config = Config::before(&origin)
-        .listener("forwarded: { trusted: [\"127.0.0.0/8\"] }, limits: { head: 60KiB }");
+        .listener("forwarded: { trusted: [\"127.0.0.0/8\"] }, limits: { head: 54KiB }");
     let gateway = Gateway::start(&config);
     let list = "127.0.0.1,".repeat(5000);
     let reply = gateway.ask(format!(

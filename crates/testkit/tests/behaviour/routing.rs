@@ -1,7 +1,7 @@
 //! Which route takes a request. The rules themselves are tested beside the router; here they are
 //! seen from outside, over one gateway whose routes answer with their names.
 
-use portcullis_testkit::{Gateway, Reply};
+use portcullis_testkit::{Client, Gateway, Reply};
 
 /// A gateway with these routes, each a name and what it matches.
 fn named(routes: &[(&str, &str)]) -> Gateway {
@@ -252,4 +252,37 @@ fn priority_beats_everything_and_precision_the_rest() {
             ("GET /nothing", "404"),
         ],
     );
+}
+
+#[test]
+fn listeners() {
+    let config = |plain: &str| {
+        format!(
+            "listeners:\n  web: {{ address: \"127.0.0.1:0\" }}\n  \
+             {plain}: {{ address: \"127.0.0.1:0\" }}\nroutes:\n  \
+             inside:\n    match: {{ listener: web, path: \"/inside\", methods: [GET] }}\n    \
+             reply: {{ body: inside }}\n  \
+             to-https:\n    match: {{ listener: [plain], path: \"/{{*rest}}\" }}\n    \
+             redirect: {{ to: \"https://a.example/{{rest}}?{{query}}\" }}\n    priority: 1\n  \
+             page:\n    match: {{ path: \"/page\" }}\n    reply: {{ body: page }}\n"
+        )
+    };
+    let gateway = Gateway::start(&config("plain"));
+    expect(&gateway, &[("GET /page", "page"), ("GET /inside", "inside"), ("PUT /inside", "405")]);
+    let mut plain = Client::connect(gateway.address_of("plain"));
+    for (target, location) in [
+        ("/page", "https://a.example/page"),
+        ("/inside?q=1", "https://a.example/inside?q=1"),
+        ("/", "https://a.example/"),
+    ] {
+        let reply = plain.get(target);
+        assert_eq!((reply.status, reply.field("location")), (308, Some(location)), "{target}");
+    }
+
+    // A route may not be left with a listener that is gone: the reload is refused.
+    gateway.write_config(&config("renamed"));
+    let refused = gateway.reload();
+    assert_eq!(refused.status, 422);
+    assert!(refused.text().contains("there is no listener `plain`"), "{}", refused.text());
+    assert_eq!(plain.get("/page").status, 308);
 }

@@ -10,6 +10,7 @@ use super::chunked::{Decoder, Step};
 use super::content::Reader;
 use super::field_lines::Scan;
 use super::output::{COALESCE, Output};
+use super::writing::{may_trail, write_chunk, write_field};
 use super::{HeadLimits, ReplyTo, parse_request, parse_response};
 use crate::buffer::Buffer;
 use crate::io::Io;
@@ -41,6 +42,10 @@ pub struct Connection {
     pub(crate) peer: Version,
     /// Whether the connection may carry another exchange after this one.
     persists: bool,
+    /// Something was written since all that waited was last seen to leave.
+    unflushed: bool,
+    /// A head has come since a message was last begun.
+    answered: bool,
 }
 
 /// How content that we send is framed.
@@ -76,6 +81,8 @@ impl Connection {
             reply_to: ReplyTo::default(),
             peer: Version::Http11,
             persists: true,
+            unflushed: false,
+            answered: false,
         }
     }
 
@@ -103,6 +110,8 @@ impl Connection {
         }
         if input.is_empty() {
             self.input = None;
+        } else if polled.is_pending() {
+            input.shrink();
         }
         polled.map_ok(|n| n > 0)
     }
@@ -181,6 +190,7 @@ impl Connection {
                     let until_close = head.length == BodyLength::Unknown && !head.chunked;
                     self.begin_reading(length, head.length, until_close);
                     self.persists = persists && !until_close;
+                    self.answered = true;
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -280,12 +290,15 @@ impl Connection {
     /// Where heads are written, and how the content behind the head will be framed.
     pub(crate) fn begin_writing(&mut self, writer: Writer) -> &mut Vec<u8> {
         self.writer = writer;
+        self.unflushed = true;
+        self.answered = false;
         self.output.bytes()
     }
 
     /// Sends content, all that waits before it first. Ready with how much of it was taken, at
     /// least one byte; what is taken may still wait for [`Connection::poll_flush`].
     pub fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.unflushed = true;
         match self.writer {
             // Content of a message that has none (a reply to HEAD) is dropped.
             Writer::Done => Poll::Ready(Ok(data.len())),
@@ -327,7 +340,7 @@ impl Connection {
             let out = self.output.bytes();
             out.extend_from_slice(b"0\r\n");
             for field in trailers.iter() {
-                if may_trail(field.known) {
+                if may_trail(field.known, field.name) {
                     write_field(out, field.name, field.value);
                 }
             }
@@ -344,13 +357,15 @@ impl Connection {
         if self.output.waiting() > 0 {
             ready!(self.output.poll_send(&mut self.io, cx, &[]))?;
         }
-        self.io.poll_flush(cx)
+        ready!(self.io.poll_flush(cx))?;
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
-    /// Whether nothing waits to be sent.
+    /// Whether a head has come, interim or not, since a message was last begun.
     #[must_use]
-    pub fn is_flushed(&self) -> bool {
-        self.output.waiting() == 0
+    pub fn is_answered(&self) -> bool {
+        self.answered
     }
 
     /// Ends our direction, after all that waits.
@@ -384,7 +399,7 @@ impl Connection {
     pub fn is_reusable(&self) -> bool {
         // A peer that has ended its direction may have sent more requests before.
         let more = !self.ended || self.has_input();
-        self.persists && more && self.writer == Writer::Done && self.is_read()
+        self.persists && more && self.writer == Writer::Done && !self.unflushed && self.is_read()
     }
 
     /// Whether the connection is still good to send a request: nothing came while it was idle,
@@ -397,6 +412,12 @@ impl Connection {
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether the message under way still takes content.
+    #[must_use]
+    pub fn takes_content(&self) -> bool {
+        self.writer != Writer::Done
     }
 
     /// Whether the connection persists as far as the heads say.
@@ -436,47 +457,5 @@ impl Connection {
         self.reader = Reader::UntilClose;
         self.writer = Writer::UntilClose;
         self.persists = false;
-    }
-}
-
-/// Trailers must not frame, route or identify (RFC 9110, 6.5.1).
-fn may_trail(known: crate::Known) -> bool {
-    known == crate::Known::Other || known == crate::Known::Date
-}
-
-/// Appends one field line.
-pub(crate) fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends one chunk.
-fn write_chunk(out: &mut Vec<u8>, data: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let digits = (usize::BITS - data.len().leading_zeros()).div_ceil(4).max(1);
-    out.reserve(data.len() + 20);
-    for place in (0..digits).rev() {
-        out.push(HEX[data.len() >> (4 * place) & 15]);
-    }
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(data);
-    out.extend_from_slice(b"\r\n");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_are_written_with_their_size_in_hexadecimal() {
-        for (length, head) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (4096, "1000\r\n")] {
-            let mut out = Vec::new();
-            write_chunk(&mut out, &vec![b'x'; length]);
-            assert!(out.starts_with(head.as_bytes()), "{length}");
-            assert_eq!(out.len(), head.len() + length + 2);
-        }
     }
 }

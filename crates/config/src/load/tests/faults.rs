@@ -82,6 +82,31 @@ fn rendered_with_snippet_and_hint() {
 }
 
 #[test]
+fn listeners_that_routes_name_must_be_there() {
+    let text = "\
+listeners: { web: { address: \"127.0.0.1:0\" }, inside: { address: \"127.0.0.1:0\" } }
+routes:
+  a: { match: { listener: web }, reply: {} }
+  b: { match: { listener: [inside, wep] }, reply: {} }
+  c:
+    match: { listener: outside, path: /c }
+    reply: {}
+  d: { match: { listener: \"${NAME}\", path: /d }, reply: {} }
+";
+    let report = yaml(text).environment(|_| Some("hidden".into())).load().unwrap_err();
+    assert_eq!(
+        lines(&report),
+        [
+            "4:36 there is no listener `wep`",
+            "6:24 there is no listener `outside`",
+            "8:27 there is no listener of the name that this reference brings in",
+        ]
+    );
+    assert!(report.render(false).contains("did you mean `web`?"));
+    assert_eq!(of_route("match: { listener: [] }, reply: {}"), "`match.listener` is an empty list");
+}
+
+#[test]
 fn routes() {
     assert_eq!(
         of_route("match: { path: /a/../b }, reply: {}"),

@@ -147,6 +147,31 @@ fn a_folder_is_merged() {
 }
 
 #[test]
+fn a_listener_may_not_go_while_a_route_names_it() {
+    let text = |listeners: &str| {
+        format!(
+            "listeners:\n  web: {{ address: \"127.0.0.1:0\" }}\n{listeners}routes:\n  \
+             r: {{ match: {{ listener: [web, side] }}, reply: {{}} }}\n"
+        )
+    };
+    let side = "  side: { address: \"127.0.0.1:0\" }\n";
+    let mut loader = yaml(&text(side));
+    let first = loader.load().unwrap();
+    assert_eq!(names(&first.config.routes["r"].matches.listeners), ["web", "side"]);
+    for _ in 0..2 {
+        // The route itself did not change and is not read again.
+        loader.set_text(text(""));
+        let report = loader.load().unwrap_err().render(false);
+        assert!(report.contains("there is no listener `side`"), "{report}");
+        loader.set_text(text(side));
+        assert!(loader.load().unwrap().changes.is_empty());
+    }
+    // A service of that name is no listener.
+    loader.set_text(format!("{}services: {{ side: {{ endpoints: [\"h:1\"] }} }}\n", text("")));
+    assert_eq!(loader.load().unwrap_err().errors(), 1);
+}
+
+#[test]
 fn unreadable_configurations_are_errors() {
     let folder = Folder::new("unreadable");
     let said = |path: &Path| Loader::new(path).load().unwrap_err().render(false);
@@ -166,7 +191,7 @@ fn places_are_found_for_later_steps() {
     assert_eq!(place(&["services", "users", "tls", "server_name"]), "gate.yaml:21:25");
     assert_eq!(place(&["services", "users", "endpoints", "0"]), "gate.yaml:17:9");
     assert_eq!(place(&["listeners", "web", "tls"]), "gate.yaml:3:3");
-    assert_eq!(place(&["admin", "address"]), "gate.yaml:52:19");
+    assert_eq!(place(&["admin", "address"]), "gate.yaml:53:19");
     assert_eq!(loader.locate(&["routes", "nope"]), None);
     let report = Report::at(loader.locate(&["listeners", "web"]), "the key does not fit");
     assert_eq!(report.errors(), 1);
@@ -180,8 +205,8 @@ fn many_reloads_keep_the_configuration_right() {
     for round in 0..20 {
         let mut text = full().replace("\"hi\"", &format!("\"hi {}\"", round % 7));
         if round % 3 == 0 {
-            text =
-                text.replace("  old:", &format!("  old-{round}:")).replace("  local:", "  other:");
+            text = text.replace("  old:", &format!("  old-{round}:"));
+            text = text.replace("  local:", "  other:").replace("web, local]", "web, other]");
         }
         loader.set_text(text.clone());
         let loaded = loader.load().unwrap();
