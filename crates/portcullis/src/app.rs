@@ -158,8 +158,12 @@ impl App {
             return Err("the gateway is draining\n".to_owned());
         }
         let mut state = self.state.lock().await;
+        let refused_before = !state.outcome.last_succeeded;
         match state.reload().await {
             Ok(reloaded) => {
+                if refused_before && reloaded.changes.is_empty() {
+                    tracing::info!("the files hold the configuration in use again");
+                }
                 reloaded.log();
                 if !reloaded.changes.listeners.is_empty() {
                     log_addresses(&state.gateway);

@@ -96,6 +96,9 @@ impl State {
                 }
             }
         }
+        if loaded.config.routes.is_empty() {
+            tracing::warn!("there are no routes: every request is answered with 404");
+        }
         Ok(Reloaded {
             restart: needs_restart(&old, &loaded.config.process),
             changes: loaded.changes,

@@ -39,20 +39,29 @@ pub(crate) fn client_address(trust: &Trust, peer: &Peer, fields: &Fields) -> Opt
     if !is_trusted(trust, peer) {
         return peer.ip;
     }
-    // Oldest first. X-Forwarded-For is what most hops write; Forwarded is read in its absence.
-    let mut said: Vec<Option<IpAddr>> =
-        elements(fields, Known::XForwardedFor).map(address).collect();
-    if said.is_empty() {
-        said = elements(fields, Known::Forwarded)
-            .map(|element| address(forwarded_for(element)))
-            .collect();
+    // The nearest hop wrote last. X-Forwarded-For is what most hops write; Forwarded is read in its
+    // absence.
+    if fields.has(Known::XForwardedFor) {
+        let said = elements(fields, Known::XForwardedFor).rev().map(address);
+        nearest_untrusted(trust, peer.ip, said)
+    } else {
+        let said = elements(fields, Known::Forwarded).rev().map(forwarded_for).map(address);
+        nearest_untrusted(trust, peer.ip, said)
     }
-    let mut client = peer.ip;
-    let hops_left = match trust {
+}
+
+/// Follows what hops said, the nearest first, as far as they are believed.
+fn nearest_untrusted(
+    trust: &Trust,
+    peer: Option<IpAddr>,
+    said: impl Iterator<Item = Option<IpAddr>>,
+) -> Option<IpAddr> {
+    let hops = match trust {
         Trust::Hops(hops) => usize::from(*hops),
         Trust::Nobody | Trust::Networks(_) => usize::MAX,
     };
-    for said in said.into_iter().rev().take(hops_left) {
+    let mut client = peer;
+    for said in said.take(hops) {
         // Beyond something that is no address nothing can be known.
         let Some(ip) = said else { break };
         client = Some(ip);
@@ -66,7 +75,7 @@ pub(crate) fn client_address(trust: &Trust, peer: &Peer, fields: &Fields) -> Opt
 }
 
 /// Elements of every list-valued field of this name, in order.
-fn elements(fields: &Fields, known: Known) -> impl Iterator<Item = &[u8]> {
+fn elements(fields: &Fields, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
     fields.all_known(known).flat_map(|value| value.split(|&b| b == b',')).map(<[u8]>::trim_ascii)
 }
 
@@ -149,7 +158,7 @@ pub(crate) fn write(
 
 fn write_x_forwarded(out: &mut HeadWriter<'_>, trusted: bool, peer: &Peer, head: &RequestHead) {
     // The nearest hop writes last: what stands before may be the client's own.
-    let said = |known| if trusted { elements(&head.fields, known).last() } else { None };
+    let said = |known| if trusted { elements(&head.fields, known).next_back() } else { None };
     if peer.ip.is_some() || said(Known::XForwardedFor).is_some() {
         out.field_with(b"X-Forwarded-For", |out| {
             if trusted {
@@ -255,7 +264,7 @@ mod tests {
         let mut fields = Fields::default();
         fields.push(b"X-Forwarded-Proto", b"https");
         fields.push(b"X-Forwarded-Proto", b"https, http");
-        assert_eq!(elements(&fields, Known::XForwardedProto).last(), Some(&b"http"[..]));
+        assert_eq!(elements(&fields, Known::XForwardedProto).next_back(), Some(&b"http"[..]));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream};
 use crate::client::Client;
 use crate::forwarding;
 use crate::path::{self, Normal};
-use crate::router::{Miss, Params, Request};
+use crate::router::{Around, Miss, Params, Request};
 use crate::snapshot::{CompiledRoute, ListenerSettings, Snapshot};
 use crate::worker::Worker;
 use record::Record;
@@ -147,6 +147,11 @@ pub(crate) fn asked<'a>(
         fields: &request.fields,
         client: client.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
     }
+}
+
+/// What templates may name of a request.
+pub(crate) fn around(request: &RequestHead) -> Around<'_> {
+    Around { host: host_of(request.authority()), query: request.query() }
 }
 
 /// An authority without its port.

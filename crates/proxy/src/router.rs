@@ -59,7 +59,7 @@ use self::walk::walk;
 
 pub use explain::{Candidate, Loss, Refusal, Verdict};
 pub use params::Params;
-pub use template::expand;
+pub use template::{Around, expand};
 
 /// All routes, compiled, each with a value of the caller's. A copy costs next to nothing, and
 /// changing it leaves the original as it was.

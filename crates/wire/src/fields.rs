@@ -48,7 +48,7 @@ impl Fields {
     }
 
     /// The values of every field of this meaning.
-    pub fn all_known(&self, known: Known) -> impl Iterator<Item = &[u8]> {
+    pub fn all_known(&self, known: Known) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.entries(known).map(|entry| self.field(entry).value)
     }
 
@@ -58,7 +58,7 @@ impl Fields {
         self.present & known.bit() != 0
     }
 
-    fn entries(&self, known: Known) -> impl Iterator<Item = &Entry> {
+    fn entries(&self, known: Known) -> impl DoubleEndedIterator<Item = &Entry> {
         let list = if self.has(known) { &self.list[..] } else { &[] };
         list.iter().filter(move |entry| entry.known == known)
     }

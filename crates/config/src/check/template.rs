@@ -7,12 +7,12 @@ use crate::model::{PathPattern, Piece, Template};
 use crate::raw::Spanned;
 use crate::report::nearest;
 
-/// Reads a template. Every parameter must be captured by every path of the route, since any of them
+/// Reads a template; one of a `redirect` knows `{query}` and `{host}` besides. Every parameter must be captured by every path of the route, since any of them
 /// may have matched.
 pub(super) fn template(
     written: &Spanned<String>,
     paths: &[PathPattern],
-    query: bool,
+    redirect: bool,
     scope: &mut Scope<'_>,
 ) -> Template {
     let mut pieces = Vec::new();
@@ -26,8 +26,10 @@ pub(super) fn template(
             return Template { pieces };
         };
         let name = inner[..close].trim_start_matches('*');
-        if name == "query" && query {
+        if name == "query" && redirect {
             pieces.push(Piece::Query);
+        } else if name == "host" && redirect && !has_parameter(paths, name) {
+            pieces.push(Piece::Host);
         } else if let Some(parameter) = parameter(name, written, paths, scope) {
             pieces.push(Piece::Param(parameter));
         }
@@ -35,6 +37,11 @@ pub(super) fn template(
     }
     push_text(rest, &mut pieces);
     Template { pieces }
+}
+
+/// Whether any path captures a parameter of this name, which then is meant.
+fn has_parameter(paths: &[PathPattern], name: &str) -> bool {
+    paths.iter().any(|pattern| path::parameters(pattern).contains(&name))
 }
 
 fn parameter(

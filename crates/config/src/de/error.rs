@@ -113,7 +113,7 @@ impl Error for DecodeError {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        DecodeError::new(Problem::Type { found: name(&found), expected: expected.to_string() })
+        DecodeError::new(Problem::Type { found: name(&found), expected: plain(expected) })
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -125,11 +125,11 @@ impl Error for DecodeError {
             Unexpected::Str(text) => format!("`{text}`"),
             ref other => name(other).to_owned(),
         };
-        DecodeError::new(Problem::Value { shown, expected: expected.to_string() })
+        DecodeError::new(Problem::Value { shown, expected: plain(expected) })
     }
 
     fn invalid_length(_: usize, expected: &dyn Expected) -> Self {
-        DecodeError::new(Problem::Type { found: "a list", expected: expected.to_string() })
+        DecodeError::new(Problem::Type { found: "a list", expected: plain(expected) })
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {
@@ -144,6 +144,19 @@ impl Error for DecodeError {
         let mut error = DecodeError::new(Problem::Missing(field));
         error.missing = Some(field);
         error
+    }
+}
+
+/// What is expected, in words of a configuration rather than of the language we are written in.
+fn plain(expected: &dyn Expected) -> String {
+    let text = expected.to_string();
+    match text.as_str() {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more".into(),
+        "i8" | "i16" | "i32" | "i64" => "a whole number".into(),
+        "f32" | "f64" => "a number".into(),
+        "bool" => "`true` or `false`".into(),
+        _ if text.starts_with("struct ") => "a map".into(),
+        _ => text,
     }
 }
 

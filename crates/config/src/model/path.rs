@@ -45,4 +45,6 @@ pub enum Piece {
     Param(Arc<str>),
     /// The query as the client sent it, without `?`.
     Query,
+    /// The host that the client asked for, without port.
+    Host,
 }

@@ -199,7 +199,8 @@ pub(crate) struct SplitSpec {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RedirectSpec {
-    /// The new location; `{name}` is a parameter of the path and `{query}` the query without `?`.
+    /// The new location; `{name}` is a parameter of the path, `{query}` the query without `?` and
+    /// `{host}` the host that was asked for, without port.
     pub(crate) to: Spanned<String>,
     /// 301, 302, 303, 307 or 308. Default: 308.
     #[schemars(range(min = 301, max = 308))]

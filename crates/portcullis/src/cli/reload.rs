@@ -32,6 +32,12 @@ impl Reload {
             format!("no answer from a gateway's admin listener at {}", self.admin)
         })?;
         if status == StatusCode::OK {
+            let summary: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+            anyhow::ensure!(
+                summary.get("revision").is_some(),
+                "what answers at {} is not a gateway's admin listener",
+                self.admin
+            );
             return print(&answer);
         }
         io::stderr().write_all(answer.as_bytes())?;

@@ -141,7 +141,7 @@ fn action<'s>(
         model::Action::Redirect { to, status } => {
             let Scratch { request, path, params, rewritten, .. } = scratch;
             let path = if normal == Normal::AsIs { request.path() } else { path };
-            router::expand(to, params, path, request.query(), rewritten);
+            router::expand(to, params, path, pipeline::around(request), rewritten);
             Action::Redirect { status: *status, location: text(rewritten) }
         }
         model::Action::Reply(reply) => Action::Reply(reply),

@@ -203,7 +203,7 @@ pub(crate) fn write_path(plan: &Plan<'_>, scratch: &mut Scratch) {
                 template,
                 &scratch.params,
                 path,
-                request.query(),
+                super::around(request),
                 &mut scratch.rewritten,
             );
         }

@@ -74,7 +74,7 @@ pub(crate) async fn redirect(
         Normal::Rewritten => path,
     };
     rewritten.clear();
-    router::expand(to, params, path, request.query(), rewritten);
+    router::expand(to, params, path, super::around(request), rewritten);
     send(serving, client, request, record, status, &[(b"Location", rewritten)], b"").await
 }
 

@@ -4,7 +4,16 @@ use portcullis_config::model::{Piece, Template};
 
 use super::Params;
 
-/// Appends the template to `out` with the parameters of `path` and the client's `query`.
+/// What a template may name besides the parameters of the path.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Around<'a> {
+    /// The host that the client asked for, without port.
+    pub host: &'a [u8],
+    /// What follows `?`, as the client sent it.
+    pub query: Option<&'a [u8]>,
+}
+
+/// Appends the template to `out` with the parameters of `path` and what is around it.
 ///
 /// A parameter that the route does not have is empty. Where there is no query, a `?` or `&` right
 /// before `{query}` goes as well. The result never begins with `//` unless the template's own text
@@ -13,11 +22,11 @@ pub fn expand(
     template: &Template,
     params: &Params,
     path: &[u8],
-    query: Option<&[u8]>,
+    around: Around<'_>,
     out: &mut Vec<u8>,
 ) {
     let start = out.len();
-    let query = query.unwrap_or_default();
+    let query = around.query.unwrap_or_default();
     let mut after_empty_query = false;
     for (at, piece) in template.pieces.iter().enumerate() {
         match piece {
@@ -37,6 +46,7 @@ pub fn expand(
                 }
             }
             Piece::Query => out.extend_from_slice(query),
+            Piece::Host => out.extend_from_slice(around.host),
         }
         after_empty_query = matches!(piece, Piece::Query) && query.is_empty();
     }
@@ -65,6 +75,7 @@ mod tests {
             }
             match name.strip_suffix('}') {
                 Some("query") => pieces.push(Piece::Query),
+                Some("host") => pieces.push(Piece::Host),
                 Some(name) => pieces.push(Piece::Param(Arc::from(name))),
                 None => {}
             }
@@ -79,7 +90,8 @@ mod tests {
         let mut params = Params::default();
         router.find(&request, &mut params).unwrap();
         let mut out = b"kept ".to_vec();
-        expand(&template(to), &params, request.path, request.query, &mut out);
+        let around = Around { host: request.host, query: request.query };
+        expand(&template(to), &params, request.path, around, &mut out);
         String::from_utf8(out).unwrap().strip_prefix("kept ").unwrap().to_owned()
     }
 
@@ -93,6 +105,7 @@ mod tests {
                 "https://x.example/v/7?a=1",
             ),
             ("/u/{id}", "/u/7", "https://x.example/v/{id}?{query}", "https://x.example/v/7"),
+            ("/u/{id}", "/u/7", "https://{host}/u/{id}", "https://h/u/7"),
             ("/u/{id}", "/u/7?", "/v?{query}", "/v"),
             ("/u/{id}", "/u/7", "/v?{query}&x=1", "/v?x=1"),
             ("/u/{id}", "/u/7?a", "/v?{query}&x=1", "/v?a&x=1"),

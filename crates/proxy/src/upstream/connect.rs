@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use portcullis_config::model::Address;
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Io, Socket, Upstream};
+use portcullis_wire::{Io, Socket, Upstream, tls};
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout_at;
@@ -64,11 +64,10 @@ fn server_name(
 ) -> Result<ServerName<'static>, Failure> {
     let configured = service.service.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
     let name = match (configured, address) {
-        (Some(name), _) => name.to_owned(),
+        (Some(name), _) => name,
         (None, Address::Ip(address)) => return Ok(ServerName::IpAddress(address.ip().into())),
-        (None, Address::Name { host, .. }) => host.to_string(),
-        (None, Address::Unix(_)) => "localhost".to_owned(),
+        (None, Address::Name { host, .. }) => host,
+        (None, Address::Unix(_)) => "localhost",
     };
-    let wrong = |e| Failure::new(Reason::UpstreamTls, format_args!("server name {name:?}: {e}"));
-    ServerName::try_from(name.clone()).map_err(wrong)
+    tls::server_name(name).map_err(|error| Failure::new(Reason::UpstreamTls, error))
 }

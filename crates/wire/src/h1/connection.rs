@@ -408,12 +408,6 @@ impl Connection {
         self.input().is_empty() && self.poll_fill(cx).is_pending()
     }
 
-    /// Whether the connection was ended by the peer.
-    #[must_use]
-    pub fn is_ended(&self) -> bool {
-        self.ended
-    }
-
     /// Whether the message under way still takes content.
     #[must_use]
     pub fn takes_content(&self) -> bool {
