@@ -100,10 +100,12 @@ pub enum Reason {
     TotalTimeout,
     /// The endpoint ended its reply too early.
     UpstreamTruncated,
+    /// The gateway ended before the exchange did: the drain deadline passed.
+    Shutdown,
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 25] = [
+pub const REASONS: [Reason; 26] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -129,6 +131,7 @@ pub const REASONS: [Reason; 25] = [
     Reason::UpstreamStalled,
     Reason::TotalTimeout,
     Reason::UpstreamTruncated,
+    Reason::Shutdown,
 ];
 
 impl Reason {
@@ -156,7 +159,7 @@ impl Reason {
             | Reason::UpstreamReset
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
-            Reason::NoEndpoint => 503,
+            Reason::NoEndpoint | Reason::Shutdown => 503,
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled
@@ -206,6 +209,7 @@ impl Reason {
             Reason::UpstreamStalled => "upstream_stalled",
             Reason::TotalTimeout => "total_timeout",
             Reason::UpstreamTruncated => "upstream_truncated",
+            Reason::Shutdown => "shutdown",
         }
     }
 
@@ -227,7 +231,7 @@ impl Reason {
             Reason::BadBody => "The request's content is not framed as HTTP asks.",
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
-            Reason::NoEndpoint => "The service is not available at the moment.",
+            Reason::NoEndpoint | Reason::Shutdown => "The service is not available at the moment.",
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",
             Reason::UpstreamReset | Reason::UpstreamMalformed | Reason::UpstreamTruncated => {
                 "The service did not answer properly."

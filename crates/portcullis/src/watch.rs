@@ -51,17 +51,21 @@ impl Watch {
     /// Watches the folders of these files from now on, and no others.
     pub(crate) fn set(&mut self, files: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
-        let wanted: HashSet<PathBuf> = files.iter().map(|file| folder(file)).collect();
+        // A link and what it leads to can change apart.
+        let targets = files.iter().filter_map(|file| file.canonicalize().ok());
+        let all: Vec<PathBuf> = files.iter().cloned().chain(targets).collect();
+        let wanted: HashSet<PathBuf> = all.iter().flat_map(|file| folders(file)).collect();
         for gone in self.folders.difference(&wanted) {
             let _ = watcher.unwatch(gone);
         }
-        for new in wanted.difference(&self.folders) {
-            if let Err(error) = watcher.watch(new, RecursiveMode::NonRecursive) {
-                tracing::warn!(folder = %new.display(), %error, "a folder is not watched");
+        // Those that stay as well: another folder may stand in an old one's place.
+        for folder in &wanted {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                tracing::warn!(folder = %folder.display(), %error, "a folder is not watched");
             }
         }
         self.folders = wanted;
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files.to_vec();
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = all;
     }
 
     /// Waits until something has changed and settled.
@@ -95,12 +99,11 @@ fn is_swap(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."))
 }
 
-fn folder(file: &Path) -> PathBuf {
-    if file.is_dir() {
-        return file.to_owned();
-    }
-    match file.parent() {
+/// Where changes of a file show: in its folder; of a folder, inside it and beside it.
+fn folders(file: &Path) -> Vec<PathBuf> {
+    let beside = match file.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
-    }
+    };
+    if file.is_dir() { vec![file.to_owned(), beside] } else { vec![beside] }
 }

@@ -27,6 +27,9 @@ const FLUSH_EVERY: Duration = Duration::from_millis(200);
 /// How often a draining worker looks whether all connections have ended.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
+/// How long what is cut off at the drain deadline has to say so.
+const CUT_GRACE: Duration = Duration::from_millis(100);
+
 /// Why workers could not take a configuration.
 #[derive(Debug, Error)]
 pub enum ApplyError {
@@ -381,6 +384,9 @@ async fn drain(worker: &Rc<Worker>, listeners: HashMap<Name, LiveListener>, dead
     }
     if open.value() > 0 {
         tracing::warn!(worker = worker.id, connections = open.value(), "cut off at the deadline");
+        // A moment for the log and for those who can still be told.
+        worker.cut_off();
+        tokio::time::sleep(CUT_GRACE).await;
     }
     worker.flush_log();
 }

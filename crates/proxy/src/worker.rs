@@ -44,6 +44,8 @@ pub(crate) struct Worker {
     /// One a connection, to wake all of them when the worker drains.
     wakers: RefCell<Slab<Waker>>,
     draining: Cell<bool>,
+    /// The drain deadline has passed: what is still under way fails now.
+    cut: Cell<bool>,
 }
 
 /// A listener as one worker sees it.
@@ -92,6 +94,7 @@ impl Worker {
             scratch: RefCell::default(),
             wakers: RefCell::default(),
             draining: Cell::new(false),
+            cut: Cell::new(false),
         }
     }
 
@@ -234,6 +237,17 @@ impl Worker {
     pub(crate) fn drain(&self) {
         self.draining.set(true);
         self.pools.borrow_mut().clear();
+        self.wake_all();
+    }
+
+    /// Whether exchanges must end now.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
+    }
+
+    /// Has every exchange fail that has not ended.
+    pub(crate) fn cut_off(&self) {
+        self.cut.set(true);
         self.wake_all();
     }
 

@@ -3,14 +3,19 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
 
 use super::print;
+
+/// How long a reload may take; the largest configurations take a second.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Options of `reload`.
 #[derive(Debug, clap::Args)]
@@ -28,9 +33,10 @@ pub(super) struct Reload {
 impl Reload {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (status, answer) = runtime.block_on(self.ask()).with_context(|| {
-            format!("no answer from a gateway's admin listener at {}", self.admin)
-        })?;
+        let (status, answer) =
+            runtime.block_on(async { timeout(PATIENCE, self.ask()).await? }).with_context(
+                || format!("no answer from a gateway's admin listener at {}", self.admin),
+            )?;
         if status == StatusCode::OK {
             let summary: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
             anyhow::ensure!(

@@ -12,6 +12,7 @@ use super::content::{Download, Pace, Side, Upload};
 use super::record::Record;
 use super::{Scratch, Serving, head, tunnel};
 use crate::client::Client;
+use crate::worker::Worker;
 
 /// Most interim replies to one request.
 const MAX_INTERIM: usize = 32;
@@ -43,6 +44,7 @@ pub(crate) async fn exchange(
     let timeouts = &serving.settings.listener.timeouts;
     let mut upload = Upload::new(bounds.body_limit, scratch.request.expects_continue);
     let mut watch = Watch {
+        worker: serving.worker,
         now: bounds.begun,
         phase: bounds.begun + bounds.first_byte,
         pace: (scratch.request.length != BodyLength::Empty)
@@ -68,7 +70,7 @@ pub(crate) async fn exchange(
             record.status = 101;
             head::write_switch(&mut client.down, &scratch.response);
             // Boxed: tunnels are rare, and idle connections would all carry their state.
-            return Box::pin(tunnel::run(client, up, record, bounds.tunnel)).await;
+            return Box::pin(tunnel::run(serving.worker, client, up, record, bounds.tunnel)).await;
         }
         if status >= 200 {
             break;
@@ -106,6 +108,7 @@ pub(crate) async fn exchange(
 
 /// The deadlines of an exchange.
 struct Watch<'b> {
+    worker: &'b Worker,
     /// Time as of the last move.
     now: Instant,
     /// When the current phase is too long.
@@ -127,6 +130,9 @@ impl Watch<'_> {
         upload: &Upload,
         late: Reason,
     ) -> Poll<Failure> {
+        if self.worker.is_cut() {
+            return Poll::Ready(Reason::Shutdown.into());
+        }
         let pace = match &mut self.pace {
             Some(pace) if !upload.is_over() => pace.due(upload.bytes, upload.waits_for, self.now),
             _ => None,

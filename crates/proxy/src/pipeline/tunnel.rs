@@ -9,6 +9,7 @@ use portcullis_wire::{ReadError, Stream, Upstream};
 
 use super::record::Record;
 use crate::client::Client;
+use crate::worker::Worker;
 
 /// One direction of a tunnel.
 #[derive(Debug, Default)]
@@ -55,6 +56,7 @@ impl Direction {
 /// # Errors
 /// Either side failed, or neither moved anything for too long.
 pub(crate) async fn run(
+    worker: &Worker,
     client: &mut Client,
     up: &mut Upstream,
     record: &mut Record<'_>,
@@ -77,6 +79,9 @@ pub(crate) async fn run(
             }
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),
             _ => {}
+        }
+        if worker.is_cut() {
+            return Poll::Ready(Err(Reason::Shutdown.into()));
         }
         if to_up.bytes + to_client.bytes > moved {
             moved = to_up.bytes + to_client.bytes;

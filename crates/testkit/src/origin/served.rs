@@ -81,7 +81,7 @@ impl Served {
         self.reader.stream().inner.end();
     }
 
-    /// Serves as [`Origin::echo`] does until the peer is gone.
+    /// Serves as `Origin::echo` does until the peer is gone.
     pub fn echo(&mut self) {
         while let Some(request) = self.request() {
             let body = [request.head, request.body].concat();

@@ -116,3 +116,17 @@ fn a_file_that_was_moved_away_is_opened_again_on_a_hang_up() {
     assert!(written("access.log", "/after"));
     assert!(written("access.log.1", "/before"));
 }
+
+#[test]
+fn a_fixed_reply_to_head_sends_no_content_and_counts_none() {
+    let gateway = Gateway::start(
+        &"listeners:\n  web: { address: \"127.0.0.1:0\" }\n\
+          routes:\n  fixed: { reply: { status: 200, body: hello } }\n",
+    );
+    let mut client = gateway.client();
+    client.send("HEAD /head HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert_eq!(client.try_reply("HEAD").unwrap().status, 200);
+    assert_eq!(client.get("/get").text(), "hello");
+    assert_eq!(gateway.logged_request("/head")["bytes_out"], 0);
+    assert_eq!(gateway.logged_request("/get")["bytes_out"], 5);
+}

@@ -1,6 +1,10 @@
 //! IPv6 and Unix domain sockets, on either side.
 
-use portcullis_testkit::{Client, Config, Gateway, Origin, Place, TempDir, eventually};
+use std::process::{Command, Stdio};
+
+use portcullis_testkit::{
+    Client, Config, Gateway, Origin, Place, TempDir, binary, eventually, until,
+};
 
 const REQUEST: &str = "GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
@@ -95,4 +99,34 @@ fn an_origin_that_comes_back_is_found_again() {
     let place = Place::Tcp(([127, 0, 0, 1], port).into());
     let _origin = Origin::at(&place, |served| served.echo());
     assert_eq!(gateway.get("/").status, 200);
+}
+
+#[test]
+fn a_second_gateway_on_the_same_port_ends_and_takes_no_client() {
+    let origin = Origin::echo();
+    let first = Gateway::start(&Config::before(&origin).also("workers: 2"));
+    let address = first.address().to_string();
+    let dir = TempDir::new();
+    let config = Config::before_address("127.0.0.1:1").address(&address);
+    let taken = format!("admin: {{ address: \"{}\" }}", first.admin_address());
+    for (admin, wanted) in [("admin: off", &address), (&taken, &first.admin_address().to_string())]
+    {
+        let path = dir.write("second.yaml", config.clone().also(admin).to_string());
+        let mut second = Command::new(binary())
+            .args(["run", "--config"])
+            .arg(path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ended = until(|| second.try_wait().unwrap());
+        let _ = second.kill();
+        let told = String::from_utf8(second.wait_with_output().unwrap().stderr).unwrap();
+        assert_eq!(ended.and_then(|status| status.code()), Some(1), "{told}");
+        assert!(told.contains(wanted) && told.contains("in use"), "{told}");
+        assert!(!told.contains("listening"), "{told}");
+    }
+    for _ in 0..20 {
+        assert_eq!(first.get("/").status, 200, "the first serves all its clients");
+    }
 }

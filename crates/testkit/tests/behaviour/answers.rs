@@ -135,6 +135,10 @@ fn a_path_may_be_rewritten() {
         ("{ prefix: \"/api\" }", "{ strip_prefix: \"/api\" }", "/api/a?x=1", "/a?x=1"),
         ("{ prefix: \"/api\" }", "{ strip_prefix: \"/api\" }", "/api", "/"),
         ("{ prefix: \"/api\" }", "{ strip_prefix: \"/api\" }", "/x/../api/a", "/a"),
+        // A prefix is whole segments, whatever the route lets in.
+        ("\"/{*rest}\"", "{ strip_prefix: \"/api\" }", "/apiary/x", "/apiary/x"),
+        ("\"/{*rest}\"", "{ strip_prefix: \"/api\" }", "/api/x", "/x"),
+        ("{ regex: \"/api.*\" }", "{ strip_prefix: \"/api\" }", "/apiary", "/apiary"),
     ] {
         assert_eq!(rewritten(path, rewrite, target).0, expected, "{path} {rewrite} {target}");
     }

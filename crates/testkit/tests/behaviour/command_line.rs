@@ -117,3 +117,27 @@ fn a_configuration_may_be_yaml_json_toml_or_a_folder() {
         assert!(text(&output.stdout).contains("user"), "{config}: {}", text(&output.stdout));
     }
 }
+
+#[test]
+fn check_refuses_limits_that_would_not_be_kept() {
+    let check = |limits: &str| {
+        let listener = format!("address: \"127.0.0.1:0\", limits: {limits}");
+        let config = GOOD.replace("address: \"127.0.0.1:0\"", &listener);
+        let output = run(&["check", "--config", "gateway.yaml"], &config);
+        (output.status.code(), text(&[output.stdout, output.stderr].concat()))
+    };
+    for (limits, expected) in [
+        ("{ fields: 257 }", "256"),
+        ("{ uri: 32KiB }", "63KiB"),
+        ("{ head: 56KiB }", "63KiB"),
+        ("{ uri: 40KiB, head: 24KiB }", "63KiB"),
+    ] {
+        let (code, report) = check(limits);
+        assert_eq!(code, Some(1), "{limits}: {report}");
+        assert!(report.contains("gateway.yaml:2:") && report.contains(expected), "{report}");
+    }
+    for limits in ["{ fields: 256 }", "{ uri: 31KiB, head: 32KiB }", "{ head: 55KiB }"] {
+        let (code, report) = check(limits);
+        assert_eq!(code, Some(0), "{limits}: {report}");
+    }
+}

@@ -162,3 +162,30 @@ fn a_second_signal_ends_the_wait() {
     let _ = gateway.exited();
     assert!(client.try_reply("GET").is_err());
 }
+
+#[test]
+fn one_may_look_at_a_drain() {
+    let finish = Gate::new();
+    let origin = Origin::with({
+        let finish = finish.clone();
+        move |served| {
+            while served.request().is_some() {
+                finish.pass();
+                served.reply("ok");
+            }
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let _ = origin.first_request();
+    gateway.signal("TERM");
+    gateway.wait_for_log("draining");
+    for _ in 0..3 {
+        assert_eq!(gateway.metric("portcullis_connections_open", ""), 1.0);
+    }
+    assert!(gateway.reload().status >= 400, "nothing new comes into force any more");
+    finish.open();
+    assert_eq!(client.reply().text(), "ok");
+    assert_eq!(gateway.exited().code, Some(0));
+}

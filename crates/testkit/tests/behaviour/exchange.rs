@@ -253,3 +253,23 @@ fn the_target_reaches_the_origin_as_it_came() {
         assert_eq!(origin.last_request().target, target);
     }
 }
+
+#[test]
+fn what_frames_routes_or_identifies_is_no_trailer() {
+    const TRAILERS: &str = "X-Sum: 99\r\nSet-Cookie: a=b\r\nContent-Type: text/html\r\n\
+        X-Forwarded-For: 6.6.6.6\r\nAuthorization: Basic eDp5\r\nCache-Control: public\r\n\
+        If-Match: x\r\n";
+    let origin = Origin::replying(format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{TRAILERS}\r\n"
+    ));
+    let gateway = Gateway::before(&origin);
+    let reply = gateway.ask(format!(
+        "POST / HTTP/1.1\r\nHost: a.example\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n\
+         5\r\nhello\r\n0\r\n{TRAILERS}\r\n"
+    ));
+    let only = [("X-Sum".to_owned(), "99".to_owned())];
+    assert_eq!((reply.status, reply.text().as_str()), (200, "ok"));
+    assert_eq!(reply.trailers.0, only);
+    let request = origin.last_request();
+    assert_eq!((&request.body[..], &request.trailers.0[..]), (&b"hello"[..], &only[..]));
+}

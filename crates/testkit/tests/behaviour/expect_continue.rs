@@ -1,6 +1,9 @@
 //! `Expect: 100-continue` (RFC 9110 section 10.1.1): the origin's word decides, not ours.
 
-use portcullis_testkit::{Gateway, Origin};
+use std::thread;
+use std::time::Duration;
+
+use portcullis_testkit::{Config, Gateway, Origin};
 
 const HEAD: &str =
     "POST /x HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
@@ -108,9 +111,61 @@ fn an_http_1_0_client_expects_nothing() {
 #[test]
 fn our_own_refusal_comes_without_a_100() {
     let origin = Origin::echo();
-    let config = portcullis_testkit::Config::before(&origin).route("limits: { body: 4B }");
+    let config = Config::before(&origin).route("limits: { body: 4B }");
     let gateway = Gateway::start(&config);
     let reply = gateway.ask(HEAD);
     assert_eq!(reply.status, 413);
     assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn nothing_behind_our_own_answer_is_served() {
+    // The client may leave its content out now, or not: where the next request begins is unknown.
+    let gateway = Gateway::start(
+        &"listeners:\n  web: { address: \"127.0.0.1:0\" }\nroutes:\n  \
+          away: { match: { path: /away }, redirect: { to: \"https://b.example/\" } }\n  \
+          fixed: { match: { path: /fixed }, reply: { status: 200, body: ok } }\n",
+    );
+    let next = "GET /fixed?next HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    for (request, status) in [("POST /away", 308), ("POST /fixed", 200), ("OPTIONS *", 204)] {
+        let mut client = gateway.client();
+        let reply = client.ask(format!(
+            "{request} HTTP/1.1\r\nHost: a.example\r\nExpect: 100-continue\r\n\
+             Content-Length: {}\r\n\r\n",
+            next.len()
+        ));
+        assert_eq!(reply.status, status, "{request}");
+        assert!(reply.closes(), "{request}: {reply:?}");
+        // The first would be swallowed as content, the second be served.
+        let _ = client.try_send(next.repeat(2));
+        assert!(client.is_closed(), "{request}: an answer to what came behind");
+    }
+    assert_eq!(gateway.get("/fixed").status, 200);
+    let served = gateway.logged_requests();
+    assert!(served.iter().all(|line| line["path"] != "/fixed?next"), "{served:?}");
+}
+
+#[test]
+fn a_client_is_not_blamed_for_an_origin_that_thinks_before_its_100() {
+    let origin = Origin::with(|served| {
+        while let Some(request) = served.head() {
+            thread::sleep(Duration::from_millis(1200));
+            if request.target == "/refused" {
+                served.send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n");
+                return served.wait_for_end();
+            }
+            served.send("HTTP/1.1 100 Continue\r\n\r\n");
+            let body = served.content(request.framing).unwrap();
+            served.reply(&String::from_utf8(body).unwrap());
+        }
+    });
+    let strict = "timeouts: { stall: 400ms, min_rate: 1KiB, min_rate_grace: 400ms }";
+    let gateway = Gateway::start(&Config::before(&origin).listener(strict));
+    let mut client = gateway.client();
+    client.send(HEAD);
+    assert_eq!(client.reply().status, 100);
+    client.send("hello");
+    let reply = client.reply();
+    assert_eq!((reply.status, reply.text().as_str()), (200, "hello"));
+    assert_eq!(gateway.ask(HEAD.replace("/x", "/refused")).status, 417);
 }

@@ -202,3 +202,23 @@ fn everything_else_passes_in_order_and_as_it_came() {
         assert_eq!(request.field(name), Some(value));
     }
 }
+
+#[test]
+fn of_several_lines_the_nearest_proxy_wrote_the_last() {
+    // A proxy that adds a line instead of replacing it leaves the client's own in front.
+    let lines = &[
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: spoofed.example",
+        "X-Forwarded-Port: 443",
+        "X-Forwarded-For: 203.0.113.9",
+        "X-Forwarded-Proto: http",
+        "X-Forwarded-Host: shop.example",
+        "X-Forwarded-Port: 80",
+    ];
+    for trust in ["{ trusted: [\"127.0.0.0/8\"] }", "{ hops: 1 }"] {
+        let (request, _) = forwarded(trust, lines);
+        assert_eq!(request.field("x-forwarded-proto"), Some("http"), "{trust}");
+        assert_eq!(request.field("x-forwarded-host"), Some("shop.example"), "{trust}");
+        assert_eq!(request.field("x-forwarded-port"), Some("80"), "{trust}");
+    }
+}

@@ -61,3 +61,24 @@ fn interim_replies_without_end_are_no_reply() {
     let last = (0..10_000).map(|_| client.reply().status).find(|status| *status != 103);
     assert_eq!(last, Some(502));
 }
+
+#[test]
+fn an_origin_that_has_begun_to_answer_is_not_asked_again() {
+    for request in ["GET / HTTP/1.1", "PUT / HTTP/1.1\r\nContent-Length: 0"] {
+        let origin = Origin::with(|served| {
+            served.request();
+            served.send(OK);
+            if served.number == 0 {
+                served.request();
+                served.send(HINTS);
+            }
+        });
+        let gateway = Gateway::before(&origin);
+        let mut client = gateway.client();
+        assert_eq!(client.get("/").text(), "ok");
+        client.send(format!("{request}\r\nHost: a.example\r\n\r\n"));
+        assert_eq!(client.reply().status, 103, "{request}");
+        assert_eq!(client.reply().status, 502, "{request}");
+        assert_eq!((origin.connections(), origin.requests().len()), (1, 2), "{request}");
+    }
+}

@@ -1,5 +1,9 @@
 //! A new configuration in the place of the old, without a request noticing.
 
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+
 use portcullis_testkit::{
     Client, Config, Gate, Gateway, Load, LoadReport, Origin, eventually, run_command,
 };
@@ -270,4 +274,27 @@ fn a_listener_moves_to_another_address() {
     assert_eq!(gateway.reload().status, 200);
     assert!(eventually(|| Client::try_connect(free).is_ok_and(|mut c| c.get("/").status == 200)));
     assert!(eventually(|| Client::try_connect(old).is_err()));
+}
+
+#[test]
+fn a_file_that_is_written_piece_by_piece_is_read_once_and_whole() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&numbered(&origin, 0));
+    let reloads = || gateway.metric("portcullis_config_reloads_total", "");
+    // On a busy machine the pauses may become longer than the gateway waits for more; a few tries
+    // are enough for one in which they are not.
+    let read_once = (1..=8).any(|round| {
+        let before = reloads();
+        let text = numbered(&origin, round) + "admin: { address: \"127.0.0.1:0\" }\n";
+        let mut file = std::fs::File::create(gateway.config_path()).unwrap();
+        for piece in text.as_bytes().chunks(text.len() / 25) {
+            file.write_all(piece).unwrap();
+            thread::sleep(Duration::from_millis(8));
+        }
+        drop(file);
+        assert!(eventually(|| number(&gateway) == round.to_string()));
+        assert!(eventually(|| reloads() > before));
+        reloads() == before + 1.0
+    });
+    assert!(read_once, "{}", gateway.log());
 }

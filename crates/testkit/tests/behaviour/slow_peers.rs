@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use portcullis_testkit::{Config, Gate, Gateway, Origin};
+use portcullis_testkit::{Config, Gate, Gateway, Origin, TempDir};
+use serde_json::Value;
 
 const MIB: usize = 1024 * 1024;
 /// What socket buffers of the system may take on all the way.
@@ -195,4 +196,39 @@ fn a_client_that_asks_and_asks_and_does_not_read_is_not_answered_for_ever() {
     drop(client);
     gateway.kill();
     let _ = sending.join().unwrap();
+}
+
+/// A gateway that answers with a file of so many bytes, and does not wait long for clients.
+fn with_a_file(dir: &TempDir, length: usize) -> Gateway {
+    let file = dir.write("large.bin", vec![b'x'; length]);
+    Gateway::start(&format!(
+        "listeners:\n  web: {{ address: \"127.0.0.1:0\", timeouts: {{ stall: 700ms }} }}\n\
+         routes:\n  file: {{ reply: {{ status: 200, file: {file:?} }} }}\n"
+    ))
+}
+
+#[test]
+fn a_fixed_reply_is_read_as_slowly_as_one_likes() {
+    let (dir, length) = (TempDir::new(), 32 * MIB);
+    let gateway = with_a_file(&dir, length);
+    let mut client = gateway.client();
+    client.send("GET /slow HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert_eq!(client.reader().reply_head("GET").unwrap().status, 200);
+    // Longer than the stall in all, and never without progress for that long.
+    for _ in 0..32 {
+        client.exactly(length / 32).unwrap();
+        thread::sleep(Duration::from_millis(60));
+    }
+    let line = gateway.logged_request("/slow");
+    assert_eq!((&line["error"], &line["bytes_out"]), (&Value::Null, &length.into()), "{line}");
+}
+
+#[test]
+fn a_fixed_reply_that_is_not_read_is_cut() {
+    let dir = TempDir::new();
+    let gateway = with_a_file(&dir, 32 * MIB);
+    let mut client = gateway.client();
+    client.send("GET /unread HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert_eq!(client.reader().reply_head("GET").unwrap().status, 200);
+    assert_eq!(gateway.logged_request("/unread")["error"], "client_stalled");
 }

@@ -1,5 +1,11 @@
 //! TLS towards clients: which certificate, which versions, sessions, and files that change.
 
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
 use of_rustls::{HandshakeKind, TLS12, TLS13, version};
 use portcullis_testkit::{
     Authority, Client, Config, Gateway, Issued, Origin, TempDir, TlsClient, eventually,
@@ -249,4 +255,95 @@ fn a_reply_over_tls_ends_with_the_closing_alert() {
     // The kit's reader takes an end without the alert for an error.
     let reply = client.ask("GET / HTTP/1.0\r\nHost: a.example\r\n\r\n");
     assert_eq!(reply.text(), "until the end");
+}
+
+/// Six clients that ask over TLS until they are refused or told to stop.
+#[derive(Default)]
+struct TlsLoad {
+    answered: AtomicUsize,
+    stop: AtomicBool,
+}
+
+impl TlsLoad {
+    /// What went wrong for them while `during` ran.
+    fn run(gateway: &Gateway, tls: &TlsClient, during: impl FnOnce(&TlsLoad)) -> Vec<String> {
+        let (load, address) = (TlsLoad::default(), gateway.address());
+        thread::scope(|scope| {
+            let clients: Vec<_> =
+                (0..6).map(|_| scope.spawn(|| load.ask_on(address, tls))).collect();
+            let during = catch_unwind(AssertUnwindSafe(|| during(&load)));
+            if let Err(panic) = during {
+                load.stop.store(true, Ordering::SeqCst);
+                resume_unwind(panic);
+            }
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        })
+    }
+
+    fn wait_for_more(&self, count: usize) {
+        let goal = self.answered.load(Ordering::SeqCst) + count;
+        assert!(eventually(|| self.answered.load(Ordering::SeqCst) >= goal), "no more answers");
+    }
+
+    fn ask_on(&self, address: SocketAddr, tls: &TlsClient) -> Vec<String> {
+        let mut failed = Vec::new();
+        while !self.stop.load(Ordering::SeqCst) && failed.len() < 10 {
+            match Client::tls(address, tls).map(|client| self.ask_until_told(client)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => failed.push(format!("request: {error}")),
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => break,
+                Err(error) => failed.push(format!("handshake: {error}")),
+            }
+        }
+        failed
+    }
+
+    /// Until the gateway says that it closes the connection.
+    fn ask_until_told(&self, mut client: Client) -> io::Result<()> {
+        while !self.stop.load(Ordering::SeqCst) {
+            client.try_send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")?;
+            let reply = client.try_reply("GET")?;
+            if reply.status != 200 {
+                return Err(io::Error::other(format!("{reply:?}")));
+            }
+            self.answered.fetch_add(1, Ordering::SeqCst);
+            if reply.closes() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reload_under_tls_load_fails_no_request() {
+    let (dir, origin, authority) = (TempDir::new(), Origin::echo(), Authority::new());
+    let issued = authority.issue(&["a.example"]);
+    let with = |more: &str| config(&dir, &origin, &[&issued], "").route(more).also("workers: 2");
+    let gateway = Gateway::start(&with("priority: 0"));
+    let failed = TlsLoad::run(&gateway, &authority.client("a.example"), |load| {
+        load.wait_for_more(60);
+        for i in 1..=5 {
+            authority.issue(&["a.example"]).write(&dir, "c0");
+            gateway.write_config(&with(&format!("priority: {i}")));
+            assert_eq!(gateway.reload().status, 200);
+            load.wait_for_more(60);
+        }
+        load.stop.store(true, Ordering::SeqCst);
+    });
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn a_termination_under_tls_load_fails_no_request() {
+    let (dir, origin, authority) = (TempDir::new(), Origin::echo(), Authority::new());
+    let issued = authority.issue(&["a.example"]);
+    let gateway = Gateway::start(&config(&dir, &origin, &[&issued], "").also("workers: 2"));
+    let failed = TlsLoad::run(&gateway, &authority.client("a.example"), |load| {
+        load.wait_for_more(120);
+        gateway.signal("TERM");
+    });
+    let exited = gateway.exited();
+    assert_eq!(exited.code, Some(0), "{}", exited.log);
+    assert!(failed.is_empty(), "{failed:#?}");
 }

@@ -152,3 +152,27 @@ fn a_tunnel_is_in_the_log_with_its_bytes() {
         (&101.into(), &5.into(), &5.into())
     );
 }
+
+#[test]
+fn a_switch_brings_nothing_that_belongs_to_the_connection_or_frames_content() {
+    let origin = Origin::with(|served| {
+        if served.head().is_some() {
+            served.send(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade, X-Hop\r\n\
+                 Upgrade: websocket\r\nX-Hop: 1\r\nX-End: 2\r\nTrailer: X-Sum\r\n\
+                 Content-Length: 0\r\n\r\nhello",
+            );
+            served.wait_for_end();
+        }
+    });
+    let gateway = Gateway::before(&origin);
+    let mut client = gateway.client();
+    let reply = client.ask(REQUEST);
+    assert_eq!((reply.status, reply.field("upgrade")), (101, Some("websocket")));
+    assert_eq!(reply.field("x-end"), Some("2"));
+    assert_eq!(reply.field("connection").map(str::to_ascii_lowercase).as_deref(), Some("upgrade"));
+    for gone in ["x-hop", "trailer", "content-length"] {
+        assert!(!reply.fields.has(gone), "{reply:?}");
+    }
+    assert_eq!(client.exactly(5).unwrap(), b"hello");
+}

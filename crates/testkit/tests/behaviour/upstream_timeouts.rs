@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use portcullis_testkit::{Config, Gateway, Origin, eventually};
+use portcullis_testkit::{Authority, Config, Gateway, Origin, Place, eventually};
 use socket2::{Domain, Socket, Type};
 
 /// An address where nobody listens.
@@ -166,4 +166,45 @@ fn a_route_has_timeouts_of_its_own() {
     assert_eq!(gateway.get("/").text(), "late");
     let gateway = Gateway::start(&config);
     assert_eq!(gateway.get("/").status, 504);
+}
+
+/// Passes connections on to `to`, each after a rest: whatever greets there is slow to greet.
+fn slow_door(to: SocketAddr, rest: Duration) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for outer in listener.incoming().map_while(Result::ok) {
+            thread::sleep(rest);
+            let Ok(inner) = TcpStream::connect(to) else { return };
+            for (mut from, mut into) in [
+                (outer.try_clone().unwrap(), inner.try_clone().unwrap()),
+                (inner.try_clone().unwrap(), outer.try_clone().unwrap()),
+            ] {
+                thread::spawn(move || {
+                    let _ = std::io::copy(&mut from, &mut into);
+                    let _ = into.shutdown(std::net::Shutdown::Both);
+                });
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn a_slow_handshake_is_charged_to_nobody_else() {
+    let server = Authority::new().issue(&["127.0.0.1"]).server();
+    let origin = Origin::at(&Place::tls(server), |served| served.echo());
+    let rest = Duration::from_millis(1800);
+    let door = slow_door(([127, 0, 0, 1], origin.port()).into(), rest);
+    let config = Config::before_address(&door.to_string())
+        .listener("timeouts: { min_rate: 1KiB, min_rate_grace: 1500ms }")
+        .service("tls: { verify: false }, timeouts: { connect: 15s, first_byte: 1500ms }");
+    let gateway = Gateway::start(&config.clone().service("pool: { idle: 0 }"));
+    assert_eq!(gateway.get("/").status, 200, "the first byte is awaited once the request is sent");
+
+    let mut client = gateway.client();
+    client.send("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\n");
+    assert!(eventually(|| origin.bytes().windows(4).any(|bytes| bytes == b"POST")));
+    client.send("hello");
+    assert_eq!(client.reply().status, 200, "the client has its grace once it may send");
 }

@@ -1,6 +1,8 @@
 //! TLS towards endpoints: verified unless told otherwise.
 
-use portcullis_testkit::{Authority, Config, Gateway, Issued, Origin, Place, Served, TempDir};
+use portcullis_testkit::{
+    Authority, Config, Gateway, Issued, Origin, Place, Served, TempDir, eventually,
+};
 
 fn secured(issued: &Issued) -> Origin {
     Origin::at(&Place::tls(issued.server()), Served::echo)
@@ -120,4 +122,19 @@ fn a_reply_that_ends_without_the_closing_alert_is_cut() {
         let whole = client.try_reply("GET").is_ok_and(|reply| reply.text() == "hello");
         assert_eq!(whole, politely);
     }
+}
+
+#[test]
+fn the_authority_is_read_again_when_its_file_changes() {
+    let (dir, authority) = (TempDir::new(), Authority::new());
+    let ca = ca_file(&dir, &Authority::new());
+    let origin = secured(&authority.issue(&["127.0.0.1"]));
+    let gateway = Gateway::start(&Config::before(&origin).service(&format!("tls: {{ ca: {ca} }}")));
+    assert_eq!(gateway.get("/").status, 502);
+    // No signal, no command.
+    ca_file(&dir, &authority);
+    assert!(eventually(|| gateway.get("/").status == 200), "{}", gateway.log());
+    // Whom nobody vouches for any more is not asked any more, open connection or not.
+    ca_file(&dir, &Authority::new());
+    assert!(eventually(|| gateway.get("/").status == 502), "{}", gateway.log());
 }
