@@ -140,9 +140,10 @@ impl Worker {
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
         upstream: Upstream,
+        since: Instant,
     ) {
         if !self.is_draining() {
-            self.pools.borrow_mut().put(service, endpoint, upstream, Instant::now());
+            self.pools.borrow_mut().put(service, endpoint, upstream, since);
         }
     }
 

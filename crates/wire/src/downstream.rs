@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use crate::h1::connection::Writer;
 use crate::h1::writing::write_field;
 use crate::h1::{Connection, HeadLimits};
-use crate::{BodyLength, Io, ReadError, RequestHead, Version, status};
+use crate::{BodyLength, Field, Fields, Io, ReadError, RequestHead, Version, status};
 
 /// The client's side of an exchange: its request comes out, the reply goes in.
 #[derive(Debug)]
@@ -36,6 +36,11 @@ impl HeadWriter<'_> {
     /// Adds a field. The caller vouches that name and value are legal.
     pub fn field(&mut self, name: &[u8], value: &[u8]) {
         write_field(self.out, name, value);
+    }
+
+    /// Adds the fields for which `keep` says so.
+    pub fn copy(&mut self, fields: &Fields, keep: impl FnMut(Field<'_>) -> bool) {
+        fields.write_to(self.out, keep);
     }
 
     /// Adds a field whose value is written by `value`.

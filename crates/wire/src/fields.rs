@@ -2,6 +2,7 @@
 //! and no allocation once its buffers are warm.
 
 use crate::Known;
+use crate::h1::writing::write_field;
 
 /// Fields in the order they came.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,15 @@ struct Entry {
     value_len: u32,
     name_len: u16,
     known: Known,
+    /// It stands in the text as it would be written: `name: value CRLF`.
+    plain: bool,
+}
+
+impl Entry {
+    /// Where its line ends, if it is plain.
+    fn end(&self) -> usize {
+        (self.value + self.value_len) as usize + 2
+    }
 }
 
 /// One field.
@@ -92,7 +102,32 @@ impl Fields {
         self.text.extend_from_slice(name);
         let value_at = self.text.len();
         self.text.extend_from_slice(value);
-        self.entry(name_at, name.len(), value_at, value.len());
+        self.entry(name_at, name.len(), value_at, value.len(), false);
+    }
+
+    /// Appends the lines of the fields for which `keep` says so. Neighbours that stand in the text
+    /// as they are written go in one copy.
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let mut run = 0..0;
+        for entry in &self.list {
+            if !keep(self.field(entry)) {
+                continue;
+            }
+            let start = entry.name as usize;
+            if entry.plain && start == run.end {
+                run.end = entry.end();
+                continue;
+            }
+            out.extend_from_slice(&self.text[run]);
+            if entry.plain {
+                run = start..entry.end();
+            } else {
+                run = 0..0;
+                let field = self.field(entry);
+                write_field(out, field.name, field.value);
+            }
+        }
+        out.extend_from_slice(&self.text[run]);
     }
 
     /// Forgets every field and keeps the memory.
@@ -108,13 +143,22 @@ impl Fields {
         self.text.extend_from_slice(text);
     }
 
-    /// Adds a field by its offsets in the text.
-    pub(crate) fn entry(&mut self, name: usize, name_len: usize, value: usize, value_len: usize) {
+    /// Adds a field by its offsets in the text; `plain` if its whole line stands there just as it
+    /// is written.
+    pub(crate) fn entry(
+        &mut self,
+        name: usize,
+        name_len: usize,
+        value: usize,
+        value_len: usize,
+        plain: bool,
+    ) {
         // Heads are bounded far below 4 GiB and names by the head, so these never truncate; a name
         // beyond 64 KiB is refused by the parsers.
         let known = Known::of(&self.text[name..name + name_len]);
         self.present |= known.bit();
         self.list.push(Entry {
+            plain,
             name: name as u32,
             value: value as u32,
             value_len: value_len as u32,
@@ -155,6 +199,33 @@ impl Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_written_as_they_should_be_however_they_came() {
+        let text = b"A: 1\r\nB:2\r\nC: 3 \r\nD: 4\r\nE: 5\r\nF:\r\nG: 7\r\n";
+        let mut fields = Fields::default();
+        fields.load(text);
+        for (name, value, length, plain) in [
+            (0, 3, 1, true),
+            (6, 8, 1, false),
+            (11, 14, 1, false),
+            (18, 21, 1, true),
+            (24, 27, 1, true),
+            (30, 31, 0, false),
+            (34, 37, 1, true),
+        ] {
+            fields.entry(name, 1, value, length, plain);
+        }
+        fields.push(b"H", b"8");
+        let mut out = b"| ".to_vec();
+        fields.write_to(&mut out, |_| true);
+        let all = "| A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\nE: 5\r\nF: \r\nG: 7\r\nH: 8\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), all);
+        let mut out = Vec::new();
+        fields.write_to(&mut out, |field| !matches!(field.name, b"A" | b"D" | b"H"));
+        let some = "B: 2\r\nC: 3\r\nE: 5\r\nF: \r\nG: 7\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), some);
+    }
 
     #[test]
     fn pushed_fields_come_back_in_order() {

@@ -16,6 +16,8 @@ use crate::worker::Worker;
 
 /// Most interim replies to one request.
 const MAX_INTERIM: usize = 32;
+/// From when on an exchange watches for the client's going away.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// What an exchange may take.
 pub(crate) struct Bounds {
@@ -52,6 +54,7 @@ pub(crate) async fn exchange(
         client_stall: timeouts.stall,
         uploading: false,
         relaying: false,
+        look: Some(bounds.begun + LOOK_AFTER),
         bounds,
     };
 
@@ -87,7 +90,9 @@ pub(crate) async fn exchange(
             head::write_reply(&mut client.down, &scratch.response, serving.worker);
         }
     }
-    record.first_byte = Some(record.started.elapsed());
+    if serving.worker.is_logging() {
+        record.first_byte = Some(record.started.elapsed());
+    }
 
     if !upload.is_done() {
         // The reply came before the request was whole. What is left of it may never come, so the
@@ -118,6 +123,9 @@ struct Watch<'b> {
     /// The request did not leave at once, so the clock of the phase was set anew.
     uploading: bool,
     relaying: bool,
+    /// When to begin watching for the client's going away: most replies are there long before, and
+    /// are spared the cost. None once it is watched for.
+    look: Option<Instant>,
     bounds: &'b Bounds,
 }
 
@@ -137,10 +145,17 @@ impl Watch<'_> {
             Some(pace) if !upload.is_over() => pace.due(upload.bytes, upload.waits_for, self.now),
             _ => None,
         };
-        let due = [Some(self.phase), self.bounds.total, pace].into_iter().flatten().min();
+        let due =
+            [Some(self.phase), self.bounds.total, pace, self.look].into_iter().flatten().min();
         let Some(due) = due else { return Poll::Pending };
         client.deadline.set(due);
         if client.deadline.poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if self.look == Some(due) {
+            // Polled again at once, the exchange looks at the client.
+            self.look = None;
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         Poll::Ready(if self.bounds.total == Some(due) {
@@ -183,7 +198,9 @@ fn poll_head(
             watch.now = Instant::now();
             watch.phase = watch.now + watch.bounds.first_byte;
         }
-        if let Poll::Ready(error) = client.down.poll_gone(cx) {
+        if watch.look.is_none()
+            && let Poll::Ready(error) = client.down.poll_gone(cx)
+        {
             return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
         }
         Reason::FirstByteTimeout
@@ -225,6 +242,7 @@ fn poll_relay(
         return Poll::Ready(done);
     }
     if upload.is_over()
+        && watch.look.is_none()
         && let Poll::Ready(error) = client.down.poll_gone(cx)
     {
         return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));

@@ -87,7 +87,8 @@ pub(crate) async fn forward<'s>(
         match exchange::exchange(serving, client, &mut up, scratch, record, &bounds).await {
             Ok(()) => {
                 if up.is_reusable() {
-                    serving.worker.keep(service, endpoint, up);
+                    // Its time in the pool counts from the request: one look at the clock less.
+                    serving.worker.keep(service, endpoint, up, record.started);
                 }
                 return Ok(());
             }

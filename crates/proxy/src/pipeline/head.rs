@@ -40,27 +40,29 @@ pub(crate) fn write_request(
     });
     let nominated = Nominated::of(&request.fields);
     let counts_hops = matches!(request.method(), b"OPTIONS" | b"TRACE");
-    for field in request.fields.iter() {
-        let ours = match field.known {
-            Known::Other if counts_hops && field.name.eq_ignore_ascii_case(b"max-forwards") => {
-                write_hops_left(&mut out, field.value);
-                true
-            }
-            // Written by the connection from what was understood.
-            Known::Host | Known::ContentLength => true,
-            Known::Expect => field.value.eq_ignore_ascii_case(b"100-continue"),
-            known => {
-                known.is_hop_by_hop()
-                    || forwarding::is_managed(forwarded, trusted, known)
-                    || nominated.has(field.name)
-            }
-        };
-        if !ours {
-            out.field(field.name, field.value);
+    out.copy(&request.fields, |field| match field.known {
+        Known::Other => {
+            !(nominated.has(field.name) || (counts_hops && is_max_forwards(field.name)))
         }
+        // Written by the connection from what was understood.
+        Known::Host | Known::ContentLength => false,
+        Known::Expect => !field.value.eq_ignore_ascii_case(b"100-continue"),
+        known => {
+            !(known.is_hop_by_hop()
+                || forwarding::is_managed(forwarded, trusted, known)
+                || nominated.has(field.name))
+        }
+    });
+    if counts_hops {
+        let limits = request.fields.iter().filter(|field| is_max_forwards(field.name));
+        limits.for_each(|field| write_hops_left(&mut out, field.value));
     }
     forwarding::write(&mut out, forwarded, trusted, peer, request);
     out.end();
+}
+
+fn is_max_forwards(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"max-forwards")
 }
 
 /// Passes `Max-Forwards` on, one less (RFC 9110, 7.6.2); what is no number is dropped.
@@ -80,22 +82,17 @@ pub(crate) fn write_reply(down: &mut Downstream, response: &ResponseHead, worker
     });
     let nominated = Nominated::of(&response.fields);
     let mut dated = response.status < 200;
-    for field in response.fields.iter() {
-        let ours = match field.known {
-            Known::Other => nominated.has(field.name),
-            Known::ContentLength => true,
-            Known::Date => {
-                dated = true;
-                false
-            }
-            // Without content in chunks no trailer can follow.
-            Known::Trailer => response.length != BodyLength::Unknown,
-            known => known.is_hop_by_hop(),
-        };
-        if !ours {
-            out.field(field.name, field.value);
+    out.copy(&response.fields, |field| match field.known {
+        Known::Other => !nominated.has(field.name),
+        Known::ContentLength => false,
+        Known::Date => {
+            dated = true;
+            true
         }
-    }
+        // Without content in chunks no trailer can follow.
+        Known::Trailer => response.length == BodyLength::Unknown,
+        known => !known.is_hop_by_hop(),
+    });
     if !dated {
         // A recipient with a clock dates what it passes on (RFC 9110, 6.6.1).
         out.field(b"Date", &worker.date());
@@ -155,7 +152,8 @@ impl<'a> Nominated<'a> {
     fn of(fields: &'a Fields) -> Nominated<'a> {
         // Nearly always there is nothing or one plain word, and no name need be compared.
         let plain = fields.all_known(Known::Connection).all(|value| {
-            value.eq_ignore_ascii_case(b"keep-alive")
+            value == b"keep-alive"
+                || value.eq_ignore_ascii_case(b"keep-alive")
                 || value.eq_ignore_ascii_case(b"close")
                 || value.eq_ignore_ascii_case(b"upgrade")
         });

@@ -56,6 +56,10 @@ pub(crate) struct ConnectionOptions {
 pub(crate) fn connection_options(fields: &Fields) -> ConnectionOptions {
     let mut options = ConnectionOptions::default();
     for value in fields.all_known(Known::Connection) {
+        if value == b"keep-alive" {
+            options.keep_alive = true;
+            continue;
+        }
         for option in value.split(|&b| b == b',') {
             let option = option.trim_ascii();
             options.close |= option.eq_ignore_ascii_case(b"close");

@@ -81,32 +81,36 @@ pub(crate) fn take(
     headers: &[Header<'_>],
     fields: &mut Fields,
 ) -> Result<(), Malformed> {
+    // Every line ends in CRLF if the bytes before each name and at the end are: `httparse` lets a
+    // bare LF pass, and nothing else that could stand there.
+    if !head[lines_from..length].ends_with(b"\r\n")
+        || (!headers.is_empty() && !head[..length].ends_with(b"\r\n\r\n"))
+        || (headers.is_empty() && length != lines_from + 2)
+    {
+        return Err(Malformed::LineEnd);
+    }
     fields.load(&head[..length]);
     let base = head.as_ptr() as usize;
-    let mut line = lines_from;
-    for header in headers {
+    for (i, header) in headers.iter().enumerate() {
         // `httparse` returns slices of its input, so the differences are offsets into it.
         let name = header.name.as_ptr() as usize - base;
-        if name != line || header.name.len() > usize::from(u16::MAX) {
-            return Err(Malformed::FieldLine);
-        }
-        let (value, value_len) = match header.value {
-            [] => (name, 0),
-            value => (value.as_ptr() as usize - base, value.len()),
+        let begins = match i {
+            0 => name == lines_from,
+            _ => name >= 2 && head.get(name - 2..name) == Some(b"\r\n"),
         };
-        // The end of this line: behind the value only white space may stand before CRLF.
-        let mut end = if value_len == 0 { name + header.name.len() + 1 } else { value + value_len };
-        while matches!(head.get(end), Some(b' ' | b'\t')) {
-            end += 1;
-        }
-        if !matches!(head.get(end..end + 2), Some(b"\r\n")) {
+        if !begins || header.name.len() > usize::from(u16::MAX) {
             return Err(Malformed::LineEnd);
         }
-        line = end + 2;
-        fields.entry(name, header.name.len(), value, value_len);
-    }
-    if head.get(line..length) != Some(b"\r\n") {
-        return Err(Malformed::LineEnd);
+        let name_end = name + header.name.len();
+        let (value, value_len) = match header.value {
+            [] => (name_end, 0),
+            value => (value.as_ptr() as usize - base, value.len()),
+        };
+        let next = headers.get(i + 1).map_or(length - 2, |next| next.name.as_ptr() as usize - base);
+        // Nothing but `: ` before the value and CRLF behind it.
+        let plain =
+            value == name_end + 2 && head[name_end + 1] == b' ' && next == value + value_len + 2;
+        fields.entry(name, header.name.len(), value, value_len, plain);
     }
     Ok(())
 }

@@ -45,6 +45,18 @@ fn scheme_length(target: &[u8]) -> Option<usize> {
         .map(<[u8]>::len)
 }
 
+/// What a host name may be made of.
+const LEGAL_IN_NAME: [bool; 256] = {
+    let mut legal = [false; 256];
+    let mut b = 0;
+    while b < 128 {
+        let byte = b as u8;
+        legal[b] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        b += 1;
+    }
+    legal
+};
+
 /// Whether `text` is `host [":" port]`: a name, an IPv4 address or a bracketed IPv6 address.
 /// User information, escapes and delimiters are refused: no host has them, and parsers differ.
 pub(crate) fn is_authority(text: &[u8]) -> bool {
@@ -59,8 +71,7 @@ pub(crate) fn is_authority(text: &[u8]) -> bool {
         _ => {
             let end = memchr::memchr(b':', text).unwrap_or(text.len());
             let name = &text[..end];
-            let legal =
-                |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+            let legal = |&b: &u8| LEGAL_IN_NAME[usize::from(b)];
             (!name.is_empty() && name.iter().all(legal), &text[end..])
         }
     };
