@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use super::chunked::{Decoder, Step};
 use super::content::Reader;
 use super::field_lines::Scan;
-use super::output::{COALESCE, Output};
+use super::output::{COALESCE, COPIED, Output};
 use super::writing::{may_trail, write_chunk, write_field};
 use super::{HeadLimits, ReplyTo, parse_request, parse_response};
 use crate::buffer::Buffer;
@@ -317,7 +317,8 @@ impl Connection {
                     }
                     _ => data,
                 };
-                let sent = if self.output.waiting() + data.len() <= COALESCE {
+                let sent = if data.len() <= COPIED && self.output.waiting() + data.len() <= COALESCE
+                {
                     self.output.bytes().extend_from_slice(data);
                     data.len()
                 } else {

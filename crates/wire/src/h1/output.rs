@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 use crate::io::Io;
 
 /// Content up to this size is copied behind what already waits; larger goes out from where it is.
+pub(crate) const COPIED: usize = 4 * 1024;
+/// No more than this gathers before it is sent.
 pub(crate) const COALESCE: usize = 16 * 1024;
 /// Memory that the thread keeps is no larger than this.
 const KEPT_CAPACITY: usize = 128 * 1024;
