@@ -1,6 +1,6 @@
 //! Wiring, by hand and in order: configuration, workers, admin listener, signals, the end.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use portcullis_telemetry::{ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
+use crate::cli;
 use crate::reload::{Outcome, State};
 use crate::shutdown::{Asked, Signals};
 use crate::watch::Watch;
@@ -36,7 +37,7 @@ pub(crate) struct App {
 pub(crate) fn init_logging() {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(cli::colour())
         .with_target(false)
         .init();
 }
@@ -271,6 +272,5 @@ fn log_addresses(gateway: &Gateway) {
 
 fn eprint_report(report: &portcullis_config::Report) {
     use std::io::Write;
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let _ = io::stderr().write_all(report.render(colour).as_bytes());
+    let _ = io::stderr().write_all(report.render(cli::colour()).as_bytes());
 }

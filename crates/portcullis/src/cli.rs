@@ -131,8 +131,8 @@ fn print(text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether reports on standard error are coloured.
-fn colour() -> bool {
+/// Whether what goes to standard error is coloured.
+pub(crate) fn colour() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 

@@ -66,7 +66,6 @@ struct OpenListener {
     bind: Bind,
     /// The address with the port that the system chose.
     address: String,
-    open: OpenConnections,
 }
 
 #[derive(Debug)]
@@ -93,13 +92,7 @@ struct Change {
 #[derive(Default)]
 struct SocketChange {
     closed: Vec<Name>,
-    opened: Vec<(Name, Socket, OpenConnections)>,
-}
-
-/// A listening socket on its way to a worker.
-enum Socket {
-    Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener),
+    opened: Vec<(Name, Bound, OpenConnections)>,
 }
 
 impl Gateway {
@@ -179,26 +172,22 @@ impl Gateway {
             }
             let refused = |error| ApplyError::Bind {
                 listener: Arc::clone(name),
-                address: describe(wanted),
+                address: wanted.to_string(),
                 error,
             };
             // One of ours may hold the address under another name, which it gives up.
             if !self.listeners.values().any(|other| other.bind == *wanted) {
                 sockets::check_free(wanted).map_err(refused)?;
             }
-            let (bound, address) = sockets::bind(wanted, self.workers.len()).map_err(refused)?;
+            let (sockets, address) = sockets::bind(wanted, self.workers.len()).map_err(refused)?;
             let open: OpenConnections = Arc::new(AtomicUsize::new(0));
-            let sockets: Vec<Socket> = match bound {
-                Bound::Tcp(sockets) => sockets.into_iter().map(Socket::Tcp).collect(),
-                Bound::Unix(sockets) => sockets.into_iter().map(Socket::Unix).collect(),
-            };
             for (change, socket) in changes.iter_mut().zip(sockets) {
                 change.opened.push((Arc::clone(name), socket, Arc::clone(&open)));
                 if old.is_some() {
                     change.closed.push(Arc::clone(name));
                 }
             }
-            opened.push((Arc::clone(name), OpenListener { bind: wanted.clone(), address, open }));
+            opened.push((Arc::clone(name), OpenListener { bind: wanted.clone(), address }));
         }
         Ok(())
     }
@@ -206,13 +195,6 @@ impl Gateway {
     /// Where the gateway listens: names and addresses, with the ports that the system chose.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
         self.listeners.iter().map(|(name, listener)| (&**name, &*listener.address))
-    }
-
-    /// Connections open on a listener now, over all workers.
-    #[must_use]
-    pub fn open_connections(&self, listener: &str) -> usize {
-        let open = self.listeners.get(listener).map(|l| &l.open);
-        open.map_or(0, |open| open.load(std::sync::atomic::Ordering::Relaxed))
     }
 
     /// Every worker's counters.
@@ -241,13 +223,6 @@ impl Gateway {
                 let _ = finished.await;
             }
         }
-    }
-}
-
-fn describe(bind: &Bind) -> String {
-    match bind {
-        Bind::Tcp(address) => address.to_string(),
-        Bind::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 
@@ -360,10 +335,10 @@ fn apply(worker: &Rc<Worker>, listeners: &mut HashMap<Name, LiveListener>, chang
     let _ = change.done.send(());
 }
 
-fn listening(socket: Socket) -> io::Result<Listening> {
+fn listening(socket: Bound) -> io::Result<Listening> {
     Ok(match socket {
-        Socket::Tcp(tcp) => Listening::Tcp(tokio::net::TcpListener::from_std(tcp)?),
-        Socket::Unix(unix) => Listening::Unix(tokio::net::UnixListener::from_std(unix)?),
+        Bound::Tcp(tcp) => Listening::Tcp(tokio::net::TcpListener::from_std(tcp)?),
+        Bound::Unix(unix) => Listening::Unix(tokio::net::UnixListener::from_std(unix)?),
     })
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -13,13 +13,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that may wait to be accepted, per socket; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 
-/// Sockets for every worker, bound and listening.
+/// A socket that listens, on its way to a worker.
 #[derive(Debug)]
 pub(crate) enum Bound {
-    /// One a worker; the kernel spreads connections over them (`SO_REUSEPORT`).
-    Tcp(Vec<std::net::TcpListener>),
-    /// One socket that all workers accept from.
-    Unix(Vec<UnixListener>),
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 /// Fails if somebody else listens on `bind` already. Our own sockets could join theirs, and would
@@ -34,31 +32,32 @@ pub(crate) fn check_free(bind: &Bind) -> io::Result<()> {
     probe.bind(&(*address).into())
 }
 
-/// Binds `bind` for so many workers; the address says which port the system chose.
-pub(crate) fn bind(bind: &Bind, workers: usize) -> io::Result<(Bound, String)> {
+/// Binds `bind`, one socket a worker; the address says which port the system chose. The kernel
+/// spreads connections over TCP sockets (`SO_REUSEPORT`); from a Unix socket all workers accept.
+pub(crate) fn bind(bind: &Bind, workers: usize) -> io::Result<(Vec<Bound>, String)> {
+    let mut sockets = Vec::with_capacity(workers);
     match bind {
         Bind::Tcp(address) => {
             let first = bind_tcp(*address)?;
             let address = first.local_addr()?;
-            let mut sockets = vec![first];
+            sockets.push(Bound::Tcp(first));
             for _ in 1..workers {
-                sockets.push(bind_tcp(address)?);
+                sockets.push(Bound::Tcp(bind_tcp(address)?));
             }
-            Ok((Bound::Tcp(sockets), address.to_string()))
+            Ok((sockets, address.to_string()))
         }
         Bind::Unix(path) => {
             let first = bind_unix(path)?;
-            let mut sockets = Vec::with_capacity(workers);
             for _ in 1..workers {
-                sockets.push(first.try_clone()?);
+                sockets.push(Bound::Unix(first.try_clone()?));
             }
-            sockets.push(first);
-            Ok((Bound::Unix(sockets), format!("unix:{}", path.display())))
+            sockets.push(Bound::Unix(first));
+            Ok((sockets, bind.to_string()))
         }
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;

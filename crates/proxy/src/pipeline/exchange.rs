@@ -130,7 +130,8 @@ struct Watch<'b> {
 }
 
 impl Watch<'_> {
-    /// Sets the connection's deadline for what is waited for, and looks whether it has passed.
+    /// Sets the connection's deadline for what is waited for, and looks whether it has passed, or
+    /// the client has gone.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -141,30 +142,37 @@ impl Watch<'_> {
         if self.worker.is_cut() {
             return Poll::Ready(Reason::Shutdown.into());
         }
-        let pace = match &mut self.pace {
-            Some(pace) if !upload.is_over() => pace.due(upload.bytes, upload.waits_for, self.now),
-            _ => None,
-        };
-        let due =
-            [Some(self.phase), self.bounds.total, pace, self.look].into_iter().flatten().min();
-        let Some(due) = due else { return Poll::Pending };
-        client.deadline.set(due);
-        if client.deadline.poll(cx).is_pending() {
-            return Poll::Pending;
+        loop {
+            if upload.is_over()
+                && self.look.is_none()
+                && let Poll::Ready(error) = client.down.poll_gone(cx)
+            {
+                return Poll::Ready(Failure::new(Reason::ClientGone, error));
+            }
+            let pace = match &mut self.pace {
+                Some(pace) if !upload.is_over() => {
+                    pace.due(upload.bytes, upload.waits_for, self.now)
+                }
+                _ => None,
+            };
+            let others = [self.bounds.total, pace, self.look].into_iter().flatten();
+            let due = others.fold(self.phase, Instant::min);
+            client.deadline.set(due);
+            if client.deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if self.look == Some(due) {
+                self.look = None;
+                continue;
+            }
+            return Poll::Ready(if self.bounds.total == Some(due) {
+                Reason::TotalTimeout.into()
+            } else if pace == Some(due) {
+                Reason::BodyTimeout.into()
+            } else {
+                late.into()
+            });
         }
-        if self.look == Some(due) {
-            // Polled again at once, the exchange looks at the client.
-            self.look = None;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Poll::Ready(if self.bounds.total == Some(due) {
-            Reason::TotalTimeout.into()
-        } else if pace == Some(due) {
-            Reason::BodyTimeout.into()
-        } else {
-            late.into()
-        })
     }
 }
 
@@ -197,11 +205,6 @@ fn poll_head(
         if !was_over && watch.uploading {
             watch.now = Instant::now();
             watch.phase = watch.now + watch.bounds.first_byte;
-        }
-        if watch.look.is_none()
-            && let Poll::Ready(error) = client.down.poll_gone(cx)
-        {
-            return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
         }
         Reason::FirstByteTimeout
     } else if upload.is_held() {
@@ -240,12 +243,6 @@ fn poll_relay(
     let mut waits_for = Side::Endpoint;
     if let Poll::Ready(done) = download.poll(cx, &mut client.down, up, &mut waits_for) {
         return Poll::Ready(done);
-    }
-    if upload.is_over()
-        && watch.look.is_none()
-        && let Poll::Ready(error) = client.down.poll_gone(cx)
-    {
-        return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
     }
     // The clock is looked at only when there is something to wait for.
     if download.moved() | upload.moved() || !watch.relaying {
