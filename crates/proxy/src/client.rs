@@ -2,16 +2,14 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Downstream, Io, Malformed, ReadError, Scheme, Stream};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use portcullis_wire::{Downstream, Malformed, ReadError, Stream};
 
 use crate::accept::{Accepted, Counted};
+use crate::admit::{Admitted, admit};
 use crate::deadline::Deadline;
 use crate::forwarding::Peer;
 use crate::pipeline::{self, Scratch, Serving, Skipped};
@@ -32,7 +30,7 @@ const LINGER_READS: usize = 256;
 pub(crate) struct Client {
     pub(crate) down: Downstream,
     pub(crate) deadline: Deadline,
-    pub(crate) peer: Peer,
+    pub(crate) peer: Rc<Peer>,
     pub(crate) listener: Rc<LocalListener>,
     /// The connection must not be used again, not even to end it politely.
     cut: bool,
@@ -60,34 +58,11 @@ pub(crate) async fn serve(
     accepted: Accepted,
     _counted: Counted,
 ) {
-    let Accepted { socket, remote, local_port } = accepted;
-    let settings = listener.settings();
-    let (io, scheme) = match &settings.tls {
-        None => (Io::Plain(socket), Scheme::Http),
-        Some(tls) => {
-            let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket);
-            let limit = settings.listener.timeouts.head;
-            // Boxed: the handshake's state is large and short-lived.
-            match Box::pin(timeout(limit, handshake)).await {
-                Ok(Ok(stream)) => (Io::TlsServer(Box::new(stream)), Scheme::Https),
-                Ok(Err(_)) | Err(_) => {
-                    worker.metrics.tls_failures.add(1);
-                    return;
-                }
-            }
-        }
-    };
-    drop(settings);
-    let ip = remote.map(|remote| remote.ip().to_canonical());
+    let Some(Admitted { io, peer }) = admit(&worker, &listener, accepted).await else { return };
     let mut client = Client {
         down: Downstream::over(io),
         deadline: Deadline::default(),
-        peer: Peer {
-            ip,
-            text: ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into()),
-            local_port,
-            scheme,
-        },
+        peer,
         listener,
         cut: false,
     };

@@ -4,6 +4,7 @@
 //! snapshots. The way of a request is the list of steps in `pipeline`.
 
 mod accept;
+mod admit;
 mod client;
 mod compile;
 mod deadline;
