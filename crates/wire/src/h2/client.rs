@@ -22,6 +22,8 @@ use crate::{Io, Upstream};
 const WINDOW: u32 = 256 * 1024;
 /// The same over a whole connection.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Streams before the origin has said how many it takes.
+const STREAMS_AT_FIRST: usize = 100;
 /// Largest header list of a reply.
 const HEADER_LIST: u32 = 128 * 1024;
 /// Origins are our own side's, but not a reason to burn a core.
@@ -56,6 +58,7 @@ impl Client {
         let wire = transport.owner();
         let (requests, connection) = Builder::new()
             .enable_push(false)
+            .initial_max_send_streams(STREAMS_AT_FIRST)
             .initial_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_LIST)
