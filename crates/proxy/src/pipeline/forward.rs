@@ -97,7 +97,7 @@ pub(crate) async fn forward<'s>(
             tunnel: timeouts.tunnel,
         };
         let sent =
-            exchange::exchange(serving, client, &mut way.up, scratch, record, &mut upload, &bounds);
+            exchange::exchange(serving, client, &mut way, scratch, record, &mut upload, &bounds);
         let Err(failure) = sent.await else {
             if way.up.is_reusable() {
                 // Its time in the pool counts from the request: one look at the clock less.

@@ -1,7 +1,7 @@
 //! A connection to an origin that many requests share.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -45,10 +45,10 @@ pub struct Driver {
 }
 
 impl Client {
-    /// Begins to speak HTTP/2 over `io`.
+    /// Begins to speak HTTP/2 over `io`, and waits until the origin has said what it takes.
     ///
     /// # Errors
-    /// The transport failed.
+    /// The transport failed, or the origin does not speak HTTP/2.
     pub async fn handshake(io: Io) -> io::Result<(Client, Driver)> {
         let scheme = match io {
             Io::TlsClient(_) => Scheme::HTTPS,
@@ -65,7 +65,14 @@ impl Client {
             .handshake(transport)
             .await
             .map_err(io_error)?;
-        Ok((Client { requests, scheme }, Driver { connection, wire }))
+        let mut driver = Driver { connection, wire };
+        poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended.and(Err(io::ErrorKind::UnexpectedEof.into()))),
+            Poll::Pending if driver.wire.borrow().meter.is_greeted() => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        Ok((Client { requests, scheme }, driver))
     }
 
     /// Whether the connection takes another request, as far as is known.
