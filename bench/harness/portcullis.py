@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 from . import route_set
-from .setup import Setup
+from .nginx import KEPT
+from .setup import GRPC, Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,6 +84,11 @@ def base(setup: Setup) -> str:
       min_version: "1.3"
 """
     forwarded = "" if setup.full else "    forwarded: { via: false, x_forwarded: false }\n"
+    upstream = f"    pool: {{ idle: {KEPT} }}\n"
+    if setup.speaks == GRPC:
+        upstream = "    protocol: http2\n"
+        if setup.most:
+            upstream += f"    pool: {{ http2_connections: {setup.most} }}\n"
     visible = 'admin: false\naccess_log: { to: false }\nmetrics: false\n'
     if setup.full:
         visible = f'admin: {{ address: "127.0.0.1:{setup.admin}" }}\naccess_log: {{ to: "{setup.log}" }}\nmetrics: true\n'
@@ -93,5 +99,5 @@ def base(setup: Setup) -> str:
 {tls}{forwarded}services:
   origin:
     endpoints: ["127.0.0.1:{setup.origin}"]
-{visible}workers: 1
+{upstream}{visible}workers: {setup.workers}
 """
