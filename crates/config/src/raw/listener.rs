@@ -157,7 +157,7 @@ pub(crate) struct LimitsSpec {
     /// Largest request body, or `unlimited`; more is 413. Default: `unlimited`.
     pub(crate) body: Option<Limit>,
     /// Most HTTP/2 requests that a worker serves at once; others wait for their turn.
-    /// Default: 16384.
+    /// Default: 8192.
     pub(crate) streams: Option<Spanned<u32>>,
     /// Most connections at once over all workers. Default: 100000.
     pub(crate) connections: Option<Spanned<u32>>,
