@@ -7,12 +7,12 @@ mod route;
 mod service;
 mod shorthand;
 mod spanned;
+mod tls;
 
 use schemars::JsonSchema;
 
 pub(crate) use listener::{
-    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
-    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
+    EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec, PathPolicySpec,
 };
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
 pub(crate) use route::{
@@ -21,10 +21,13 @@ pub(crate) use route::{
 };
 pub(crate) use service::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec, ServiceTimeoutsSpec,
-    ServiceTlsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;
+pub(crate) use tls::{
+    CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
+    ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
 
 /// Configuration of the Portcullis API gateway.
 ///

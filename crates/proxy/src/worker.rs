@@ -187,6 +187,7 @@ impl Worker {
             id,
             listener: &client.listener.name,
             client: client.peer.ip,
+            client_cert: client.peer.certificate_name(),
             method: b"",
             host: b"",
             path: b"",

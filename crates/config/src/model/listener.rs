@@ -16,7 +16,7 @@ pub struct Listener {
     /// Where it listens.
     pub bind: Bind,
     /// TLS towards clients, if any.
-    pub tls: Option<Arc<ListenerTls>>,
+    pub tls: Option<Arc<super::ListenerTls>>,
     /// Whom it believes about the client and what it tells the upstream.
     pub forwarded: Forwarded,
     /// How request paths are normalised before a route is looked for.
@@ -42,39 +42,6 @@ impl fmt::Display for Bind {
             Bind::Tcp(address) => address.fmt(f),
             Bind::Unix(path) => write!(f, "unix:{}", path.display()),
         }
-    }
-}
-
-/// TLS of a listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// At least one; the first answers when no SNI name matches.
-    pub certificates: Vec<Certificate>,
-    /// Refuse TLS 1.2.
-    pub only_tls13: bool,
-    /// Refuse a handshake whose SNI matches no certificate.
-    pub require_sni: bool,
-}
-
-/// A certificate chain and its private key, as read from their files.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Certificate {
-    /// Where the chain was read.
-    pub cert_path: PathBuf,
-    /// Where the key was read.
-    pub key_path: PathBuf,
-    /// PEM of the chain, leaf first.
-    pub cert_pem: Arc<[u8]>,
-    /// PEM of the private key.
-    pub key_pem: Arc<[u8]>,
-}
-
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate")
-            .field("cert_path", &self.cert_path)
-            .field("key_path", &self.key_path)
-            .finish_non_exhaustive()
     }
 }
 

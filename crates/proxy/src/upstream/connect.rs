@@ -1,13 +1,13 @@
 //! Opening a connection to an endpoint, TLS included.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_config::model::Address;
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Io, Socket, Upstream, tls};
-use rustls::pki_types::ServerName;
+use portcullis_wire::{Io, Socket, Upstream};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
@@ -36,11 +36,14 @@ async fn open(service: &CompiledService, endpoint: &EndpointState) -> Result<Ups
     let io = match &service.tls {
         None => Io::Plain(socket),
         Some(tls) => {
-            let name = server_name(service, &endpoint.address)?;
-            let stream =
-                TlsConnector::from(Arc::clone(tls)).connect(name, socket).await.map_err(|e| {
-                    Failure::new(Reason::UpstreamTls, format_args!("{}: {e}", endpoint.label))
-                })?;
+            let fault = |cause: &dyn fmt::Display| {
+                Failure::new(Reason::UpstreamTls, format_args!("{}: {cause}", endpoint.label))
+            };
+            // Both were read when the configuration was compiled, which refuses one without either.
+            let name = service.server_name.as_ref().or(endpoint.server_name.as_ref());
+            let name = name.ok_or_else(|| fault(&"no name to verify"))?.clone();
+            let connecting = TlsConnector::from(Arc::clone(tls)).connect(name, socket);
+            let stream = connecting.await.map_err(|error| fault(&error))?;
             Io::TlsClient(Box::new(stream))
         }
     };
@@ -56,18 +59,4 @@ async fn dial(address: &Address) -> io::Result<Socket> {
     };
     tcp.set_nodelay(true)?;
     Ok(Socket::Tcp(tcp))
-}
-
-fn server_name(
-    service: &CompiledService,
-    address: &Address,
-) -> Result<ServerName<'static>, Failure> {
-    let configured = service.service.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
-    let name = match (configured, address) {
-        (Some(name), _) => name,
-        (None, Address::Ip(address)) => return Ok(ServerName::IpAddress(address.ip().into())),
-        (None, Address::Name { host, .. }) => host,
-        (None, Address::Unix(_)) => "localhost",
-    };
-    tls::server_name(name).map_err(|error| Failure::new(Reason::UpstreamTls, error))
 }
