@@ -20,14 +20,14 @@ use std::time::Duration;
 
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
-    Bind, EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, PathPolicy, Trust,
+    Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerTimeouts, PathPolicy, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Service, ServiceTimeouts};
+pub use service::{Balance, HostPolicy, Pool, Protocol, Service, ServiceTimeouts};
 pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,

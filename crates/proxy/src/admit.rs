@@ -24,6 +24,8 @@ use crate::worker::{LocalListener, Worker};
 pub(crate) struct Admitted {
     pub(crate) io: Io,
     pub(crate) peer: Rc<Peer>,
+    /// HTTP/2 was chosen by ALPN.
+    pub(crate) http2: bool,
 }
 
 /// Takes the connection through all that comes before HTTP. `None` when it was refused.
@@ -35,13 +37,14 @@ pub(crate) async fn admit(
     let Accepted { socket, remote, local_port } = accepted;
     let settings = listener.settings();
     let ip = remote.map(|remote| remote.ip().to_canonical());
-    let (io, scheme, certificate) = match &settings.tls {
-        None => (Io::Plain(socket), Scheme::Http, None),
+    let (io, scheme, certificate, http2) = match &settings.tls {
+        None => (Io::Plain(socket), Scheme::Http, None, false),
         Some(tls) => {
             // Boxed: the handshake's state is large and short-lived.
             match Box::pin(shake_hands(&settings, tls, socket)).await {
                 Ok((stream, certificate)) => {
-                    (Io::TlsServer(Box::new(stream)), Scheme::Https, certificate)
+                    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    (Io::TlsServer(Box::new(stream)), Scheme::Https, certificate, http2)
                 }
                 Err(refused) => {
                     report(worker, listener, ip, &refused);
@@ -51,7 +54,8 @@ pub(crate) async fn admit(
         }
     };
     let text = ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into());
-    Some(Admitted { io, peer: Rc::new(Peer { ip, text, local_port, scheme, certificate }) })
+    let peer = Rc::new(Peer { ip, text, local_port, scheme, certificate });
+    Some(Admitted { io, peer, http2 })
 }
 
 /// A handshake that failed.

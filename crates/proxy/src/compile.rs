@@ -7,10 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use portcullis_config::model::{Action, Address, Config, Listener, Name, Route, Service};
+use portcullis_config::model::{
+    Action, Address, Config, Http2, Listener, Name, Protocol, Route, Service,
+};
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::RouteMetrics;
 use portcullis_wire::HeadLimits;
+use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
 
@@ -209,12 +212,15 @@ fn compile_listener(
         Some((_, Some(ticketer))) if tls::same_clients(before, written) => ticketer.clone(),
         _ => Ticketer::new()?,
     };
-    if let Some((old, _)) = old.filter(|_| before == Some(written)) {
+    let same = |old: &Listener| old.http2.is_some() == listener.http2.is_some();
+    if let Some((old, _)) = old.filter(|(old, _)| before == Some(written) && same(&old.listener)) {
         let settings = settings(listener, old.tls.clone(), old.client_verifier.clone());
         return Ok((Arc::new(settings), Some(ticketer)));
     }
-    // Some clients of the old version name it, and would be refused otherwise.
-    let built = tls::server(written, &ticketer, &[b"http/1.1", b"http/1.0"])?;
+    // Some clients of the oldest version name it, and would be refused otherwise.
+    let versions: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
+    let alpn = &versions[usize::from(listener.http2.is_none())..];
+    let built = tls::server(written, &ticketer, alpn)?;
     warnings.extend(built.warnings.into_iter().map(|warning| {
         let place = tls::place_in_listener(written, warning.label());
         CompileWarning { path: path("listeners", &listener.name, Some(place)), warning }
@@ -233,7 +239,22 @@ fn settings(
         fields: listener.limits.fields,
         section: listener.limits.head,
     };
-    ListenerSettings { listener: Arc::clone(listener), tls, client_verifier, head }
+    let http2 = listener.http2.map(|http2| http2_settings(&http2, head));
+    ListenerSettings { listener: Arc::clone(listener), tls, client_verifier, head, http2 }
+}
+
+fn http2_settings(http2: &Http2, head: HeadLimits) -> ServerSettings {
+    ServerSettings {
+        concurrent_streams: http2.concurrent_streams,
+        window: http2.window,
+        connection_window: http2.connection_window,
+        frames: FrameBounds {
+            resets: http2.resets,
+            control_frames: http2.control_frames,
+            continuations: http2.continuations,
+        },
+        head,
+    }
 }
 
 fn compile_services(
@@ -332,13 +353,20 @@ fn client_tls(
     let Some(written) = &service.tls else {
         return Ok(None);
     };
-    if let Some(old) = old.filter(|old| old.service.tls.as_ref() == Some(written)) {
+    let same =
+        |old: &Service| old.protocol == service.protocol && old.tls.as_ref() == Some(written);
+    if let Some(old) = old.filter(|old| same(&old.service)) {
         return Ok(old.tls.clone());
     }
     if tls::service_name(service)?.is_none() {
         service.endpoints.iter().try_for_each(|e| tls::endpoint_name(&e.address).map(|_| ()))?;
     }
-    let built = tls::client(written, roots, &[b"http/1.1"])?;
+    let alpn: &[&[u8]] = match service.protocol {
+        Protocol::Http1 => &[b"http/1.1"],
+        Protocol::Http2 => &[b"h2"],
+        Protocol::Auto => &[b"h2", b"http/1.1"],
+    };
+    let built = tls::client(written, roots, alpn)?;
     warnings.extend(built.warnings.into_iter().map(|warning| {
         let place = tls::place_in_service(written, warning.label());
         CompileWarning { path: path("services", &service.name, Some(place)), warning }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use portcullis_config::model::{Address, Listener, Name, Route, Service};
 use portcullis_core::metrics::RouteMetrics;
 use portcullis_wire::HeadLimits;
+use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
@@ -40,6 +41,8 @@ pub struct ListenerSettings {
     pub client_verifier: Option<ClientVerifier>,
     /// Its limits for heads.
     pub head: HeadLimits,
+    /// Its settings for HTTP/2, unless that is off.
+    pub http2: Option<ServerSettings>,
 }
 
 /// A route ready to serve.

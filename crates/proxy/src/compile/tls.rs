@@ -13,14 +13,11 @@ use portcullis_wire::tls::{
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-/// A protocol's name as ALPN has it.
-type Protocol = &'static [u8];
-
 /// What a listener's connections share.
 pub(super) fn server(
     written: &ListenerTls,
     ticketer: &Ticketer,
-    alpn: &[Protocol],
+    alpn: &[&[u8]],
 ) -> Result<Server, TlsError> {
     let options = ServerOptions {
         certificates: written.certificates.iter().map(certificate).collect(),
@@ -36,7 +33,7 @@ pub(super) fn server(
 pub(super) fn client(
     written: &ServiceTls,
     roots: &SystemRoots,
-    alpn: &[Protocol],
+    alpn: &[&[u8]],
 ) -> Result<Configured<ClientConfig>, TlsError> {
     let options = ClientOptions {
         ca: written.ca.as_ref().map(pem),

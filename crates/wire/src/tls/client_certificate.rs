@@ -7,9 +7,9 @@ use std::cell::OnceCell;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls_pki_types::CertificateDer;
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::Decode;
@@ -144,8 +144,8 @@ impl ClientCertificate {
     #[must_use]
     pub fn fingerprint(&self) -> Option<&str> {
         let digest = || {
-            let hash = TLS13_AES_128_GCM_SHA256.tls13()?.common.hash_provider;
-            Some(upper_hex(hash.hash(self.chain.first()?).as_ref()).to_ascii_lowercase().into())
+            let digest = digest::digest(&digest::SHA256, self.chain.first()?);
+            Some(upper_hex(digest.as_ref()).to_ascii_lowercase().into())
         };
         self.fingerprint.get_or_init(digest).as_deref()
     }
