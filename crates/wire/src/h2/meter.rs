@@ -89,8 +89,18 @@ impl Meter {
 
     /// Looks at bytes from the peer. `false` when they must not be worked on any more.
     pub(crate) fn received(&mut self, bytes: &[u8]) -> bool {
-        let Meter { inward, resets, control, continuations, most_continuations, .. } = self;
-        let (open_block, flood, stage) = (&mut self.open_block, &mut self.flood, &mut self.stage);
+        let Meter {
+            inward,
+            resets,
+            control,
+            continuations,
+            most_continuations,
+            open_block,
+            flood,
+            stage,
+            greeted,
+            ..
+        } = self;
         inward.walk(bytes, |frame, _| {
             let empty = frame.length == 0;
             *greeted |= frame.kind == kind::SETTINGS;
