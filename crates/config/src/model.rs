@@ -10,6 +10,7 @@ mod matching;
 mod path;
 mod route;
 mod service;
+mod tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -19,15 +20,18 @@ use std::time::Duration;
 
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
-    Bind, Certificate, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerTimeouts,
-    ListenerTls, PathPolicy, Trust,
+    Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerTimeouts, PathPolicy, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Protocol, Service, ServiceTimeouts, ServiceTls};
+pub use service::{Balance, HostPolicy, Pool, Protocol, Service, ServiceTimeouts};
+pub use tls::{
+    Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
+    TlsFile, TlsVersions,
+};
 
 /// The stable name of a listener, service or route.
 pub type Name = Arc<str>;

@@ -8,13 +8,13 @@ mod route;
 mod service;
 mod shorthand;
 mod spanned;
+mod tls;
 
 use schemars::JsonSchema;
 
 pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
-    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
-    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
+    EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec, PathPolicySpec,
 };
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
 pub(crate) use route::{
@@ -23,10 +23,14 @@ pub(crate) use route::{
 };
 pub(crate) use service::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ServiceSpec,
-    ServiceTimeoutsSpec, ServiceTlsSpec,
+    ServiceTimeoutsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;
+pub(crate) use tls::{
+    CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
+    ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
 
 /// Configuration of the Portcullis API gateway.
 ///

@@ -20,6 +20,6 @@ mod sockets;
 mod upstream;
 mod worker;
 
-pub use compile::{CompileError, Compiled, Compiler};
+pub use compile::{CompileError, CompileWarning, Compiled, Compiler};
 pub use gateway::{ApplyError, Gateway};
 pub use snapshot::Snapshot;

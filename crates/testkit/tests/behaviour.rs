@@ -19,6 +19,7 @@ mod behaviour {
     mod limits;
     mod metrics;
     mod mixed_load;
+    mod mtls;
     mod peers;
     mod pool;
     mod reload;

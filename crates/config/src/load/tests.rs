@@ -4,6 +4,7 @@
 mod faults;
 mod mutation;
 mod reload;
+mod tls;
 
 use super::*;
 use crate::report::Fault;
@@ -29,7 +30,7 @@ services:
       - { address: "users.internal:8080", weight: 3 }
     balance: least_requests
     host: { set: users.example.com }
-    tls: { server_name: users.example.com, verify: false }
+    tls: { server_name: users.example.com, verify: false, min_version: 1.2, ciphers: [ECDHE-RSA-AES128-GCM-SHA256, TLS_AES_128_GCM_SHA256], curves: [P-256] }
     pool: { idle: 8, idle_timeout: 30s }
     timeouts: { connect: 1s, total: 2m }
   # the newer one

@@ -339,8 +339,8 @@ fn certificates_are_read() {
     let mut loader = Loader::new(&path);
     let loaded = loader.load().unwrap();
     let tls = loaded.config.listeners["w"].tls.clone().unwrap();
-    assert!(tls.only_tls13);
-    assert_eq!(tls.certificates[0].cert_path, folder.0.join("c.pem"));
+    assert_eq!(tls.choices.versions, crate::model::TlsVersions::Only13);
+    assert_eq!(tls.certificates[0].cert.path, folder.0.join("c.pem"));
     assert_eq!(loaded.watch.len(), 3);
     folder.write("c.pem", "-----BEGIN CERTIFICATE-----\nnew\n");
     assert_eq!(loader.load().unwrap().changes.listeners.changed.len(), 1);
