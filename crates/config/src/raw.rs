@@ -14,7 +14,7 @@ pub(crate) use listener::{
     CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
     ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
 };
-pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
+pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,
@@ -54,4 +54,6 @@ pub(crate) struct ConfigSpec {
     workers: Option<u16>,
     /// How the gateway ends.
     shutdown: Option<ShutdownSpec>,
+    /// How the gateway gives way to a new binary.
+    upgrade: Option<UpgradeSpec>,
 }

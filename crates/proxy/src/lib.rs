@@ -11,6 +11,7 @@ mod deadline;
 pub mod explain;
 mod forwarding;
 mod gateway;
+mod handover;
 pub mod path;
 mod pipeline;
 pub mod router;
@@ -20,5 +21,6 @@ mod upstream;
 mod worker;
 
 pub use compile::{CompileError, Compiled, Compiler};
-pub use gateway::{ApplyError, Gateway};
+pub use gateway::{ApplyError, Gateway, Pulse};
+pub use handover::{Handed, Settled};
 pub use snapshot::Snapshot;
