@@ -21,6 +21,14 @@ pub struct Handed {
     pub sockets: Vec<OwnedFd>,
 }
 
+impl Handed {
+    /// Whether these are TCP sockets of this address.
+    #[must_use]
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        tcp_address(self) == Some(address)
+    }
+}
+
 /// What was handed to this process, and who has claimed it.
 #[derive(Debug, Default)]
 pub(crate) struct Inheritance {

@@ -76,6 +76,7 @@ fn admin() -> Admin {
         ready: Arc::new(|| Readiness::Ready),
         metrics: Arc::new(|page| page.push_str("portcullis_x_total 1\n")),
         reload: Arc::new(|| Box::pin(async { Ok("{\"revision\":2}\n".to_string()) })),
+        upgrade: Arc::new(|| Box::pin(async { Err("it is broken\n".to_string()) })),
     }
 }
 
