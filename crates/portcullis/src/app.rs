@@ -15,6 +15,7 @@ use portcullis_proxy::{Compiler, Gateway, Handed};
 use portcullis_telemetry::{ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::cli;
 use crate::life::{Life, UpgradeOrder};
@@ -112,7 +113,7 @@ pub(crate) fn run(
             }
         };
         let (stop_admin, admin_stopped) = watch::channel(false);
-        app.begin(admin_stopped).await?;
+        let admin = app.begin(admin_stopped).await?;
         // The old process, if there is one, finds ours there and leaves it.
         let pid_file = match (pid_file.map(PidFile::write).transpose(), takeover) {
             (Ok(pid_file), None) => pid_file,
@@ -123,10 +124,10 @@ pub(crate) fn run(
                 pid_file.inspect_err(|error| tracing::error!("{error:#}")).ok().flatten()
             }
         };
-        tracing::info!(pid = std::process::id(), "ready");
+        tracing::info!("ready");
         app.manager.ready("serving");
         ready()?;
-        Life { app, signals, files, orders, stop_admin }.live().await;
+        Life { app, signals, files, orders, stop_admin, admin }.live().await;
         drop(pid_file);
         anyhow::Ok(ExitCode::SUCCESS)
     })?;
@@ -218,15 +219,19 @@ impl App {
         Ok(Ok((app, files)))
     }
 
-    /// Begins to accept.
-    async fn begin(&self, admin_stopped: watch::Receiver<bool>) -> anyhow::Result<()> {
+    /// Begins to accept. What is returned serves the admin listener.
+    async fn begin(
+        &self,
+        admin_stopped: watch::Receiver<bool>,
+    ) -> anyhow::Result<Option<JoinHandle<()>>> {
         self.state.lock().await.gateway.begin()?;
         if let Some(admin) = &self.admin {
             let listener = TcpListener::from_std(admin.socket.try_clone()?)?;
             tracing::info!(address = %listener.local_addr()?, "admin");
-            tokio::spawn(admin::serve(listener, self.admin(), admin_stopped));
+            let serving = admin::serve(listener, self.admin(), admin_stopped);
+            return Ok(Some(tokio::spawn(serving)));
         }
-        Ok(())
+        Ok(None)
     }
 
     fn admin(&self) -> Admin {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::manager::Watchdog;
@@ -20,6 +22,8 @@ use crate::watch::Watch;
 
 /// How long the access log may take to write its last lines.
 const LOG_FINISH: Duration = Duration::from_secs(5);
+/// How long answers of the admin listener may take that are under way at the end.
+const ADMIN_FINISH: Duration = Duration::from_secs(1);
 
 /// A gateway that serves, and all that it listens to.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(crate) struct Life {
     pub(crate) files: Watch,
     pub(crate) orders: mpsc::Receiver<UpgradeOrder>,
     pub(crate) stop_admin: watch::Sender<bool>,
+    /// Ends when the admin listener's connections have.
+    pub(crate) admin: Option<JoinHandle<()>>,
 }
 
 /// Somebody asks for an upgrade and waits for its outcome: a summary, or why it failed.
@@ -84,6 +90,11 @@ impl Life {
             }
         }
         self.finish_log().await;
+        // Among its answers may be that of the upgrade.
+        self.stop_admin.send_replace(true);
+        if let Some(admin) = self.admin {
+            let _ = timeout(ADMIN_FINISH, admin).await;
+        }
         tracing::info!(pid = std::process::id(), "stopped");
     }
 

@@ -30,7 +30,7 @@ pub use certificates::{Authority, Issued, TlsClient};
 pub use client::Client;
 pub use config::Config;
 pub use gate::Gate;
-pub use gateway::{Exited, Gateway, run_command};
+pub use gateway::{Exited, Gateway, Starting, run_command, signal};
 pub use load::{Load, LoadReport};
 pub use message::{Fields, Framing, Reply, Request, chunked};
 pub use origin::{Origin, Place, Served};
