@@ -18,6 +18,7 @@ mod config;
 mod gate;
 mod gateway;
 mod load;
+mod load_http2;
 mod message;
 mod origin;
 mod patience;

@@ -11,9 +11,9 @@ use crate::{Client, eventually};
 /// Load under way.
 #[derive(Debug)]
 pub struct Load {
-    stopping: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    clients: Vec<JoinHandle<LoadReport>>,
+    pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) answered: Arc<AtomicUsize>,
+    pub(crate) clients: Vec<JoinHandle<LoadReport>>,
 }
 
 /// What became of the requests.

@@ -65,6 +65,19 @@ fn ten_upgrades_in_a_row_fail_no_request() {
 }
 
 #[test]
+fn ten_upgrades_in_a_row_fail_no_request_over_http2() {
+    let (gateway, _origin) = started("workers: 2");
+    let load = Load::http2(gateway.address(), "/", 4, 8);
+    for _ in 0..10 {
+        load.wait_for_more(200);
+        gateway.upgrade();
+    }
+    load.wait_for_more(200);
+    assert_whole(load);
+    assert!(eventually(|| gateway.stopped() == 10), "the old ones end");
+}
+
+#[test]
 fn a_chain_of_twenty_leaves_one_process_with_the_same_sockets() {
     let (gateway, _origin) = started("workers: 3");
     let descriptors = |pid| std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
