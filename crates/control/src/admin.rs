@@ -117,6 +117,8 @@ async fn serve_within(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            // First of all: whoever learns of the stop and comes back is not to be let in.
+            biased;
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < limits.connections => match accepted {

@@ -116,10 +116,6 @@ impl Life {
     /// Ends because another process serves.
     async fn give_way(&mut self, successor: Successor, told: bool) {
         let heirs = successor.listeners.clone();
-        if successor.admin {
-            // Whoever looks at us is to look at the new process.
-            self.stop_admin.send_replace(true);
-        }
         attend(successor);
         let (shutdown, upgrade) = {
             let state = self.app.state.lock().await;
@@ -218,6 +214,10 @@ impl Life {
             Ok(successor) => {
                 let Successor { pid, version, .. } = &*successor;
                 tracing::info!(pid, version, took_ms, "another process serves from now on");
+                if successor.admin {
+                    // Whoever looks at us is to look at the new process, above all who asked.
+                    self.stop_admin.send_replace(true);
+                }
                 let summary = json!({ "pid": pid, "version": version, "took_ms": took_ms });
                 (Ok(format!("{summary}\n")), Some(successor))
             }

@@ -179,6 +179,16 @@ async fn a_reload_tells_its_outcome() {
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 
+#[tokio::test]
+async fn an_upgrade_is_asked_for_like_a_reload() {
+    let running = Running::start(admin(), LIMITS).await;
+    let failed = running.exchange("POST /upgrade", "").await;
+    assert_eq!((status(&failed), body(&failed)), ("422", "it is broken\n"));
+    assert_eq!(status(&running.exchange("GET /upgrade", "").await), "405");
+    let browser = running.exchange("POST /upgrade", "sec-fetch-site: none\r\n").await;
+    assert_eq!(status(&browser), "403");
+}
+
 /// A reload that ends once `go` has a permit, and counts how many run at once and in all.
 fn gated(go: &Arc<Semaphore>, at_once: &Arc<AtomicUsize>, ended: &Arc<AtomicUsize>) -> Admin {
     let (go, at_once, ended) = (Arc::clone(go), Arc::clone(at_once), Arc::clone(ended));

@@ -242,7 +242,7 @@ fn a_second_upgrade_and_a_reload_wait_for_the_outcome_of_the_first() {
     gateway.write_config(&Config::before(&origin).route("rewrite: { path: /other }"));
     gateway.signal("HUP");
     assert!(eventually(|| gateway.get("/x").text().starts_with("GET /other ")));
-    assert!(gateway.log().contains("it was not ready within 1s"));
+    gateway.wait_for_log("it was not ready within 1s");
 }
 
 #[test]

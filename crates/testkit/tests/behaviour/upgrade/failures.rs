@@ -22,7 +22,7 @@ fn fails(break_it: impl Fn(&Gateway), reason: &str) {
     }
     assert_whole(kept);
     assert_whole(anew);
-    assert!(gateway.log().contains(reason), "{}", gateway.log());
+    gateway.wait_for_log(reason);
     assert_eq!(gateway.admin("GET", "/readyz").status, 200);
     gateway.stop();
 }
