@@ -65,7 +65,7 @@ enum Command {
         was refused and the one before still serves.\n\nExample:\n  \
         portcullis reload --admin 127.0.0.1:9901")]
     Reload(reload::Reload),
-    /// Have the running gateway start its binary anew and give way to it, without losing a connection
+    /// Have the running gateway give way to its new binary
     #[command(after_help = "The exit status is 0 when the new process serves, and 1 when it does \
         not: then the old one goes on as before.\n\nExample:\n  \
         install portcullis /usr/local/bin/ && portcullis upgrade --admin 127.0.0.1:9901")]
