@@ -137,6 +137,44 @@ fn a_download_and_a_tunnel_live_on_in_the_old_process() {
 }
 
 #[test]
+fn a_stream_of_http2_lives_on_in_the_old_process() {
+    let finish = Gate::new();
+    let origin = Origin::with({
+        let finish = finish.clone();
+        move |served| {
+            served.request();
+            served.send("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+            finish.pass();
+            served.send("half");
+        }
+    });
+    let gateway = Starting::new(&Config::before(&origin)).replaceable().start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.address()).await.unwrap();
+        let (mut sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let request = http::Request::get("http://a.example/").body(()).unwrap();
+        let (reply, _) = sender.send_request(request, true).unwrap();
+        let mut content = reply.await.unwrap().into_body();
+        assert_eq!(content.data().await.unwrap().unwrap(), "half");
+        let upgrading = tokio::task::spawn_blocking(move || {
+            gateway.upgrade();
+            gateway
+        });
+        let gateway = upgrading.await.unwrap();
+        assert_eq!(gateway.stopped(), 0);
+        finish.open();
+        assert_eq!(content.data().await.unwrap().unwrap(), "half");
+        assert!(content.data().await.is_none());
+        // The connection ends in order, as soon as nothing is under way on it.
+        drop((sender, content));
+        connection.await.unwrap().unwrap();
+        assert!(eventually(|| gateway.stopped() == 1));
+    });
+}
+
+#[test]
 fn the_old_process_is_cut_off_at_its_own_deadline() {
     let origin = tunnel_origin();
     let config =
