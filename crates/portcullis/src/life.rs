@@ -177,7 +177,11 @@ impl Life {
     async fn reload(&mut self) {
         // The outcome is in the log and in the metrics.
         let _ = self.app.reload().await;
-        self.files.set(&self.app.state.lock().await.watched);
+        if self.files.set(&self.app.state.lock().await.watched) {
+            // Something may have changed there before anybody looked.
+            let _ = self.app.reload().await;
+            self.files.set(&self.app.state.lock().await.watched);
+        }
         self.reopen_log().await;
     }
 
