@@ -23,7 +23,7 @@ use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
 pub(crate) use listener::listener;
-pub(crate) use process::{access_log, admin, shutdown, workers};
+pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
 

@@ -61,8 +61,10 @@ pub struct Process {
     pub metrics: bool,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
-    /// How long a drain may take before what is left is cut off.
-    pub shutdown_deadline: Duration,
+    /// How it ends.
+    pub shutdown: Shutdown,
+    /// How it gives way to a new binary.
+    pub upgrade: Upgrade,
 }
 
 impl Default for Process {
@@ -72,8 +74,39 @@ impl Default for Process {
             access_log: AccessLog::Stdout,
             metrics: true,
             workers: 0,
-            shutdown_deadline: Duration::from_secs(30),
+            shutdown: Shutdown::default(),
+            upgrade: Upgrade::default(),
         }
+    }
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long a drain may take before what is left is cut off.
+    pub deadline: Duration,
+    /// How long everything goes on once the process has said that it is not ready any more.
+    pub delay: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Shutdown { deadline: Duration::from_secs(30), delay: Duration::ZERO }
+    }
+}
+
+/// How the process gives way to a new binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upgrade {
+    /// How long the new process may take to be ready. Not zero.
+    pub timeout: Duration,
+    /// How long the drain of the old one may take; `None` is as long as any other.
+    pub deadline: Option<Duration>,
+}
+
+impl Default for Upgrade {
+    fn default() -> Self {
+        Upgrade { timeout: Duration::from_secs(60), deadline: None }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec, PathPolicySpec,
 };
-pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
+pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,
@@ -60,4 +60,6 @@ pub(crate) struct ConfigSpec {
     workers: Option<u16>,
     /// How the gateway ends.
     shutdown: Option<ShutdownSpec>,
+    /// How the gateway gives way to a new binary.
+    upgrade: Option<UpgradeSpec>,
 }

@@ -11,6 +11,7 @@ mod deadline;
 pub mod explain;
 mod forwarding;
 mod gateway;
+mod handover;
 mod multiplex;
 pub mod path;
 mod pipeline;
@@ -21,5 +22,6 @@ mod upstream;
 mod worker;
 
 pub use compile::{CompileError, CompileWarning, Compiled, Compiler};
-pub use gateway::{ApplyError, Gateway};
+pub use gateway::{ApplyError, Gateway, Pulse};
+pub use handover::{Handed, Settled};
 pub use snapshot::Snapshot;

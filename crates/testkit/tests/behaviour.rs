@@ -25,9 +25,11 @@ mod behaviour {
     mod reload;
     mod routing;
     mod slow_peers;
+    mod systemd;
     mod tls;
     mod truncation;
     mod tunnel;
+    mod upgrade;
     mod upstream_timeouts;
     mod upstream_tls;
     mod versions;

@@ -406,3 +406,11 @@ fn broken_syntax_has_its_place_and_no_followers() {
     assert_eq!(report.faults()[0].places[0].to_string(), "x.json:1:15");
     assert_eq!(report.errors(), 1);
 }
+
+#[test]
+fn a_new_process_needs_some_time() {
+    assert_eq!(
+        only("listeners: { w: { address: \"127.0.0.1:0\" } }\nupgrade: { timeout: 0s }\n"),
+        "a new process needs some time"
+    );
+}
