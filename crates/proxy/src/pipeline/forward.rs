@@ -91,7 +91,7 @@ pub(crate) async fn forward<'s>(
             upload.keep();
         }
         let bounds = Bounds {
-            begun: if way.reused { record.started } else { Instant::now() },
+            begun: if way.at_once && !fresh { record.started } else { Instant::now() },
             total,
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,
