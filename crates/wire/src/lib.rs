@@ -12,6 +12,7 @@ pub mod h1;
 mod head;
 mod io;
 mod known;
+pub mod proxy_protocol;
 mod status;
 mod stream;
 pub mod tls;
