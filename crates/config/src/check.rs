@@ -8,6 +8,7 @@ mod listener;
 mod matching;
 mod path;
 mod process;
+mod proxy_protocol;
 mod route;
 mod service;
 mod template;

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
     Bind, Certificate, EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls,
-    PathPolicy, Trust,
+    PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 
 pub(crate) use listener::{
     CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
-    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
+    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec, ProxyProtocolSpec,
 };
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
 pub(crate) use route::{

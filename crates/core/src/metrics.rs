@@ -90,6 +90,44 @@ impl RouteMetrics {
     }
 }
 
+/// Why a connection was refused for its PROXY header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyRefusal {
+    /// It came from an address that is not trusted to send one.
+    Untrusted,
+    /// It began with something else.
+    Absent,
+    /// It breaks the specification or our bounds.
+    Malformed,
+    /// It took too long.
+    Timeout,
+    /// The connection ended before it was whole.
+    Closed,
+}
+
+impl ProxyRefusal {
+    /// Every one, by position.
+    pub const ALL: [ProxyRefusal; 5] = [
+        ProxyRefusal::Untrusted,
+        ProxyRefusal::Absent,
+        ProxyRefusal::Malformed,
+        ProxyRefusal::Timeout,
+        ProxyRefusal::Closed,
+    ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            ProxyRefusal::Untrusted => "untrusted",
+            ProxyRefusal::Absent => "absent",
+            ProxyRefusal::Malformed => "malformed",
+            ProxyRefusal::Timeout => "timeout",
+            ProxyRefusal::Closed => "closed",
+        }
+    }
+}
+
 /// What one worker counted apart from routes.
 #[derive(Debug, Default)]
 pub struct WorkerMetrics {
@@ -99,6 +137,8 @@ pub struct WorkerMetrics {
     pub connections_open: Counter,
     /// Client connections refused because a listener was full.
     pub connections_refused: Counter,
+    /// Client connections refused for their PROXY header, by [`ProxyRefusal`]'s position.
+    pub proxy_refused: [Counter; ProxyRefusal::ALL.len()],
     /// TLS handshakes with clients that failed.
     pub tls_failures: Counter,
     /// Requests refused before a route was found, and failures, by [`crate::Reason`]'s position.

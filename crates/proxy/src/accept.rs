@@ -119,9 +119,8 @@ impl Drop for Counted {
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) socket: Socket,
-    /// None over a Unix socket.
-    pub(crate) remote: Option<SocketAddr>,
-    pub(crate) local_port: u16,
+    /// Where it comes from and where it arrived; none over a Unix socket.
+    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Listening {
@@ -129,7 +128,7 @@ impl Listening {
         match self {
             Listening::Tcp(tcp) => {
                 let (stream, remote) = tcp.accept().await?;
-                tcp_accepted(stream, remote, tcp.local_addr())
+                tcp_accepted(stream, remote)
             }
             Listening::Unix(unix) => Ok(unix_accepted(unix.accept().await?.0)),
         }
@@ -163,7 +162,7 @@ impl Listening {
                 let tcp = tcp.into_std()?;
                 Box::new(std::iter::from_fn(move || {
                     let (stream, remote) = until_blocked(|| tcp.accept())?;
-                    Some(tokio_tcp(stream).and_then(|s| tcp_accepted(s, remote, tcp.local_addr())))
+                    Some(tokio_tcp(stream).and_then(|stream| tcp_accepted(stream, remote)))
                 }))
             }
             Listening::Unix(unix) => {
@@ -188,18 +187,15 @@ fn until_blocked<C>(accept: impl Fn() -> io::Result<C>) -> Option<C> {
     }
 }
 
-fn tcp_accepted(
-    stream: TcpStream,
-    remote: SocketAddr,
-    local: io::Result<SocketAddr>,
-) -> io::Result<Accepted> {
+fn tcp_accepted(stream: TcpStream, remote: SocketAddr) -> io::Result<Accepted> {
     stream.set_nodelay(true)?;
-    let local_port = local.map_or(0, |local| local.port());
-    Ok(Accepted { socket: Socket::Tcp(stream), remote: Some(remote), local_port })
+    // The listener's own address may be any; the connection's is where the client meant to go.
+    let addresses = Some((remote, stream.local_addr()?));
+    Ok(Accepted { socket: Socket::Tcp(stream), addresses })
 }
 
 fn unix_accepted(stream: UnixStream) -> Accepted {
-    Accepted { socket: Socket::Unix(stream), remote: None, local_port: 0 }
+    Accepted { socket: Socket::Unix(stream), addresses: None }
 }
 
 fn tokio_tcp(stream: std::net::TcpStream) -> io::Result<TcpStream> {

@@ -1,9 +1,14 @@
-//! From an accepted socket to a stream that speaks HTTP: TLS, and who is at the other end.
+//! From an accepted socket to a stream that speaks: whose connection it is, and TLS.
 
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use portcullis_wire::{Io, Scheme};
+use portcullis_config::model::ProxySenders;
+use portcullis_core::metrics::ProxyRefusal;
+use portcullis_wire::proxy_protocol::{self, Faulty, Proxied, ReceiveError};
+use portcullis_wire::{Io, Scheme, Socket};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -18,19 +23,33 @@ pub(crate) struct Admitted {
     pub(crate) peer: Rc<Peer>,
 }
 
-/// Takes the connection through all that comes before HTTP. `None` when it was refused.
+/// Takes the connection through all that comes before the protocol it is for. `None` when it was
+/// refused.
 pub(crate) async fn admit(
     worker: &Worker,
     listener: &LocalListener,
     accepted: Accepted,
 ) -> Option<Admitted> {
-    let Accepted { socket, remote, local_port } = accepted;
+    let Accepted { mut socket, mut addresses } = accepted;
     let settings = listener.settings();
+    let limit = settings.listener.timeouts.head;
+    if let Some(senders) = &settings.listener.proxy_protocol {
+        // Boxed like the handshake: its state is short-lived.
+        let proxied = Box::pin(proxied(senders, addresses, &mut socket, limit)).await;
+        match proxied {
+            Ok(Proxied::Unknown) => {}
+            Ok(Proxied::Unix) => addresses = None,
+            Ok(Proxied::Tcp { source, destination }) => addresses = Some((source, destination)),
+            Err(refusal) => {
+                worker.metrics.proxy_refused[refusal as usize].add(1);
+                return None;
+            }
+        }
+    }
     let (io, scheme) = match &settings.tls {
         None => (Io::Plain(socket), Scheme::Http),
         Some(tls) => {
             let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket);
-            let limit = settings.listener.timeouts.head;
             // Boxed: the handshake's state is large and short-lived.
             match Box::pin(timeout(limit, handshake)).await {
                 Ok(Ok(stream)) => (Io::TlsServer(Box::new(stream)), Scheme::Https),
@@ -41,7 +60,39 @@ pub(crate) async fn admit(
             }
         }
     };
-    let ip = remote.map(|remote| remote.ip().to_canonical());
+    Some(Admitted { io, peer: Rc::new(peer(addresses, scheme)) })
+}
+
+fn peer(addresses: Option<(SocketAddr, SocketAddr)>, scheme: Scheme) -> Peer {
+    let ip = addresses.map(|(source, _)| source.ip().to_canonical());
     let text = ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into());
-    Some(Admitted { io, peer: Rc::new(Peer { ip, text, local_port, scheme }) })
+    Peer { ip, text, addresses, scheme }
+}
+
+/// Reads the PROXY header that the connection must begin with.
+async fn proxied(
+    senders: &ProxySenders,
+    addresses: Option<(SocketAddr, SocketAddr)>,
+    socket: &mut Socket,
+    limit: Duration,
+) -> Result<Proxied, ProxyRefusal> {
+    if !is_sender(senders, addresses.map(|(source, _)| source.ip().to_canonical())) {
+        return Err(ProxyRefusal::Untrusted);
+    }
+    match timeout(limit, proxy_protocol::receive(socket)).await {
+        Ok(Ok(proxied)) => Ok(proxied),
+        Ok(Err(ReceiveError::Faulty(Faulty::Absent))) => Err(ProxyRefusal::Absent),
+        Ok(Err(ReceiveError::Faulty(_))) => Err(ProxyRefusal::Malformed),
+        Ok(Err(ReceiveError::Ended | ReceiveError::Io(_))) => Err(ProxyRefusal::Closed),
+        Err(_) => Err(ProxyRefusal::Timeout),
+    }
+}
+
+fn is_sender(senders: &ProxySenders, ip: Option<IpAddr>) -> bool {
+    match senders {
+        ProxySenders::Unix => ip.is_none(),
+        ProxySenders::Networks(networks) => {
+            ip.is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_core::failure::REASONS;
 use portcullis_core::metrics::{
-    Counter, DURATION_BOUNDS_US, RouteMetrics, RouteSeries, WorkerMetrics,
+    Counter, DURATION_BOUNDS_US, ProxyRefusal, RouteMetrics, RouteSeries, WorkerMetrics,
 };
 
 use self::page::{Kind, Page};
@@ -151,6 +151,15 @@ impl Scrape<'_> {
             "Client connections refused because a listener was full.",
             self.sum(|w| &w.connections_refused),
         );
+        page.family(
+            "portcullis_proxy_protocol_refused_total",
+            Kind::Counter,
+            "Client connections refused for their PROXY header, by reason.",
+        );
+        for refusal in ProxyRefusal::ALL {
+            let count = self.sum(|worker| &worker.proxy_refused[refusal as usize]);
+            page.sample(&[("reason", refusal.code())], count);
+        }
         page.counter(
             "portcullis_tls_handshake_failures_total",
             "TLS handshakes with clients that failed.",

@@ -50,8 +50,17 @@ impl Client {
     /// # Errors
     /// Nobody listens there, or the handshake failed.
     pub fn tls(address: SocketAddr, tls: &TlsClient) -> io::Result<Client> {
+        Client::tls_behind(address, b"", tls)
+    }
+
+    /// Connects, sends some bytes and shakes hands behind them.
+    ///
+    /// # Errors
+    /// Nobody listens there, or the handshake failed.
+    pub fn tls_behind(address: SocketAddr, bytes: &[u8], tls: &TlsClient) -> io::Result<Client> {
         let mut tcp = TcpStream::connect_timeout(&address, PATIENCE)?;
         prepare(&tcp)?;
+        tcp.write_all(bytes)?;
         let name = ServerName::try_from(tls.name.clone()).map_err(io::Error::other)?;
         let mut connection =
             ClientConnection::new(tls.config.clone(), name).map_err(io::Error::other)?;

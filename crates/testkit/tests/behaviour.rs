@@ -21,6 +21,7 @@ mod behaviour {
     mod mixed_load;
     mod peers;
     mod pool;
+    mod proxy_protocol;
     mod reload;
     mod routing;
     mod slow_peers;

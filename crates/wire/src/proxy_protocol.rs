@@ -1,10 +1,11 @@
 //! The PROXY protocol, versions 1 and 2, as HAProxy's `proxy-protocol.txt` has it: how a proxy tells
 //! in front of a connection's first byte whose connection it is.
 //!
-//! Pure. [`read`] says how many more bytes surely belong to the header, so that whoever asks for
+//! [`read`] is pure and says how many more bytes surely belong to the header, so that whoever asks for
 //! exactly those never takes a byte of what follows, which may be TLS. Crates that read these
 //! headers want all of it at once and check no checksum.
 
+mod receive;
 mod v1;
 mod v2;
 
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
+pub use receive::{ReceiveError, receive};
 pub use v1::LONGEST as LONGEST_V1;
 pub use v2::LONGEST as LONGEST_V2;
 

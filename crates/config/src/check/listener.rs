@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Scope, address, http};
+use super::{Scope, address, http, proxy_protocol};
 use crate::model::{
     EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls, PathPolicy, Trust,
 };
@@ -13,9 +13,11 @@ use crate::raw::{
 };
 
 pub(crate) fn listener(spec: &ListenerSpec, scope: &mut Scope<'_>) -> Listener {
+    let bind = address::bind(&spec.address, scope);
     Listener {
         name: scope.name.clone(),
-        bind: address::bind(&spec.address, scope),
+        proxy_protocol: proxy_protocol::senders(spec.proxy_protocol.as_ref(), &bind, scope),
+        bind,
         tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
         forwarded: forwarded(&spec.forwarded, scope),
         path: path_policy(&spec.path),

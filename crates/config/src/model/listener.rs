@@ -15,6 +15,8 @@ pub struct Listener {
     pub name: super::Name,
     /// Where it listens.
     pub bind: Bind,
+    /// Who must begin each connection with a PROXY header; `None` is nobody.
+    pub proxy_protocol: Option<ProxySenders>,
     /// TLS towards clients, if any.
     pub tls: Option<Arc<ListenerTls>>,
     /// Whom it believes about the client and what it tells the upstream.
@@ -43,6 +45,15 @@ impl fmt::Display for Bind {
             Bind::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// Whose PROXY headers are believed; everybody else is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxySenders {
+    /// Proxies inside these networks, at least one.
+    Networks(Arc<[IpNet]>),
+    /// Whoever may connect to the listener's Unix socket.
+    Unix,
 }
 
 /// TLS of a listener.

@@ -15,6 +15,9 @@ use super::{Limit, OffOr, Size, Spanned, Time};
 pub(crate) struct ListenerSpec {
     /// `IP:PORT`, `[IPv6]:PORT` or `unix:/path.sock`. Port 0 lets the system choose.
     pub(crate) address: Spanned<String>,
+    /// Proxies in front that tell by a PROXY header (version 1 or 2) whose connection they pass on.
+    /// Default: none.
+    pub(crate) proxy_protocol: Option<ProxyProtocolSpec>,
     /// TLS towards clients. Default: none.
     pub(crate) tls: Option<ListenerTlsSpec>,
     /// Forwarding headers: whom the listener believes and what it writes.
@@ -29,6 +32,16 @@ pub(crate) struct ListenerSpec {
     /// How long the listener waits for a client.
     #[serde(default)]
     pub(crate) timeouts: ListenerTimeoutsSpec,
+}
+
+/// The PROXY protocol on a listener: every connection must begin with its header.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProxyProtocolSpec {
+    /// Networks (CIDR) of the proxies that are believed, or `unix` for whoever may connect to a Unix
+    /// socket. Connections from anywhere else are refused.
+    #[schemars(length(min = 1))]
+    pub(crate) trusted: Spanned<Vec<Spanned<String>>>,
 }
 
 /// TLS of a listener.

@@ -8,5 +8,6 @@ mod clients;
 mod origins;
 mod process;
 mod programs;
+mod proxies;
 mod servers;
 mod web_sockets;
