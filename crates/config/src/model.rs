@@ -10,6 +10,7 @@ mod matching;
 mod path;
 mod route;
 mod service;
+mod tcp_route;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ use std::time::Duration;
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
     Bind, Certificate, EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls,
-    PathPolicy, ProxySenders, Trust,
+    PathPolicy, Protocol, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
@@ -28,8 +29,9 @@ pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
 pub use service::{Balance, HostPolicy, Pool, Service, ServiceTimeouts, ServiceTls};
+pub use tcp_route::TcpRoute;
 
-/// The stable name of a listener, service or route.
+/// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;
 
 /// A whole, legal configuration.
@@ -42,6 +44,8 @@ pub struct Config {
     /// The routes, by name. Values that a reload did not touch stay the same allocation, so a
     /// difference is found by comparing pointers.
     pub routes: HashMap<Name, Arc<Route>>,
+    /// The TCP routes, by name; unchanged ones keep their allocation too.
+    pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
     /// What is not a named collection.
     pub process: Process,
 }

@@ -7,12 +7,14 @@ mod route;
 mod service;
 mod shorthand;
 mod spanned;
+mod tcp_route;
 
 use schemars::JsonSchema;
 
 pub(crate) use listener::{
     CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
-    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec, ProxyProtocolSpec,
+    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec, ProtocolSpec,
+    ProxyProtocolSpec,
 };
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
 pub(crate) use route::{
@@ -25,6 +27,7 @@ pub(crate) use service::{
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;
+pub(crate) use tcp_route::TcpRouteSpec;
 
 /// Configuration of the Portcullis API gateway.
 ///
@@ -44,6 +47,8 @@ pub(crate) struct ConfigSpec {
     services: Option<Entries<ServiceSpec>>,
     /// The routes, by name.
     routes: Option<Entries<RouteSpec>>,
+    /// The TCP routes, by name: where connections of listeners go that do not speak HTTP.
+    tcp_routes: Option<Entries<TcpRouteSpec>>,
     /// The admin listener (metrics and health). Default: on at `127.0.0.1:9901`.
     admin: Option<OffOr<AdminSpec>>,
     /// The access log. Default: to standard output.

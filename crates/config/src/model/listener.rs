@@ -15,6 +15,8 @@ pub struct Listener {
     pub name: super::Name,
     /// Where it listens.
     pub bind: Bind,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// Who must begin each connection with a PROXY header; `None` is nobody.
     pub proxy_protocol: Option<ProxySenders>,
     /// TLS towards clients, if any.
@@ -43,6 +45,29 @@ impl fmt::Display for Bind {
         match self {
             Bind::Tcp(address) => address.fmt(f),
             Bind::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP.
+    Http,
+    /// Bytes that go on as they come.
+    Tcp,
+    /// TLS that goes on as it comes; its first message chooses where to.
+    TlsPassthrough,
+}
+
+impl Protocol {
+    /// Its name in configurations and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Http => "http",
+            Protocol::Tcp => "tcp",
+            Protocol::TlsPassthrough => "tls_passthrough",
         }
     }
 }

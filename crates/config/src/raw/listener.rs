@@ -15,23 +15,36 @@ use super::{Limit, OffOr, Size, Spanned, Time};
 pub(crate) struct ListenerSpec {
     /// `IP:PORT`, `[IPv6]:PORT` or `unix:/path.sock`. Port 0 lets the system choose.
     pub(crate) address: Spanned<String>,
+    /// What is spoken: `http`, or bytes that go on as they come: `tcp`, or `tls_passthrough`, where
+    /// the server name that a client asks for chooses the TCP route. Default: `http`.
+    pub(crate) protocol: Option<Spanned<ProtocolSpec>>,
     /// Proxies in front that tell by a PROXY header (version 1 or 2) whose connection they pass on.
     /// Default: none.
     pub(crate) proxy_protocol: Option<ProxyProtocolSpec>,
     /// TLS towards clients. Default: none.
     pub(crate) tls: Option<ListenerTlsSpec>,
     /// Forwarding headers: whom the listener believes and what it writes.
-    #[serde(default)]
-    pub(crate) forwarded: ForwardedSpec,
+    pub(crate) forwarded: Option<Spanned<ForwardedSpec>>,
     /// How request paths are normalised before a route is looked for.
-    #[serde(default)]
-    pub(crate) path: PathPolicySpec,
+    pub(crate) path: Option<Spanned<PathPolicySpec>>,
     /// What is refused as too much.
     #[serde(default)]
     pub(crate) limits: LimitsSpec,
     /// How long the listener waits for a client.
     #[serde(default)]
     pub(crate) timeouts: ListenerTimeoutsSpec,
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProtocolSpec {
+    /// HTTP, by the routes.
+    Http,
+    /// Bytes, by the one TCP route of the listener.
+    Tcp,
+    /// TLS that the endpoint ends, by the TCP route for the server name.
+    TlsPassthrough,
 }
 
 /// The PROXY protocol on a listener: every connection must begin with its header.
@@ -165,7 +178,7 @@ pub(crate) struct LimitsSpec {
     /// Largest header section; more is 431. Default: `32KiB`.
     pub(crate) head: Option<Spanned<Size>>,
     /// Largest request body, or `unlimited`; more is 413. Default: `unlimited`.
-    pub(crate) body: Option<Limit>,
+    pub(crate) body: Option<Spanned<Limit>>,
     /// Most connections at once over all workers. Default: 100000.
     pub(crate) connections: Option<Spanned<u32>>,
 }
@@ -182,7 +195,7 @@ pub(crate) struct ListenerTimeoutsSpec {
     pub(crate) stall: Option<Spanned<Time>>,
     /// Bytes a second that a request body must average once `min_rate_grace` is over; 0 is off;
     /// else 408. Default: `240B`.
-    pub(crate) min_rate: Option<Size>,
+    pub(crate) min_rate: Option<Spanned<Size>>,
     /// How long a request body may take before `min_rate` counts. Default: `10s`.
     pub(crate) min_rate_grace: Option<Spanned<Time>>,
 }
