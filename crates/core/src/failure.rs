@@ -62,6 +62,8 @@ pub enum Reason {
     ConnectRefused,
     /// The head took too long.
     HeadTimeout,
+    /// What should be TLS does not begin with a ClientHello (RFC 8446, 4.1.2).
+    BadClientHello,
     /// The path cannot be normalised.
     BadPath,
     /// The request went through this gateway too often.
@@ -100,18 +102,21 @@ pub enum Reason {
     TotalTimeout,
     /// The endpoint ended its reply too early.
     UpstreamTruncated,
+    /// Nothing went through a connection of a TCP route for too long.
+    IdleTimeout,
     /// The gateway ended before the exchange did: the drain deadline passed.
     Shutdown,
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 26] = [
+pub const REASONS: [Reason; 28] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
     Reason::VersionNotSupported,
     Reason::ConnectRefused,
     Reason::HeadTimeout,
+    Reason::BadClientHello,
     Reason::BadPath,
     Reason::Loop,
     Reason::NoRoute,
@@ -131,6 +136,7 @@ pub const REASONS: [Reason; 26] = [
     Reason::UpstreamStalled,
     Reason::TotalTimeout,
     Reason::UpstreamTruncated,
+    Reason::IdleTimeout,
     Reason::Shutdown,
 ];
 
@@ -145,10 +151,10 @@ impl Reason {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Reason::BadRequest | Reason::BadPath | Reason::BadBody => 400,
+            Reason::BadRequest | Reason::BadClientHello | Reason::BadPath | Reason::BadBody => 400,
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
-            Reason::HeadTimeout | Reason::BodyTimeout => 408,
+            Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
             Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
             Reason::HeadTooLarge => 431,
@@ -190,6 +196,7 @@ impl Reason {
             Reason::VersionNotSupported => "version_not_supported",
             Reason::ConnectRefused => "connect_refused",
             Reason::HeadTimeout => "head_timeout",
+            Reason::BadClientHello => "bad_client_hello",
             Reason::BadPath => "bad_path",
             Reason::Loop => "loop",
             Reason::NoRoute => "no_route",
@@ -209,6 +216,7 @@ impl Reason {
             Reason::UpstreamStalled => "upstream_stalled",
             Reason::TotalTimeout => "total_timeout",
             Reason::UpstreamTruncated => "upstream_truncated",
+            Reason::IdleTimeout => "idle_timeout",
             Reason::Shutdown => "shutdown",
         }
     }
@@ -223,6 +231,7 @@ impl Reason {
             Reason::VersionNotSupported => "This version of HTTP is not spoken here.",
             Reason::ConnectRefused => "CONNECT is not served here.",
             Reason::HeadTimeout => "The request's head did not arrive in time.",
+            Reason::BadClientHello => "This is not the start of TLS.",
             Reason::BadPath => "The request path is not valid.",
             Reason::Loop => "The request has passed through this gateway too often.",
             Reason::NoRoute => "Nothing is served at this place.",
@@ -231,6 +240,7 @@ impl Reason {
             Reason::BadBody => "The request's content is not framed as HTTP asks.",
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
+            Reason::IdleTimeout => "Nothing was sent for too long.",
             Reason::NoEndpoint | Reason::Shutdown => "The service is not available at the moment.",
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",
             Reason::UpstreamReset | Reason::UpstreamMalformed | Reason::UpstreamTruncated => {

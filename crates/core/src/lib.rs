@@ -7,6 +7,6 @@ pub mod log;
 pub mod metrics;
 mod request_id;
 
-pub use event::RequestEvent;
+pub use event::{ConnectionEvent, RequestEvent};
 pub use failure::{Failure, Fault, Reason};
 pub use request_id::{RequestId, RequestIds};

@@ -66,26 +66,47 @@ pub struct RouteSeries {
     pub bytes_out: Counter,
 }
 
-/// A route's counters, a shard a worker, made when that worker first needs it.
-#[derive(Debug)]
-pub struct RouteMetrics {
-    shards: Box<[OnceLock<Box<RouteSeries>>]>,
+/// What one worker counted for one TCP route.
+#[derive(Debug, Default)]
+pub struct TcpRouteSeries {
+    /// Connections that it took.
+    pub connections: Counter,
+    /// Of these, those that are open now.
+    pub open: Counter,
+    /// How long connections were open.
+    pub durations: Durations,
+    /// Bytes from clients that went on to endpoints.
+    pub bytes_in: Counter,
+    /// Bytes from endpoints that went on to clients.
+    pub bytes_out: Counter,
 }
 
-impl RouteMetrics {
+/// A route's counters.
+pub type RouteMetrics = Sharded<RouteSeries>;
+
+/// A TCP route's counters.
+pub type TcpRouteMetrics = Sharded<TcpRouteSeries>;
+
+/// Counters in shards, one a worker, made when that worker first needs it.
+#[derive(Debug)]
+pub struct Sharded<S> {
+    shards: Box<[OnceLock<Box<S>>]>,
+}
+
+impl<S: Default> Sharded<S> {
     /// Counters for so many workers.
     #[must_use]
-    pub fn new(workers: usize) -> RouteMetrics {
-        RouteMetrics { shards: (0..workers).map(|_| OnceLock::new()).collect() }
+    pub fn new(workers: usize) -> Sharded<S> {
+        Sharded { shards: (0..workers).map(|_| OnceLock::new()).collect() }
     }
 
     /// The shard of one worker.
-    pub fn shard(&self, worker: usize) -> &RouteSeries {
+    pub fn shard(&self, worker: usize) -> &S {
         self.shards[worker].get_or_init(Box::default)
     }
 
     /// Every shard that was ever used.
-    pub fn shards(&self) -> impl Iterator<Item = &RouteSeries> {
+    pub fn shards(&self) -> impl Iterator<Item = &S> {
         self.shards.iter().filter_map(|shard| shard.get().map(|series| &**series))
     }
 }

@@ -5,6 +5,7 @@
 //! version of HTTP. This crate knows no routes.
 
 mod buffer;
+pub mod client_hello;
 mod downstream;
 mod error;
 mod fields;
@@ -13,6 +14,7 @@ mod head;
 mod io;
 mod known;
 pub mod proxy_protocol;
+mod relay;
 mod status;
 mod stream;
 pub mod tls;
@@ -26,6 +28,7 @@ pub use h1::HeadLimits;
 pub use head::{BodyLength, RequestHead, ResponseHead, Scheme, Version};
 pub use io::{Io, Socket};
 pub use known::Known;
+pub use relay::{Relay, RelayError};
 pub use status::reason_phrase;
 pub use stream::Stream;
 pub use upstream::{RequestLine, Upstream};
