@@ -28,7 +28,7 @@ pub use path::{PathPattern, Piece, Segment, Template};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Service, ServiceTimeouts, ServiceTls};
+pub use service::{Balance, HostPolicy, Pool, ProxyVersion, Service, ServiceTimeouts, ServiceTls};
 pub use tcp_route::TcpRoute;
 
 /// The stable name of a listener, service, route or TCP route.

@@ -22,8 +22,8 @@ pub(crate) use route::{
     SplitSpec, TestSpec,
 };
 pub(crate) use service::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec, ServiceTimeoutsSpec,
-    ServiceTlsSpec,
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProxyVersionSpec, ServiceSpec,
+    ServiceTimeoutsSpec, ServiceTlsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;

@@ -318,6 +318,7 @@ mod documents {
         let scrape = Scrape {
             workers: &[Arc::new(WorkerMetrics::default())],
             routes: Vec::new(),
+            tcp_routes: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,
@@ -328,6 +329,7 @@ mod documents {
                 reloads_failed: 0,
                 listeners: 1,
                 routes_configured: 1,
+                tcp_routes_configured: 0,
                 services_configured: 1,
                 log_lines_unwritten: 0,
             },

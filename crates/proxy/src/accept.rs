@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use portcullis_config::model::Protocol;
 use portcullis_wire::Socket;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -14,6 +15,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout_at;
 
 use crate::client;
+use crate::l4;
 use crate::worker::{LocalListener, Worker};
 
 /// A pause after the system refused a connection for want of resources.
@@ -96,8 +98,14 @@ fn take(
     worker.metrics.connections.add(1);
     worker.metrics.connections_open.add(1);
     let counted = Counted { worker: Rc::clone(worker), open: Arc::clone(open) };
+    let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
     // The future itself is the task: wrapped in another it would take twice the memory.
-    spawn_local(client::serve(Rc::clone(worker), Rc::clone(listener), accepted, counted));
+    match listener.settings().listener.protocol {
+        Protocol::Http => spawn_local(client::serve(worker, listener, accepted, counted)),
+        Protocol::Tcp | Protocol::TlsPassthrough => {
+            spawn_local(l4::serve(worker, listener, accepted, counted))
+        }
+    };
     true
 }
 

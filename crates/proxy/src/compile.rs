@@ -1,23 +1,29 @@
 //! From a configuration to a snapshot, at a cost in proportion to what changed: what is the same
 //! allocation as before is taken over as it is.
 
+mod tcp;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
-    Action, Address, Certificate, Config, Listener, ListenerTls, Name, Route, Service, ServiceTls,
+    Action, Address, Certificate, Config, Listener, ListenerTls, Name, Protocol, Route, Service,
+    ServiceTls, WeightedService,
 };
 use portcullis_config::{Changes, Delta};
-use portcullis_core::metrics::RouteMetrics;
+use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::tls::{
     self, CertificatePem, ClientOptions, Pem, ServerOptions, SystemRoots, Ticketer, TlsError,
 };
 use thiserror::Error;
 
-use crate::router::Router;
-use crate::snapshot::{CompiledRoute, CompiledService, EndpointState, ListenerSettings, Snapshot};
+use self::tcp::TcpChanges;
+use crate::router::{Router, ServerNames};
+use crate::snapshot::{
+    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, ListenerSettings, Snapshot,
+};
 use crate::upstream::Schedule;
 
 /// A part of the configuration that cannot be put to use.
@@ -39,6 +45,7 @@ pub struct Compiled {
     pub warnings: Vec<String>,
     state: State,
     routes: RouteChanges,
+    tcp_routes: TcpChanges,
 }
 
 /// Routes that a compilation takes out and puts in.
@@ -54,6 +61,7 @@ pub struct Compiler {
     workers: usize,
     state: State,
     routes: HashMap<Name, Arc<CompiledRoute>>,
+    tcp_routes: HashMap<Name, Arc<CompiledTcpRoute>>,
 }
 
 /// What the last committed configuration became.
@@ -62,6 +70,7 @@ struct State {
     config: Arc<Config>,
     revision: u64,
     router: Router<Arc<CompiledRoute>>,
+    tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
     listeners: HashMap<Name, (Arc<ListenerSettings>, Option<Ticketer>)>,
     slots: HashMap<Name, usize>,
@@ -75,7 +84,12 @@ impl Compiler {
     /// A compiler for a gateway of so many workers.
     #[must_use]
     pub fn new(workers: usize) -> Compiler {
-        Compiler { workers, state: State::default(), routes: HashMap::new() }
+        Compiler {
+            workers,
+            state: State::default(),
+            routes: HashMap::new(),
+            tcp_routes: HashMap::new(),
+        }
     }
 
     /// Compiles `config`, which differs from the one committed last by `changes`. Nothing is kept
@@ -97,6 +111,8 @@ impl Compiler {
             return Err(errors);
         }
         let routes = self.compile_routes(&mut state, config, &changes.routes);
+        let delta = &changes.tcp_routes;
+        let tcp_routes = tcp::compile(&self.tcp_routes, self.workers, &mut state, config, delta);
         state.revision += 1;
         state.config = Arc::clone(config);
         let listeners =
@@ -104,11 +120,12 @@ impl Compiler {
         let snapshot = Snapshot {
             revision: state.revision,
             router: state.router.clone(),
+            tcp: state.tcp.clone(),
             services: state.services.clone(),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
         };
-        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes })
+        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
@@ -120,11 +137,17 @@ impl Compiler {
         for route in compiled.routes.fresh {
             self.routes.insert(Arc::clone(&route.route.name), route);
         }
+        compiled.tcp_routes.commit(&mut self.tcp_routes);
     }
 
     /// The routes in use, with their counters.
     pub fn routes(&self) -> impl Iterator<Item = (&str, &Arc<RouteMetrics>)> {
         self.routes.values().map(|route| (&*route.route.name, &route.metrics))
+    }
+
+    /// The TCP routes in use, with their counters.
+    pub fn tcp_routes(&self) -> impl Iterator<Item = (&str, &Arc<TcpRouteMetrics>)> {
+        self.tcp_routes.values().map(|route| (&*route.route.name, &route.metrics))
     }
 
     /// Brings the router from the old configuration's routes to the new one's.
@@ -193,11 +216,15 @@ fn compile_listener(
                 Some((_, Some(ticketer))) => ticketer.clone(),
                 _ => Ticketer::new()?,
             };
-            let same = old.filter(|(old, _)| old.listener.tls.as_ref() == Some(written));
+            let same = old.filter(|(old, _)| {
+                old.listener.tls.as_ref() == Some(written)
+                    && old.listener.protocol == listener.protocol
+            });
             let config = match same {
                 Some((old, _)) => old.tls.clone(),
                 None => {
-                    let built = tls::server(&server_options(written), &ticketer)?;
+                    let options = server_options(written, listener.protocol);
+                    let built = tls::server(&options, &ticketer)?;
                     let place = |w| format!("listeners.{}.tls: {w}", listener.name);
                     warnings.extend(built.warnings.into_iter().map(place));
                     Some(built.config)
@@ -214,13 +241,17 @@ fn compile_listener(
     Ok((Arc::new(ListenerSettings { listener: Arc::clone(listener), tls, head }), ticketer))
 }
 
-fn server_options(tls: &ListenerTls) -> ServerOptions {
+fn server_options(tls: &ListenerTls, protocol: Protocol) -> ServerOptions {
     ServerOptions {
         certificates: tls.certificates.iter().map(certificate).collect(),
         only_tls13: tls.only_tls13,
         require_sni: tls.require_sni,
         // Some clients of the old version name it, and would be refused otherwise.
-        alpn: vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
+        alpn: match protocol {
+            Protocol::Http => vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
+            // Whatever the client wants to speak, the endpoint may.
+            Protocol::Tcp | Protocol::TlsPassthrough => Vec::new(),
+        },
     }
 }
 
@@ -357,13 +388,20 @@ fn compile_route(
     route: &Arc<Route>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
-    let services: Box<[(usize, u32)]> = match &route.action {
-        Action::Forward { services, .. } => services
-            .iter()
-            .filter_map(|share| Some((*state.slots.get(&share.service)?, share.weight)))
-            .collect(),
-        Action::Redirect { .. } | Action::Reply(_) => Box::default(),
+    let services: &[WeightedService] = match &route.action {
+        Action::Forward { services, .. } => services,
+        Action::Redirect { .. } | Action::Reply(_) => &[],
     };
-    let total_weight = services.iter().map(|(_, weight)| weight).sum();
+    let (services, total_weight) = shares(state, services);
     Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+}
+
+/// Slots of services with their weights, and the sum of these.
+fn shares(state: &State, services: &[WeightedService]) -> (Box<[(usize, u32)]>, u32) {
+    let services: Box<[(usize, u32)]> = services
+        .iter()
+        .filter_map(|share| Some((*state.slots.get(&share.service)?, share.weight)))
+        .collect();
+    let total_weight = services.iter().map(|(_, weight)| weight).sum();
+    (services, total_weight)
 }

@@ -11,6 +11,7 @@ mod deadline;
 pub mod explain;
 mod forwarding;
 mod gateway;
+mod l4;
 pub mod path;
 mod pipeline;
 pub mod router;

@@ -4,6 +4,7 @@
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
 mod page;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_core::failure::REASONS;
 use portcullis_core::metrics::{
-    Counter, DURATION_BOUNDS_US, ProxyRefusal, RouteMetrics, RouteSeries, WorkerMetrics,
+    Counter, DURATION_BOUNDS_US, ProxyRefusal, RouteMetrics, RouteSeries, TcpRouteMetrics,
+    WorkerMetrics,
 };
 
 use self::page::{Kind, Page};
@@ -31,6 +33,8 @@ pub struct Scrape<'a> {
     pub workers: &'a [Arc<WorkerMetrics>],
     /// The routes by name. One that no worker has used yet is left out.
     pub routes: Vec<(&'a str, &'a RouteMetrics)>,
+    /// The TCP routes by name.
+    pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
 }
@@ -56,6 +60,8 @@ pub struct ProcessFacts<'a> {
     pub listeners: usize,
     /// Routes configured.
     pub routes_configured: usize,
+    /// TCP routes configured.
+    pub tcp_routes_configured: usize,
     /// Services configured.
     pub services_configured: usize,
     /// Access-log lines lost because they could not be written
@@ -68,6 +74,7 @@ impl Scrape<'_> {
     pub fn render(&self, out: &mut String) {
         let mut page = Page::new(out);
         self.routes(&mut page);
+        tcp::render(&self.tcp_routes, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.upstream(&mut page);
@@ -212,6 +219,11 @@ impl ProcessFacts<'_> {
         page.gauge("portcullis_workers", "Worker threads.", workers as u64);
         page.gauge("portcullis_listeners", "Listeners configured.", self.listeners as u64);
         page.gauge("portcullis_routes", "Routes configured.", self.routes_configured as u64);
+        page.gauge(
+            "portcullis_tcp_routes",
+            "TCP routes configured.",
+            self.tcp_routes_configured as u64,
+        );
         page.gauge("portcullis_services", "Services configured.", self.services_configured as u64);
 
         page.gauge(

@@ -90,6 +90,18 @@ impl Client {
         }
     }
 
+    /// Where it connects from.
+    ///
+    /// # Panics
+    /// It is no TCP connection.
+    #[must_use]
+    pub fn local_address(&mut self) -> SocketAddr {
+        match self.reader.stream() {
+            Stream::Tcp(tcp) => tcp.local_addr().expect("its own address"),
+            _ => panic!("no plain TCP"),
+        }
+    }
+
     /// Sends bytes.
     ///
     /// # Panics

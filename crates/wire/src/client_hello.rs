@@ -1,9 +1,13 @@
 //! The first message of TLS (RFC 8446, 4.1.2), read for the server name that the client asks for
-//! (RFC 6066, 3). Pure: the bytes go on as they came, and the endpoint judges all the rest.
+//! (RFC 6066, 3). [`read`] is pure: the bytes go on as they came, and the endpoint judges all the rest.
+
+mod receive;
 
 use std::borrow::Cow;
 
 use thiserror::Error;
+
+pub use self::receive::{Alert, ReceiveError, receive, refuse};
 
 /// The longest ClientHello that is let in, in bytes without record headers. What clients send, keys
 /// of post-quantum exchanges included, is below 4 KiB.

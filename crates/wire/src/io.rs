@@ -81,7 +81,7 @@ impl Io {
 
     /// Makes the coming close a reset rather than an end. TLS needs no such thing: its end without
     /// `close_notify` is no clean end.
-    pub(crate) fn reset_on_close(&self) {
+    pub fn reset_on_close(&self) {
         if let Io::Plain(Socket::Tcp(tcp)) = self {
             // If the system refuses, the close is an ordinary one.
             let _ = tcp.set_zero_linger();

@@ -6,6 +6,7 @@
 //! headers want all of it at once and check no checksum.
 
 mod receive;
+mod send;
 mod v1;
 mod v2;
 
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use thiserror::Error;
 
 pub use receive::{ReceiveError, receive};
+pub use send::send;
 pub use v1::LONGEST as LONGEST_V1;
 pub use v2::LONGEST as LONGEST_V2;
 

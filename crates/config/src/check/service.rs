@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::{Scope, address, host, route};
 use crate::model::{
-    Address, Balance, Endpoint, HostPolicy, Pool, Service, ServiceTimeouts, ServiceTls,
+    Address, Balance, Endpoint, HostPolicy, Pool, ProxyVersion, Service, ServiceTimeouts,
+    ServiceTls,
 };
 use crate::node::Span;
 use crate::raw::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec, ServiceTimeoutsSpec,
-    ServiceTlsSpec, Spanned,
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProxyVersionSpec, ServiceSpec,
+    ServiceTimeoutsSpec, ServiceTlsSpec, Spanned,
 };
 
 /// The largest weight of an endpoint.
@@ -30,6 +31,10 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
             Some(HostPolicySpec::Set(name)) => HostPolicy::Set(host::authority(name, scope)),
         },
         tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
+        proxy_protocol: spec.proxy_protocol.map(|version| match version {
+            ProxyVersionSpec::V1 => ProxyVersion::V1,
+            ProxyVersionSpec::V2 => ProxyVersion::V2,
+        }),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
     }

@@ -19,6 +19,9 @@ pub struct Service {
     pub host: HostPolicy,
     /// TLS towards the endpoints, if any.
     pub tls: Option<Arc<ServiceTls>>,
+    /// The PROXY header that each connection begins with, if any; such a connection serves one
+    /// client and is not kept.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Idle connections.
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
@@ -32,6 +35,15 @@ pub enum Balance {
     RoundRobin,
     /// The fewest requests in flight relative to the weight.
     LeastRequests,
+}
+
+/// A version of the PROXY header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// What the upstream sees as `Host`.

@@ -52,7 +52,9 @@ pub(crate) async fn forward<'s>(
     let total = timeouts.total.map(|total| record.started + total);
     write_path(plan, scratch);
 
-    let mut pooled = true;
+    // A connection that began with one client's address serves no other.
+    let shared = service.service.proxy_protocol.is_none();
+    let mut pooled = shared;
     loop {
         let turn = serving.worker.next_turn(service.slot);
         let chosen = balance::choose(service, turn).ok_or(Reason::NoEndpoint)?;
@@ -65,7 +67,7 @@ pub(crate) async fn forward<'s>(
         let reused = idle.is_some();
         let mut up = match idle {
             Some(up) => up,
-            None => open(serving, service, endpoint, &timeouts, total).await?,
+            None => open(serving, client, service, endpoint, &timeouts, total).await?,
         };
         let destination = destination(plan, service, endpoint, scratch);
         head::write_request(
@@ -86,7 +88,7 @@ pub(crate) async fn forward<'s>(
         };
         match exchange::exchange(serving, client, &mut up, scratch, record, &bounds).await {
             Ok(()) => {
-                if up.is_reusable() {
+                if shared && up.is_reusable() {
                     // Its time in the pool counts from the request: one look at the clock less.
                     serving.worker.keep(service, endpoint, up, record.started);
                 }
@@ -113,20 +115,7 @@ fn choose_service<'s>(
     serving: &Serving<'s>,
     route: &CompiledRoute,
 ) -> Result<&'s CompiledService, Failure> {
-    let slot = match &*route.services {
-        [(slot, _)] => Some(*slot),
-        services => {
-            let mut point = fastrand::u32(..route.total_weight.max(1));
-            services
-                .iter()
-                .find(|(_, weight)| {
-                    let hit = point < *weight;
-                    point = point.saturating_sub(*weight);
-                    hit
-                })
-                .map(|(slot, _)| *slot)
-        }
-    };
+    let slot = balance::share(&route.services, route.total_weight);
     let service = slot.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
     service.map(|service| &**service).ok_or_else(|| Reason::NoEndpoint.into())
 }
@@ -158,6 +147,7 @@ async fn take_idle(
 
 async fn open(
     serving: &Serving<'_>,
+    client: &Client,
     service: &CompiledService,
     endpoint: &EndpointState,
     timeouts: &Timeouts,
@@ -166,7 +156,7 @@ async fn open(
     let due = Instant::now() + timeouts.connect;
     let due = total.map_or(due, |total| total.min(due));
     // Boxed: opening is rare, and its state would make every connection's task larger.
-    let up = Box::pin(connect::connect(service, endpoint, due)).await?;
+    let up = Box::pin(connect::connect(service, endpoint, &client.peer, due)).await?;
     serving.worker.metrics.upstream_connections.add(1);
     Ok(up)
 }

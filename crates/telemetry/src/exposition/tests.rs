@@ -119,6 +119,7 @@ fn facts() -> ProcessFacts<'static> {
         reloads_failed: 2,
         listeners: 1,
         routes_configured: 7,
+        tcp_routes_configured: 0,
         services_configured: 5,
         log_lines_unwritten: 11,
     }
@@ -126,7 +127,7 @@ fn facts() -> ProcessFacts<'static> {
 
 fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> Parsed {
     let mut out = String::new();
-    Scrape { workers, routes, process: facts() }.render(&mut out);
+    Scrape { workers, routes, tcp_routes: Vec::new(), process: facts() }.render(&mut out);
     parse(&out)
 }
 
@@ -232,6 +233,7 @@ fn names_with_reserved_characters_come_back_whole() {
 #[test]
 fn the_page_is_appended() {
     let mut out = String::from("before\n");
-    Scrape { workers: &[], routes: Vec::new(), process: facts() }.render(&mut out);
+    Scrape { workers: &[], routes: Vec::new(), tcp_routes: Vec::new(), process: facts() }
+        .render(&mut out);
     assert!(out.starts_with("before\n# HELP portcullis_requests_total "));
 }
