@@ -20,8 +20,8 @@ use std::time::Duration;
 
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
-    Bind, Certificate, EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls,
-    PathPolicy, Protocol, ProxySenders, Trust,
+    Bind, Certificate, EncodedSlash, Forwarded, Limits, Listener, ListenerProtocol,
+    ListenerTimeouts, ListenerTls, PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};

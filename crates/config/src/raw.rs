@@ -12,8 +12,8 @@ mod tcp_route;
 use schemars::JsonSchema;
 
 pub(crate) use listener::{
-    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
-    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec, ProtocolSpec,
+    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec,
+    ListenerSpec, ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
     ProxyProtocolSpec,
 };
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};

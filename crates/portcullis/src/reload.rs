@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis_config::model::{AccessLog, Listener, Process, Protocol};
+use portcullis_config::model::{AccessLog, Listener, ListenerProtocol, Process};
 use portcullis_config::{Changes, Loaded, Loader, Report};
 use portcullis_proxy::{ApplyError, CompileError, Compiler, Gateway};
 use portcullis_telemetry::AccessLogSink;
@@ -96,7 +96,7 @@ impl State {
                 }
             }
         }
-        let speaks_http = |listener: &Arc<Listener>| listener.protocol == Protocol::Http;
+        let speaks_http = |listener: &Arc<Listener>| listener.protocol == ListenerProtocol::Http;
         if loaded.config.routes.is_empty() && loaded.config.listeners.values().any(speaks_http) {
             tracing::warn!("there are no routes: every request is answered with 404");
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use portcullis_config::model::Protocol;
+use portcullis_config::model::ListenerProtocol;
 use portcullis_wire::Socket;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::oneshot;
@@ -101,8 +101,8 @@ fn take(
     let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
     // The future itself is the task: wrapped in another it would take twice the memory.
     match listener.settings().listener.protocol {
-        Protocol::Http => spawn_local(client::serve(worker, listener, accepted, counted)),
-        Protocol::Tcp | Protocol::TlsPassthrough => {
+        ListenerProtocol::Http => spawn_local(client::serve(worker, listener, accepted, counted)),
+        ListenerProtocol::Tcp | ListenerProtocol::TlsPassthrough => {
             spawn_local(l4::serve(worker, listener, accepted, counted))
         }
     };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
-    Action, Address, Certificate, Config, Listener, ListenerTls, Name, Protocol, Route, Service,
-    ServiceTls, WeightedService,
+    Action, Address, Certificate, Config, Listener, ListenerProtocol, ListenerTls, Name, Route,
+    Service, ServiceTls, WeightedService,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
@@ -241,16 +241,16 @@ fn compile_listener(
     Ok((Arc::new(ListenerSettings { listener: Arc::clone(listener), tls, head }), ticketer))
 }
 
-fn server_options(tls: &ListenerTls, protocol: Protocol) -> ServerOptions {
+fn server_options(tls: &ListenerTls, protocol: ListenerProtocol) -> ServerOptions {
     ServerOptions {
         certificates: tls.certificates.iter().map(certificate).collect(),
         only_tls13: tls.only_tls13,
         require_sni: tls.require_sni,
         // Some clients of the old version name it, and would be refused otherwise.
         alpn: match protocol {
-            Protocol::Http => vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
+            ListenerProtocol::Http => vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
             // Whatever the client wants to speak, the endpoint may.
-            Protocol::Tcp | Protocol::TlsPassthrough => Vec::new(),
+            ListenerProtocol::Tcp | ListenerProtocol::TlsPassthrough => Vec::new(),
         },
     }
 }

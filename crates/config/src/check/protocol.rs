@@ -1,25 +1,25 @@
 //! What a listener that does not speak HTTP cannot have.
 
 use super::Scope;
-use crate::model::Protocol;
+use crate::model::ListenerProtocol;
 use crate::node::Span;
-use crate::raw::{ListenerSpec, ProtocolSpec};
+use crate::raw::{ListenerProtocolSpec, ListenerSpec};
 
-pub(super) fn protocol(spec: &ListenerSpec, scope: &mut Scope<'_>) -> Protocol {
+pub(super) fn protocol(spec: &ListenerSpec, scope: &mut Scope<'_>) -> ListenerProtocol {
     let Some(written) = &spec.protocol else {
-        return Protocol::Http;
+        return ListenerProtocol::Http;
     };
     let protocol = match written.value {
-        ProtocolSpec::Http => return Protocol::Http,
-        ProtocolSpec::Tcp => Protocol::Tcp,
-        ProtocolSpec::TlsPassthrough => Protocol::TlsPassthrough,
+        ListenerProtocolSpec::Http => return ListenerProtocol::Http,
+        ListenerProtocolSpec::Tcp => ListenerProtocol::Tcp,
+        ListenerProtocolSpec::TlsPassthrough => ListenerProtocol::TlsPassthrough,
     };
     for (key, at) in http_only(spec) {
         let name = protocol.as_str();
         let fault = scope.fault(at, format!("`{key}` has no meaning with `protocol: {name}`"));
         fault.also = Some((written.span, "the protocol is set here".into()));
     }
-    if let Some(tls) = spec.tls.as_ref().filter(|_| protocol == Protocol::TlsPassthrough) {
+    if let Some(tls) = spec.tls.as_ref().filter(|_| protocol == ListenerProtocol::TlsPassthrough) {
         let fault = scope.fault(
             tls.certificates.span,
             "with `protocol: tls_passthrough` TLS is not ended here, so there is no certificate",

@@ -165,9 +165,9 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!(local.forwarded.via.as_deref(), Some("portcullis"));
 
     assert_eq!(local.proxy_protocol, Some(ProxySenders::Unix));
-    assert_eq!((local.protocol, web.proxy_protocol.as_ref()), (Protocol::Http, None));
+    assert_eq!((local.protocol, web.proxy_protocol.as_ref()), (ListenerProtocol::Http, None));
     let edge = &listeners["edge"];
-    assert_eq!(edge.protocol, Protocol::TlsPassthrough);
+    assert_eq!(edge.protocol, ListenerProtocol::TlsPassthrough);
     assert!(matches!(&edge.proxy_protocol, Some(ProxySenders::Networks(n)) if n.len() == 2));
 
     let mail = &tcp_routes["mail"];

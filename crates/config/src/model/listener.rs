@@ -16,7 +16,7 @@ pub struct Listener {
     /// Where it listens.
     pub bind: Bind,
     /// What is spoken.
-    pub protocol: Protocol,
+    pub protocol: ListenerProtocol,
     /// Who must begin each connection with a PROXY header; `None` is nobody.
     pub proxy_protocol: Option<ProxySenders>,
     /// TLS towards clients, if any.
@@ -51,7 +51,7 @@ impl fmt::Display for Bind {
 
 /// What is spoken on a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub enum ListenerProtocol {
     /// HTTP.
     Http,
     /// Bytes that go on as they come.
@@ -60,14 +60,14 @@ pub enum Protocol {
     TlsPassthrough,
 }
 
-impl Protocol {
+impl ListenerProtocol {
     /// Its name in configurations and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Protocol::Http => "http",
-            Protocol::Tcp => "tcp",
-            Protocol::TlsPassthrough => "tls_passthrough",
+            ListenerProtocol::Http => "http",
+            ListenerProtocol::Tcp => "tcp",
+            ListenerProtocol::TlsPassthrough => "tls_passthrough",
         }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct ListenerSpec {
     pub(crate) address: Spanned<String>,
     /// What is spoken: `http`, or bytes that go on as they come: `tcp`, or `tls_passthrough`, where
     /// the server name that a client asks for chooses the TCP route. Default: `http`.
-    pub(crate) protocol: Option<Spanned<ProtocolSpec>>,
+    pub(crate) protocol: Option<Spanned<ListenerProtocolSpec>>,
     /// Proxies in front that tell by a PROXY header (version 1 or 2) whose connection they pass on.
     /// Default: none.
     pub(crate) proxy_protocol: Option<ProxyProtocolSpec>,
@@ -38,7 +38,7 @@ pub(crate) struct ListenerSpec {
 /// What is spoken on a listener.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum ProtocolSpec {
+pub(crate) enum ListenerProtocolSpec {
     /// HTTP, by the routes.
     Http,
     /// Bytes, by the one TCP route of the listener.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis_config::model::{Balance, Protocol};
+use portcullis_config::model::{Balance, ListenerProtocol};
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::client_hello::{self, Alert, ReceiveError};
 use portcullis_wire::{Buffer, Io};
@@ -39,7 +39,7 @@ pub(super) async fn open(
     mut client: Io,
     record: &mut Record,
 ) -> Result<Opened, Failure> {
-    let is_tls = record.protocol == Protocol::TlsPassthrough;
+    let is_tls = record.protocol == ListenerProtocol::TlsPassthrough;
     let opened = steps(worker, listener, peer, &mut client, record).await;
     match opened {
         Ok((upstream, received, idle, active)) => {
@@ -70,7 +70,7 @@ async fn steps(
     record: &mut Record,
 ) -> Result<Parts, Failure> {
     let mut received = None;
-    if record.protocol == Protocol::TlsPassthrough {
+    if record.protocol == ListenerProtocol::TlsPassthrough {
         let limit = listener.settings().listener.timeouts.head;
         let (name, bytes) = hello(client, limit).await?;
         record.sni = name;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis_config::model::{Name, Protocol};
+use portcullis_config::model::{ListenerProtocol, Name};
 use portcullis_core::metrics::TcpRouteMetrics;
 use portcullis_core::{ConnectionEvent, Failure, RequestId};
 
@@ -16,7 +16,7 @@ use crate::worker::{LocalListener, Worker};
 /// A connection as it goes along.
 pub(super) struct Record {
     pub(super) begun: Instant,
-    pub(super) protocol: Protocol,
+    pub(super) protocol: ListenerProtocol,
     pub(super) sni: Option<Box<str>>,
     pub(super) service: Option<Name>,
     pub(super) endpoint: Option<Arc<EndpointState>>,

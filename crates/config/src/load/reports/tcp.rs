@@ -3,7 +3,7 @@
 use super::super::entries::Entries;
 use super::super::unit::{Collection, UnitId, Value};
 use super::{MOST, Places, name};
-use crate::model::{HostPattern, Listener, Name, Protocol};
+use crate::model::{HostPattern, Listener, ListenerProtocol, Name};
 use crate::report::{Fault, Severity};
 
 pub(super) fn report(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
@@ -13,12 +13,12 @@ pub(super) fn report(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fa
         // Each in the order written.
         let mut routes: Vec<UnitId> = routes.iter().copied().take(MOST).collect();
         match of.protocol {
-            Protocol::TlsPassthrough => continue,
-            Protocol::Http => {
+            ListenerProtocol::TlsPassthrough => continue,
+            ListenerProtocol::Http => {
                 routes.sort_by_key(|id| places.order(entries, *id));
                 faults.extend(routes.into_iter().map(|id| on_http(id, listener, entries, places)));
             }
-            Protocol::Tcp => {
+            ListenerProtocol::Tcp => {
                 routes.retain(|id| has_names(entries, *id));
                 routes.sort_by_key(|id| places.order(entries, *id));
                 faults.extend(routes.into_iter().map(|id| named(id, listener, entries, places)));
@@ -89,7 +89,7 @@ fn services(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
             let Some(of) = route.and_then(|route| listener_of(entries, &route.listener)) else {
                 continue;
             };
-            if of.protocol != Protocol::TlsPassthrough {
+            if of.protocol != ListenerProtocol::TlsPassthrough {
                 continue;
             }
             let message = format!("the service `{service}` has `tls`, but TLS passes through");
@@ -105,7 +105,9 @@ fn services(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
 /// Listeners that no TCP route takes connections of, and those that HTTP routes name in vain.
 fn listeners(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
     let mut names: Vec<Name> = entries.names(Collection::Listeners).map(Name::from).collect();
-    names.retain(|name| listener_of(entries, name).is_some_and(|l| l.protocol != Protocol::Http));
+    names.retain(|name| {
+        listener_of(entries, name).is_some_and(|l| l.protocol != ListenerProtocol::Http)
+    });
     names.sort_unstable();
     let broken = faults.iter().any(|fault| fault.severity == Severity::Error);
     for listener in names {
