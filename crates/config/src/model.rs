@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
-    Bind, Certificate, EncodedSlash, Forwarded, Limits, Listener, ListenerProtocol,
+    Bind, Certificate, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol,
     ListenerTimeouts, ListenerTls, PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
@@ -28,7 +28,9 @@ pub use path::{PathPattern, Piece, Segment, Template};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, ProxyVersion, Service, ServiceTimeouts, ServiceTls};
+pub use service::{
+    Balance, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts, ServiceTls,
+};
 pub use tcp_route::TcpRoute;
 
 /// The stable name of a listener, service, route or TCP route.

@@ -62,6 +62,8 @@ pub enum Reason {
     ConnectRefused,
     /// The head took too long.
     HeadTimeout,
+    /// The connection carried too many frames that are good for nothing.
+    Flood,
     /// What should be TLS does not begin with a ClientHello (RFC 8446, 4.1.2).
     BadClientHello,
     /// The path cannot be normalised.
@@ -84,6 +86,8 @@ pub enum Reason {
     ClientStalled,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
+    /// Every connection that the endpoint may have is full.
+    Saturated,
     /// No connection to the endpoint.
     ConnectFailed,
     /// No connection to the endpoint in time.
@@ -109,13 +113,14 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 28] = [
+pub const REASONS: [Reason; 30] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
     Reason::VersionNotSupported,
     Reason::ConnectRefused,
     Reason::HeadTimeout,
+    Reason::Flood,
     Reason::BadClientHello,
     Reason::BadPath,
     Reason::Loop,
@@ -127,6 +132,7 @@ pub const REASONS: [Reason; 28] = [
     Reason::ClientGone,
     Reason::ClientStalled,
     Reason::NoEndpoint,
+    Reason::Saturated,
     Reason::ConnectFailed,
     Reason::ConnectTimeout,
     Reason::UpstreamTls,
@@ -157,6 +163,7 @@ impl Reason {
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
             Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
+            Reason::Flood => 429,
             Reason::HeadTooLarge => 431,
             // Nobody sees it but the log; nginx made 499 the customary number.
             Reason::ClientGone | Reason::ClientStalled => 499,
@@ -165,7 +172,7 @@ impl Reason {
             | Reason::UpstreamReset
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
-            Reason::NoEndpoint | Reason::Shutdown => 503,
+            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => 503,
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled
@@ -196,6 +203,7 @@ impl Reason {
             Reason::VersionNotSupported => "version_not_supported",
             Reason::ConnectRefused => "connect_refused",
             Reason::HeadTimeout => "head_timeout",
+            Reason::Flood => "flood",
             Reason::BadClientHello => "bad_client_hello",
             Reason::BadPath => "bad_path",
             Reason::Loop => "loop",
@@ -207,6 +215,7 @@ impl Reason {
             Reason::ClientGone => "client_gone",
             Reason::ClientStalled => "client_stalled",
             Reason::NoEndpoint => "no_endpoint",
+            Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
             Reason::ConnectTimeout => "connect_timeout",
             Reason::UpstreamTls => "upstream_tls",
@@ -231,6 +240,7 @@ impl Reason {
             Reason::VersionNotSupported => "This version of HTTP is not spoken here.",
             Reason::ConnectRefused => "CONNECT is not served here.",
             Reason::HeadTimeout => "The request's head did not arrive in time.",
+            Reason::Flood => "The connection carried too much that is good for nothing.",
             Reason::BadClientHello => "This is not the start of TLS.",
             Reason::BadPath => "The request path is not valid.",
             Reason::Loop => "The request has passed through this gateway too often.",
@@ -241,7 +251,9 @@ impl Reason {
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
             Reason::IdleTimeout => "Nothing was sent for too long.",
-            Reason::NoEndpoint | Reason::Shutdown => "The service is not available at the moment.",
+            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
+                "The service is not available at the moment."
+            }
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",
             Reason::UpstreamReset | Reason::UpstreamMalformed | Reason::UpstreamTruncated => {
                 "The service did not answer properly."

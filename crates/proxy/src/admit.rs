@@ -21,6 +21,8 @@ use crate::worker::{LocalListener, Worker};
 pub(crate) struct Admitted {
     pub(crate) io: Io,
     pub(crate) peer: Rc<Peer>,
+    /// HTTP/2 was chosen by ALPN.
+    pub(crate) http2: bool,
 }
 
 /// Takes the connection through all that comes before the protocol it is for. `None` when it was
@@ -46,13 +48,16 @@ pub(crate) async fn admit(
             }
         }
     }
-    let (io, scheme) = match &settings.tls {
-        None => (Io::Plain(socket), Scheme::Http),
+    let (io, scheme, http2) = match &settings.tls {
+        None => (Io::Plain(socket), Scheme::Http, false),
         Some(tls) => {
             let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket);
             // Boxed: the handshake's state is large and short-lived.
             match Box::pin(timeout(limit, handshake)).await {
-                Ok(Ok(stream)) => (Io::TlsServer(Box::new(stream)), Scheme::Https),
+                Ok(Ok(stream)) => {
+                    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    (Io::TlsServer(Box::new(stream)), Scheme::Https, http2)
+                }
                 Ok(Err(_)) | Err(_) => {
                     worker.metrics.tls_failures.add(1);
                     return None;
@@ -60,7 +65,7 @@ pub(crate) async fn admit(
             }
         }
     };
-    Some(Admitted { io, peer: Rc::new(peer(addresses, scheme)) })
+    Some(Admitted { io, peer: Rc::new(peer(addresses, scheme)), http2 })
 }
 
 fn peer(addresses: Option<(SocketAddr, SocketAddr)>, scheme: Scheme) -> Peer {

@@ -30,7 +30,7 @@ pub(crate) async fn serve(
     _counted: Counted,
 ) {
     let begun = Instant::now();
-    let Some(Admitted { io, peer }) = admit(&worker, &listener, accepted).await else { return };
+    let Some(Admitted { io, peer, .. }) = admit(&worker, &listener, accepted).await else { return };
     let _waker = worker.register_waker().await;
     let mut record = Record::begin(&worker, &listener, &peer, begun);
     // Boxed: what it takes to open a connection is large and short-lived.

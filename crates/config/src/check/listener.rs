@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Scope, address, http, protocol, proxy_protocol};
+use super::{Scope, address, http, http2, protocol, proxy_protocol};
 use crate::model::{
     EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls, PathPolicy, Trust,
 };
@@ -21,6 +21,7 @@ pub(crate) fn listener(spec: &ListenerSpec, scope: &mut Scope<'_>) -> Listener {
         proxy_protocol: proxy_protocol::senders(spec.proxy_protocol.as_ref(), &bind, scope),
         bind,
         tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
+        http2: http2::http2(spec.http2.as_ref().map(|written| &written.value), scope),
         forwarded: forwarded(spec.forwarded.as_ref().map(|written| &written.value), scope),
         path: path_policy(spec.path.as_ref().map(|written| &written.value)),
         limits: limits(&spec.limits, scope),

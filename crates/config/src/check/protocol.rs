@@ -34,6 +34,7 @@ pub(super) fn protocol(spec: &ListenerSpec, scope: &mut Scope<'_>) -> ListenerPr
 fn http_only(spec: &ListenerSpec) -> impl Iterator<Item = (&'static str, Span)> {
     let (limits, timeouts) = (&spec.limits, &spec.timeouts);
     [
+        ("http2", spec.http2.as_ref().map(|written| written.span)),
         ("forwarded", spec.forwarded.as_ref().map(|written| written.span)),
         ("path", spec.path.as_ref().map(|written| written.span)),
         ("limits.uri", limits.uri.as_ref().map(|written| written.span)),

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::{Scope, address, host, route};
 use crate::model::{
-    Address, Balance, Endpoint, HostPolicy, Pool, ProxyVersion, Service, ServiceTimeouts,
+    Address, Balance, Endpoint, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
     ServiceTls,
 };
 use crate::node::Span;
 use crate::raw::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProxyVersionSpec, ServiceSpec,
-    ServiceTimeoutsSpec, ServiceTlsSpec, Spanned,
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
+    ServiceSpec, ServiceTimeoutsSpec, ServiceTlsSpec, Spanned,
 };
 
 /// The largest weight of an endpoint.
@@ -31,10 +31,8 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
             Some(HostPolicySpec::Set(name)) => HostPolicy::Set(host::authority(name, scope)),
         },
         tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
-        proxy_protocol: spec.proxy_protocol.map(|version| match version {
-            ProxyVersionSpec::V1 => ProxyVersion::V1,
-            ProxyVersionSpec::V2 => ProxyVersion::V2,
-        }),
+        protocol: protocol(spec, scope),
+        proxy_protocol: proxy_protocol(spec, scope),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
     }
@@ -92,10 +90,51 @@ fn tls(spec: &ServiceTlsSpec, scope: &mut Scope<'_>) -> ServiceTls {
     }
 }
 
+fn protocol(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Protocol {
+    let Some(written) = &spec.protocol else { return Protocol::Http1 };
+    match written.value {
+        ProtocolSpec::Http1 => Protocol::Http1,
+        ProtocolSpec::Http2 => Protocol::Http2,
+        ProtocolSpec::Auto => {
+            if spec.tls.is_none() {
+                scope.fault(written.span, "only TLS lets the endpoint choose a protocol").label =
+                    "expected `http1` or `http2`, or `tls` beside it".into();
+            }
+            Protocol::Auto
+        }
+    }
+}
+
+/// The PROXY header, which a connection that serves many clients cannot begin with.
+fn proxy_protocol(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Option<ProxyVersion> {
+    let written = spec.proxy_protocol.as_ref()?;
+    if let Some(protocol) =
+        spec.protocol.as_ref().filter(|protocol| protocol.value != ProtocolSpec::Http1)
+    {
+        let fault = scope.fault(
+            written.span,
+            "over HTTP/2 a connection serves many clients, and a PROXY header tells of one",
+        );
+        fault.also = Some((protocol.span, "HTTP/2 is allowed here".into()));
+        fault.help = Some("only with `protocol: http1`".into());
+    }
+    Some(match written.value {
+        ProxyVersionSpec::V1 => ProxyVersion::V1,
+        ProxyVersionSpec::V2 => ProxyVersion::V2,
+    })
+}
+
 fn pool(spec: &PoolSpec, scope: &mut Scope<'_>) -> Pool {
     Pool {
         idle: spec.idle.map_or(64, |idle| idle as usize),
         idle_timeout: scope.time(spec.idle_timeout.as_ref(), Duration::from_secs(60)),
+        http2_connections: spec.http2_connections.as_ref().map_or(8, |written| {
+            if written.value == 0 {
+                scope.fault(written.span, "without connections no request can be sent").label =
+                    "expected at least 1".into();
+            }
+            usize::from(written.value)
+        }),
     }
 }
 

@@ -123,10 +123,12 @@ async fn reach(
         record.endpoint = Some(Arc::clone(endpoint));
         let active = (service.service.balance == Balance::LeastRequests)
             .then(|| ActiveRequest::begin(endpoint));
-        match connect::open(service, endpoint, peer, Instant::now() + limit).await {
-            Ok(io) => {
+        let alpn = connect::Alpn::Unasked;
+        let due = Instant::now() + limit;
+        match connect::connect(service, endpoint, Some(peer), alpn, due).await {
+            Ok(opened) => {
                 worker.metrics.upstream_connections.add(1);
-                return Ok((io, active));
+                return Ok((opened.io, active));
             }
             Err(failed) => {
                 tracing::debug!(endpoint = endpoint.label, error = %failed, "tries another");

@@ -7,7 +7,7 @@ use std::time::Instant;
 use portcullis_config::model::{Address, ProxyVersion};
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::proxy_protocol::{self, Version};
-use portcullis_wire::{Io, Socket, Upstream, tls};
+use portcullis_wire::{Io, Socket, tls};
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout_at;
@@ -16,57 +16,48 @@ use tokio_rustls::TlsConnector;
 use crate::forwarding::Peer;
 use crate::snapshot::{CompiledService, EndpointState};
 
-/// Opens a connection for HTTP before `due`.
+/// What the endpoint may choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// Those that the service is configured for.
+    AsConfigured,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// It is not asked: the client knows what is spoken.
+    Unasked,
+}
+
+/// A connection that is open.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) io: Io,
+    /// The endpoint chose HTTP/2.
+    pub(crate) http2: bool,
+}
+
+/// Opens a connection before `due`, for one client where the service wants to be told of it.
 ///
 /// # Errors
 /// [`Reason::ConnectFailed`], [`Reason::UpstreamTls`] or [`Reason::ConnectTimeout`].
 pub(crate) async fn connect(
     service: &CompiledService,
     endpoint: &EndpointState,
-    client: &Peer,
+    client: Option<&Peer>,
+    alpn: Alpn,
     due: Instant,
-) -> Result<Upstream, Failure> {
-    in_time(due, endpoint, steps(service, endpoint, client, service.tls.clone()))
-        .await
-        .map(Upstream::over)
-}
-
-/// Opens a connection for bytes of whatever kind before `due`.
-///
-/// # Errors
-/// As for [`connect`].
-pub(crate) async fn open(
-    service: &CompiledService,
-    endpoint: &EndpointState,
-    client: &Peer,
-    due: Instant,
-) -> Result<Io, Failure> {
-    // What will be spoken is the client's affair.
-    let tls = service.tls.as_ref().map(|tls| {
-        let mut tls = rustls::ClientConfig::clone(tls);
-        tls.alpn_protocols.clear();
-        Arc::new(tls)
-    });
-    in_time(due, endpoint, steps(service, endpoint, client, tls)).await
-}
-
-async fn in_time(
-    due: Instant,
-    endpoint: &EndpointState,
-    steps: impl Future<Output = Result<Io, Failure>>,
-) -> Result<Io, Failure> {
-    match timeout_at(due.into(), steps).await {
+) -> Result<Opened, Failure> {
+    match timeout_at(due.into(), open(service, endpoint, client, alpn)).await {
         Ok(opened) => opened,
         Err(_) => Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
     }
 }
 
-async fn steps(
+async fn open(
     service: &CompiledService,
     endpoint: &EndpointState,
-    client: &Peer,
-    tls: Option<Arc<rustls::ClientConfig>>,
-) -> Result<Io, Failure> {
+    client: Option<&Peer>,
+    alpn: Alpn,
+) -> Result<Opened, Failure> {
     let failed = |e| Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", endpoint.label));
     let mut socket = dial(&endpoint.address).await.map_err(failed)?;
     if let Some(version) = service.service.proxy_protocol {
@@ -74,18 +65,24 @@ async fn steps(
             ProxyVersion::V1 => Version::V1,
             ProxyVersion::V2 => Version::V2,
         };
-        proxy_protocol::send(&mut socket, version, client.addresses).await.map_err(failed)?;
+        let addresses = client.and_then(|client| client.addresses);
+        proxy_protocol::send(&mut socket, version, addresses).await.map_err(failed)?;
     }
-    match tls {
-        None => Ok(Io::Plain(socket)),
-        Some(tls) => {
-            let name = server_name(service, &endpoint.address)?;
-            let stream = TlsConnector::from(tls).connect(name, socket).await.map_err(|e| {
-                Failure::new(Reason::UpstreamTls, format_args!("{}: {e}", endpoint.label))
-            })?;
-            Ok(Io::TlsClient(Box::new(stream)))
-        }
-    }
+    let Some(tls) = &service.tls else {
+        return Ok(Opened { io: Io::Plain(socket), http2: false });
+    };
+    let name = server_name(service, &endpoint.address)?;
+    let connector = TlsConnector::from(Arc::clone(tls));
+    let handshake = match alpn {
+        Alpn::AsConfigured => connector.connect(name, socket),
+        Alpn::Unasked => connector.with_alpn(Vec::new()).connect(name, socket),
+        Alpn::Http1 => connector.with_alpn(vec![b"http/1.1".to_vec()]).connect(name, socket),
+    };
+    let stream = handshake
+        .await
+        .map_err(|e| Failure::new(Reason::UpstreamTls, format_args!("{}: {e}", endpoint.label)))?;
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok(Opened { io: Io::TlsClient(Box::new(stream)), http2 })
 }
 
 async fn dial(address: &Address) -> io::Result<Socket> {

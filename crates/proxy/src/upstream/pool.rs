@@ -42,6 +42,10 @@ impl Pools {
         endpoint: &Arc<EndpointState>,
         cx: &mut Context<'_>,
     ) -> Option<Upstream> {
+        // One that began with a client's address serves nobody else.
+        if service.service.proxy_protocol.is_some() {
+            return None;
+        }
         let pool = self.by_slot.get_mut(endpoint.slot)?.as_mut()?;
         if !Arc::ptr_eq(&pool.endpoint, endpoint) {
             return None;
@@ -63,8 +67,8 @@ impl Pools {
         upstream: Upstream,
         now: Instant,
     ) {
-        let PoolSettings { idle: most, idle_timeout } = service.service.pool;
-        if most == 0 {
+        let PoolSettings { idle: most, idle_timeout, .. } = service.service.pool;
+        if most == 0 || service.service.proxy_protocol.is_some() {
             return;
         }
         if self.by_slot.len() <= endpoint.slot {
@@ -115,7 +119,10 @@ impl Pools {
     }
 }
 
-fn same_tls(a: &Option<Arc<rustls::ClientConfig>>, b: &Option<Arc<rustls::ClientConfig>>) -> bool {
+pub(crate) fn same_tls(
+    a: &Option<Arc<rustls::ClientConfig>>,
+    b: &Option<Arc<rustls::ClientConfig>>,
+) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),
