@@ -137,6 +137,22 @@ fn whose_proxy_headers_are_believed() {
 }
 
 #[test]
+fn a_proxy_header_is_for_one_client() {
+    let of = |protocol: &str| {
+        bad(&format!(
+            "listeners:\n  w: {{ address: \"127.0.0.1:0\" }}\nservices:\n  s: {{ endpoints: [\"h:1\"], \
+             proxy_protocol: v2, tls: {{}}, protocol: {protocol} }}\n"
+        ))
+    };
+    assert_eq!(of("http1"), [""; 0]);
+    for protocol in ["http2", "auto"] {
+        let faults = of(protocol);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(faults[0].contains("a PROXY header tells of one"), "{faults:?}");
+    }
+}
+
+#[test]
 fn a_reload_finds_what_changed_between_entries() {
     let text = |protocol: &str, service: &str, sni: &str| {
         with(

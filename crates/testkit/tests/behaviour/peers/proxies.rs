@@ -1,13 +1,14 @@
-//! Programs that speak the PROXY protocol: HAProxy in front of the gateway, and curl.
+//! Programs that speak the PROXY protocol or TLS past the gateway: HAProxy, nginx, curl, openssl.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
-use portcullis_testkit::{Client, Config, Gateway, Origin, TempDir, eventually, until};
+use portcullis_testkit::{Authority, Client, Config, Gateway, Origin, TempDir, eventually, until};
 
 use super::process::{Process, run};
 use super::programs::{program, script};
+use super::servers;
 
 /// A running HAProxy that passes connections on. Fields are dropped in order.
 struct Front {
@@ -102,5 +103,62 @@ fn curl_tells_an_address() {
     if help.contains("--haproxy-clientip") {
         run(&curl, &["-sS", "--fail", "--haproxy-clientip", "203.0.113.7", &url], &[]);
         assert_eq!(origin.last_request().field("x-forwarded-for"), Some("203.0.113.7"));
+    }
+}
+
+/// A listener of bytes before `upstream`, passing TLS through by the name `localhost`.
+fn passing(upstream: &str, service: &str) -> Gateway {
+    Gateway::start(&format!(
+        "listeners:\n  web: {{ address: \"127.0.0.1:0\", protocol: tls_passthrough }}\n\
+         services:\n  origin: {{ endpoints: [{upstream:?}], {service} }}\n\
+         tcp_routes:\n  local: {{ listener: web, service: origin, sni: localhost }}\n"
+    ))
+}
+
+#[test]
+fn openssl_and_curl_meet_through_a_passthrough() {
+    let (Some(openssl), Some(curl)) = (program("openssl"), program("curl")) else { return };
+    let dir = TempDir::new();
+    let authority = Authority::new();
+    let ca = dir.write("ca.pem", authority.pem());
+    let (cert, key) = authority.issue(&["localhost"]).write(&dir, "localhost");
+    for versions in ["-tls1_2", "-tls1_3"] {
+        let mut command = Command::new(&openssl);
+        command.args(["s_server", "-accept", "127.0.0.1:0", "-www", versions, "-cert"]);
+        command.arg(&cert).arg("-key").arg(&key);
+        let server = Process::start(&command, dir.path());
+        let port = server.number_behind("ACCEPT 127.0.0.1:");
+        let gateway = passing(&format!("127.0.0.1:{port}"), "");
+        let url = format!("https://localhost:{}/", gateway.address().port());
+        let ca = ca.to_str().unwrap();
+        let text = run(&curl, &["-sS", "--fail", "--cacert", ca, &url], &[]);
+        let version = versions.replace("-tls1_", "TLSv1.");
+        assert!(text.contains(&version), "{text}");
+        // Another name is refused with its alert.
+        let other = format!("https://127.0.0.1:{}/", gateway.address().port());
+        let output = Command::new(&curl).args(["-sSk", &other]).output().unwrap();
+        assert!(!output.status.success());
+    }
+}
+
+#[test]
+fn nginx_learns_the_client_behind_a_passthrough() {
+    let (Some(nginx), Some(curl)) = (program("nginx"), program("curl")) else { return };
+    let dir = TempDir::new();
+    let authority = Authority::new();
+    let ca = dir.write("ca.pem", authority.pem());
+    authority.issue(&["localhost"]).write(&dir, "localhost");
+    let server = servers::on_a_free_port(dir, "nginx_tls.conf", &[], |config| {
+        let mut command = Command::new(&nginx);
+        command.arg("-c").arg(config);
+        command
+    });
+    for version in ["v1", "v2"] {
+        let gateway = passing(&server.address, &format!("proxy_protocol: {version}"));
+        let url = format!("https://localhost:{}/", gateway.address().port());
+        let ca = ca.to_str().unwrap();
+        let text = run(&curl, &["-sS", "--fail", "--http2", "--cacert", ca, &url], &[]);
+        let port = gateway.address().port();
+        assert_eq!(text, format!("127.0.0.1 to 127.0.0.1 {port} over HTTP/2.0"), "{version}");
     }
 }
