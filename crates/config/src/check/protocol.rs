@@ -41,6 +41,7 @@ fn http_only(spec: &ListenerSpec) -> impl Iterator<Item = (&'static str, Span)> 
         ("limits.fields", limits.fields.as_ref().map(|written| written.span)),
         ("limits.head", limits.head.as_ref().map(|written| written.span)),
         ("limits.body", limits.body.as_ref().map(|written| written.span)),
+        ("limits.streams", limits.streams.as_ref().map(|written| written.span)),
         ("timeouts.idle", timeouts.idle.as_ref().map(|written| written.span)),
         ("timeouts.stall", timeouts.stall.as_ref().map(|written| written.span)),
         ("timeouts.min_rate", timeouts.min_rate.as_ref().map(|written| written.span)),

@@ -256,10 +256,13 @@ pub(crate) struct ServiceTlsSpec {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PoolSpec {
-    /// Most idle connections kept for an endpoint by one worker. Default: 64.
+    /// Most idle connections kept for an endpoint by one worker. Default: 256.
     pub(crate) idle: Option<u32>,
     /// How long one is kept. Default: `60s`.
     pub(crate) idle_timeout: Option<Spanned<Time>>,
+    /// Most HTTP/1.1 exchanges with an endpoint at once by one worker, tunnels not counted; others
+    /// wait for up to `first_byte`, then 503. Default: 2048.
+    pub(crate) connections: Option<Spanned<u32>>,
     /// Most HTTP/2 connections to an endpoint by one worker; each carries many requests. Default: 8.
     pub(crate) http2_connections: Option<Spanned<u16>>,
 }

@@ -141,7 +141,7 @@ async fn reach(
 
 /// The endpoint whose turn it is, or else one that was not tried yet.
 fn next(worker: &Worker, service: &CompiledService, tried: &[bool]) -> Option<usize> {
-    let chosen = balance::choose(service, worker.next_turn(service.slot))?;
+    let chosen = balance::choose(service, worker.next_turn(service.slot), None)?;
     let takes = |&i: &usize| !tried[i] && service.service.endpoints[i].weight > 0;
     let others = (0..tried.len()).map(|step| (chosen + step) % tried.len());
     others.into_iter().find(takes)

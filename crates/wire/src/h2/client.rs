@@ -1,8 +1,10 @@
 //! A connection to an origin that many requests share.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -13,13 +15,15 @@ use http::uri::Scheme;
 use super::call::Call;
 use super::content::io_error;
 use super::meter::{FrameBounds, Meter};
-use super::transport::{Shared, Transport};
+use super::transport::{Transport, Wire};
 use crate::{Io, Upstream};
 
 /// Most bytes of a reply that an origin may send ahead of the client, a stream.
 const WINDOW: u32 = 256 * 1024;
 /// The same over a whole connection.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Streams before the origin has said how many it takes.
+const STREAMS_AT_FIRST: usize = 100;
 /// Largest header list of a reply.
 const HEADER_LIST: u32 = 128 * 1024;
 /// Origins are our own side's, but not a reason to burn a core.
@@ -37,30 +41,38 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Driver {
     connection: Connection<Transport, Bytes>,
-    shared: std::rc::Rc<std::cell::RefCell<Shared>>,
+    wire: Rc<RefCell<Wire>>,
 }
 
 impl Client {
-    /// Begins to speak HTTP/2 over `io`.
+    /// Begins to speak HTTP/2 over `io`, and waits until the origin has said what it takes.
     ///
     /// # Errors
-    /// The transport failed.
+    /// The transport failed, or the origin does not speak HTTP/2.
     pub async fn handshake(io: Io) -> io::Result<(Client, Driver)> {
         let scheme = match io {
             Io::TlsClient(_) => Scheme::HTTPS,
             Io::Plain(_) | Io::TlsServer(_) => Scheme::HTTP,
         };
         let transport = Transport::new(io, None, Meter::new(&BOUNDS, 0, Instant::now()));
-        let shared = transport.shared();
+        let wire = transport.owner();
         let (requests, connection) = Builder::new()
             .enable_push(false)
+            .initial_max_send_streams(STREAMS_AT_FIRST)
             .initial_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_LIST)
             .handshake(transport)
             .await
             .map_err(io_error)?;
-        Ok((Client { requests, scheme }, Driver { connection, shared }))
+        let mut driver = Driver { connection, wire };
+        poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended.and(Err(io::ErrorKind::UnexpectedEof.into()))),
+            Poll::Pending if driver.wire.borrow().meter.is_greeted() => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        Ok((Client { requests, scheme }, driver))
     }
 
     /// Whether the connection takes another request, as far as is known.
@@ -85,10 +97,16 @@ impl Future for Driver {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.borrow_mut().reads = 0;
-        if self.shared.borrow().meter.flood().is_some() {
+        self.wire.borrow_mut().begin_turn();
+        if self.wire.borrow().meter.flood().is_some() {
             return Poll::Ready(Err(io::Error::other("the origin floods us with frames")));
         }
-        Pin::new(&mut self.connection).poll(cx).map_err(io_error)
+        if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
+            return Poll::Ready(ended.map_err(io_error));
+        }
+        match self.wire.borrow_mut().poll_write_out(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
     }
 }
