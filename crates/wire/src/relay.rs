@@ -1,14 +1,24 @@
 //! Two streams joined: the bytes of each go on to the other as they come, whatever they are.
 //!
 //! Each side is read only when the other has taken what came before, and a direction at rest holds
-//! no buffer. The end of one side is passed on behind its last byte; the other direction lives on.
+//! no buffer. A torrent goes from socket to socket inside the kernel. The end of one side is passed on
+//! behind its last byte; the other direction lives on.
+
+#[cfg(target_os = "linux")]
+mod pipe;
 
 use std::io;
 use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
 
+#[cfg(target_os = "linux")]
+use crate::Socket;
 use crate::{Buffer, Io};
+
+/// So many full buffers in a row are a torrent.
+#[cfg(target_os = "linux")]
+const TORRENT: u8 = 4;
 
 /// A side of a relay that failed.
 #[derive(Debug, Error)]
@@ -82,6 +92,11 @@ struct Direction {
     /// What has been read and not written.
     buffer: Option<Buffer>,
     bytes: u64,
+    /// Full buffers that came one after the other.
+    full: u8,
+    /// Takes the place of the buffer in a torrent.
+    #[cfg(target_os = "linux")]
+    pipe: Option<pipe::Pipe>,
     /// Written to TLS, which may hold it back.
     unflushed: bool,
     /// The reader has ended.
@@ -125,12 +140,18 @@ impl Direction {
         from: &mut Io,
         to: &mut Io,
     ) -> Poll<Result<(), Failed>> {
+        #[cfg(target_os = "linux")]
+        if let (Some(_), Io::Plain(from), Io::Plain(to)) = (&self.pipe, &*from, &*to) {
+            return self.step_inside(cx, from, to);
+        }
         if self.buffer.is_none() && !self.ended {
             let mut buffer = Buffer::take();
             match from.poll_read(cx, buffer.room()) {
                 Poll::Ready(Ok(0)) => self.ended = true,
                 Poll::Ready(Ok(count)) => {
                     buffer.filled(count);
+                    self.full =
+                        if buffer.room().is_empty() { self.full.saturating_add(1) } else { 0 };
                     self.buffer = Some(buffer);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(Failed::Reading(error))),
@@ -153,10 +174,51 @@ impl Direction {
                 self.unflushed = true;
             }
             self.buffer = None;
+            #[cfg(target_os = "linux")]
+            if self.full >= TORRENT {
+                self.full = 0;
+                self.pipe = matches!((from, to), (Io::Plain(_), Io::Plain(_)))
+                    .then(pipe::Pipe::take)
+                    .flatten();
+            }
         } else {
             ready!(self.flush(cx, to))?;
             ready!(to.poll_shutdown(cx)).map_err(Failed::Writing)?;
             self.done = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// [`Direction::step`] by the pipe, which is given back as soon as nothing comes.
+    #[cfg(target_os = "linux")]
+    fn step_inside(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Socket,
+        to: &Socket,
+    ) -> Poll<Result<(), Failed>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(())) };
+        if pipe.is_empty() {
+            match pipe.poll_fill(cx, from) {
+                Poll::Ready(Ok(0)) => {
+                    self.ended = true;
+                    self.pipe = None;
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Failed::Reading(error))),
+                Poll::Pending => {
+                    self.pipe = None;
+                    return Poll::Pending;
+                }
+            }
+        }
+        while !pipe.is_empty() {
+            let count = ready!(pipe.poll_drain(cx, to)).map_err(Failed::Writing)?;
+            if count == 0 {
+                return Poll::Ready(Err(Failed::Writing(io::ErrorKind::WriteZero.into())));
+            }
+            self.bytes += count as u64;
         }
         Poll::Ready(Ok(()))
     }
