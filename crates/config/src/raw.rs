@@ -9,27 +9,31 @@ mod service;
 mod shorthand;
 mod spanned;
 mod tcp_route;
+mod tls;
 
 use schemars::JsonSchema;
 
 pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
-    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec,
-    ListenerSpec, ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
-    ProxyProtocolSpec,
+    EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
+    ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
-pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
+pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,
 };
 pub(crate) use service::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
-    ServiceSpec, ServiceTimeoutsSpec, ServiceTlsSpec,
+    ServiceSpec, ServiceTimeoutsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;
 pub(crate) use tcp_route::TcpRouteSpec;
+pub(crate) use tls::{
+    CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
+    ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
 
 /// Configuration of the Portcullis API gateway.
 ///
@@ -61,4 +65,6 @@ pub(crate) struct ConfigSpec {
     workers: Option<u16>,
     /// How the gateway ends.
     shutdown: Option<ShutdownSpec>,
+    /// How the gateway gives way to a new binary.
+    upgrade: Option<UpgradeSpec>,
 }

@@ -1,19 +1,26 @@
-//! From an accepted socket to a stream that speaks: whose connection it is, and TLS.
+//! From an accepted socket to a stream that speaks: whose connection it is, TLS, and who is at the
+//! other end.
 
-use std::net::{IpAddr, SocketAddr};
+mod proxied;
+
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
-use portcullis_config::model::ProxySenders;
-use portcullis_core::metrics::ProxyRefusal;
-use portcullis_wire::proxy_protocol::{self, Faulty, Proxied, ReceiveError};
+use portcullis_core::HandshakeEvent;
+use portcullis_core::tls::HandshakeFault;
+use portcullis_wire::proxy_protocol::Proxied;
+use portcullis_wire::tls::{ClientCertificate, handshake_fault, of_tls};
 use portcullis_wire::{Io, Scheme, Socket};
+use rustls::{HandshakeKind, ServerConnection};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::accept::Accepted;
 use crate::forwarding::Peer;
+use crate::snapshot::ListenerSettings;
 use crate::worker::{LocalListener, Worker};
 
 /// A connection that may speak.
@@ -34,11 +41,10 @@ pub(crate) async fn admit(
 ) -> Option<Admitted> {
     let Accepted { mut socket, mut addresses } = accepted;
     let settings = listener.settings();
-    let limit = settings.listener.timeouts.head;
     if let Some(senders) = &settings.listener.proxy_protocol {
+        let limit = settings.listener.timeouts.head;
         // Boxed like the handshake: its state is short-lived.
-        let proxied = Box::pin(proxied(senders, addresses, &mut socket, limit)).await;
-        match proxied {
+        match Box::pin(proxied::read(senders, addresses, &mut socket, limit)).await {
             Ok(Proxied::Unknown) => {}
             Ok(Proxied::Unix) => addresses = None,
             Ok(Proxied::Tcp { source, destination }) => addresses = Some((source, destination)),
@@ -48,56 +54,78 @@ pub(crate) async fn admit(
             }
         }
     }
-    let (io, scheme, http2) = match &settings.tls {
-        None => (Io::Plain(socket), Scheme::Http, false),
+    let ip = addresses.map(|(source, _)| source.ip().to_canonical());
+    let (io, scheme, certificate, http2) = match &settings.tls {
+        None => (Io::Plain(socket), Scheme::Http, None, false),
         Some(tls) => {
-            let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket);
             // Boxed: the handshake's state is large and short-lived.
-            match Box::pin(timeout(limit, handshake)).await {
-                Ok(Ok(stream)) => {
+            match Box::pin(shake_hands(&settings, tls, socket)).await {
+                Ok((stream, certificate)) => {
                     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    (Io::TlsServer(Box::new(stream)), Scheme::Https, http2)
+                    (Io::TlsServer(Box::new(stream)), Scheme::Https, certificate, http2)
                 }
-                Ok(Err(_)) | Err(_) => {
-                    worker.metrics.tls_failures.add(1);
+                Err(refused) => {
+                    report(worker, listener, ip, &refused);
                     return None;
                 }
             }
         }
     };
-    Some(Admitted { io, peer: Rc::new(peer(addresses, scheme)), http2 })
-}
-
-fn peer(addresses: Option<(SocketAddr, SocketAddr)>, scheme: Scheme) -> Peer {
-    let ip = addresses.map(|(source, _)| source.ip().to_canonical());
     let text = ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into());
-    Peer { ip, text, addresses, scheme }
+    let peer = Rc::new(Peer { ip, text, addresses, scheme, certificate });
+    Some(Admitted { io, peer, http2 })
 }
 
-/// Reads the PROXY header that the connection must begin with.
-async fn proxied(
-    senders: &ProxySenders,
-    addresses: Option<(SocketAddr, SocketAddr)>,
-    socket: &mut Socket,
-    limit: Duration,
-) -> Result<Proxied, ProxyRefusal> {
-    if !is_sender(senders, addresses.map(|(source, _)| source.ip().to_canonical())) {
-        return Err(ProxyRefusal::Untrusted);
-    }
-    match timeout(limit, proxy_protocol::receive(socket)).await {
-        Ok(Ok(proxied)) => Ok(proxied),
-        Ok(Err(ReceiveError::Faulty(Faulty::Absent))) => Err(ProxyRefusal::Absent),
-        Ok(Err(ReceiveError::Faulty(_))) => Err(ProxyRefusal::Malformed),
-        Ok(Err(ReceiveError::Ended | ReceiveError::Io(_))) => Err(ProxyRefusal::Closed),
-        Err(_) => Err(ProxyRefusal::Timeout),
-    }
+/// A handshake that failed.
+struct Refused {
+    fault: HandshakeFault,
+    detail: String,
 }
 
-fn is_sender(senders: &ProxySenders, ip: Option<IpAddr>) -> bool {
-    match senders {
-        ProxySenders::Unix => ip.is_none(),
-        ProxySenders::Networks(networks) => {
-            ip.is_some_and(|ip| networks.iter().any(|network| network.contains(&ip)))
+async fn shake_hands(
+    settings: &ListenerSettings,
+    tls: &Arc<rustls::ServerConfig>,
+    socket: Socket,
+) -> Result<(TlsStream<Socket>, Option<Box<ClientCertificate>>), Refused> {
+    let limit = settings.listener.timeouts.head;
+    let stream = match timeout(limit, TlsAcceptor::from(Arc::clone(tls)).accept(socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            return Err(Refused { fault: handshake_fault(&error), detail: error.to_string() });
         }
+        Err(_) => {
+            let detail = format!("no end within {limit:?}");
+            return Err(Refused { fault: HandshakeFault::Timeout, detail });
+        }
+    };
+    let certificate = identify(settings, stream.get_ref().1)
+        .map_err(|error| Refused { fault: of_tls(&error), detail: error.to_string() })?;
+    Ok((stream, certificate))
+}
+
+/// Who the client is by its certificate.
+fn identify(
+    settings: &ListenerSettings,
+    session: &ServerConnection,
+) -> Result<Option<Box<ClientCertificate>>, rustls::Error> {
+    let Some(verifier) = &settings.client_verifier else {
+        return Ok(None);
+    };
+    let chain = session.peer_certificates();
+    if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+        verifier.recheck(chain)?;
+    }
+    Ok(chain.map(|chain| Box::new(ClientCertificate::new(chain))))
+}
+
+/// Counts and logs a handshake that failed.
+fn report(worker: &Worker, listener: &LocalListener, client: Option<IpAddr>, refused: &Refused) {
+    let Refused { fault, detail } = refused;
+    worker.metrics.handshake_failures[fault.index()].add(1);
+    // Load balancers look whether a port is open by connecting and leaving, all day long.
+    if *fault != HandshakeFault::ClientGone {
+        let at = SystemTime::now();
+        let event = HandshakeEvent { at, listener: &listener.name, client, fault: *fault, detail };
+        worker.log_line(|out| event.write_json(out));
     }
 }

@@ -11,6 +11,7 @@ mod deadline;
 pub mod explain;
 mod forwarding;
 mod gateway;
+mod handover;
 mod l4;
 mod multiplex;
 pub mod path;
@@ -21,6 +22,7 @@ mod sockets;
 mod upstream;
 mod worker;
 
-pub use compile::{CompileError, Compiled, Compiler};
-pub use gateway::{ApplyError, Gateway};
+pub use compile::{CompileError, CompileWarning, Compiled, Compiler};
+pub use gateway::{ApplyError, Gateway, Pulse};
+pub use handover::{Handed, Settled};
 pub use snapshot::Snapshot;

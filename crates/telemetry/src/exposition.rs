@@ -16,6 +16,7 @@ use portcullis_core::metrics::{
     Counter, DURATION_BOUNDS_US, HTTP2_ERRORS, HTTP2_FLOODS, ProxyRefusal, RouteMetrics,
     RouteSeries, TcpRouteMetrics, WorkerMetrics,
 };
+use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 use self::page::{Kind, Page};
 use crate::resources::Resources;
@@ -168,11 +169,15 @@ impl Scrape<'_> {
             let count = self.sum(|worker| &worker.proxy_refused[refusal as usize]);
             page.sample(&[("reason", refusal.code())], count);
         }
-        page.counter(
+        page.family(
             "portcullis_tls_handshake_failures_total",
-            "TLS handshakes with clients that failed.",
-            self.sum(|w| &w.tls_failures),
+            Kind::Counter,
+            "TLS handshakes with clients that failed, by reason.",
         );
+        for fault in HANDSHAKE_FAULTS {
+            let count = self.sum(|worker| &worker.handshake_failures[fault.index()]);
+            page.sample(&[("reason", fault.code())], count);
+        }
     }
 
     fn http2(&self, page: &mut Page<'_>) {
