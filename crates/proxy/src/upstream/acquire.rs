@@ -15,6 +15,7 @@ use tokio::time::timeout_at;
 use super::connect;
 use super::lines::{Hold, Line, Place};
 use super::pool::Seat;
+use crate::forwarding::Peer;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
 
@@ -37,7 +38,9 @@ pub(crate) struct Acquired {
 
 /// What the request asks of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
+    /// Who asks.
+    pub(crate) client: &'a Peer,
     /// An idle connection will not do: the last one was dead.
     pub(crate) fresh: bool,
     /// The request wants to switch protocols.
@@ -50,7 +53,7 @@ pub(crate) struct Wanted {
     pub(crate) total: Option<Instant>,
 }
 
-impl Wanted {
+impl Wanted<'_> {
     /// From now on for so long, but not beyond the end of all.
     fn within(&self, time: Duration) -> Instant {
         let due = Instant::now() + time;
@@ -66,7 +69,7 @@ pub(crate) async fn acquire(
     worker: &Rc<Worker>,
     service: &Arc<CompiledService>,
     endpoint: &Arc<EndpointState>,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<Acquired, Failure> {
     // Where the endpoint chooses, an upgrade is asked for in the version that all know.
     let shared = match service.service.protocol {
@@ -87,8 +90,9 @@ pub(crate) async fn acquire(
         }
     }
     let due = wanted.within(wanted.connect);
+    let (client, alpn) = (Some(wanted.client), connect::Alpn::Http1);
     // Boxed: opening is rare, and its state would make every connection's task larger.
-    let opened = Box::pin(connect::connect(service, endpoint, connect::Alpn::Http1, due)).await?;
+    let opened = Box::pin(connect::connect(service, endpoint, client, alpn, due)).await?;
     worker.metrics.upstream_connections.add(1);
     Ok(Acquired {
         up: Upstream::over(opened.io),
@@ -105,7 +109,7 @@ async fn sit(
     worker: &Worker,
     service: &CompiledService,
     endpoint: &Arc<EndpointState>,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<(Seat, bool), Failure> {
     let seats = worker.seats(service, endpoint);
     if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
@@ -123,7 +127,7 @@ async fn share(
     worker: &Rc<Worker>,
     service: &Arc<CompiledService>,
     endpoint: &Arc<EndpointState>,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<Option<Acquired>, Failure> {
     let mut reused = true;
     let mut until = None;
@@ -181,7 +185,7 @@ async fn open_line(
 ) -> Result<Option<Rc<Line>>, Failure> {
     let due = Instant::now() + service.service.timeouts.connect;
     let alpn = connect::Alpn::AsConfigured;
-    let opened = connect::connect(service, endpoint, alpn, due).await?;
+    let opened = connect::connect(service, endpoint, None, alpn, due).await?;
     worker.metrics.upstream_connections.add(1);
     if service.tls.is_some() && !opened.http2 {
         if service.service.protocol == Protocol::Http2 {
