@@ -15,6 +15,7 @@ mod behaviour {
     mod exchange;
     mod expect_continue;
     mod forwarding;
+    mod http2;
     mod interim;
     mod limits;
     mod metrics;

@@ -225,6 +225,12 @@ impl ToBytes for Vec<u8> {
     }
 }
 
+impl<const N: usize> ToBytes for [u8; N] {
+    fn to_bytes(&self) -> Vec<u8> {
+        self.to_vec()
+    }
+}
+
 impl ToBytes for [u8] {
     fn to_bytes(&self) -> Vec<u8> {
         self.to_vec()
