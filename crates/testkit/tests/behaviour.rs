@@ -28,6 +28,7 @@ mod behaviour {
     mod tls;
     mod truncation;
     mod tunnel;
+    mod upstream_http2;
     mod upstream_timeouts;
     mod upstream_tls;
     mod versions;

@@ -148,8 +148,9 @@ impl H2Client {
     pub fn reply_head(&mut self, stream: u32) -> u16 {
         let head = self.read_until(|peer| {
             let exchange = peer.exchange(stream);
-            let statuses = exchange.sections.iter().filter_map(|section| section.one(":status"));
-            let last = statuses.last().filter(|status| !status.starts_with('1'));
+            let mut statuses =
+                exchange.sections.iter().filter_map(|section| section.one(":status"));
+            let last = statuses.next_back().filter(|status| !status.starts_with('1'));
             last.map(|status| status.parse().expect("a status"))
         });
         head.expect("a head").expect("a head before the end")

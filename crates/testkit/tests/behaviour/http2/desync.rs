@@ -51,7 +51,7 @@ fn refused() -> Vec<Case> {
         with_content("h2.cl/long", post().field("content-length", "50"), "x"),
         with_content(
             "h2.cl/two",
-            { post().field("content-length", "0").field("content-length", "27") },
+            post().field("content-length", "0").field("content-length", "27"),
             "GET /smuggled HTTP/1.1\r\n\r\n",
         ),
         with_content(
@@ -95,22 +95,22 @@ fn refused() -> Vec<Case> {
         ),
         with_content(
             "h2.te/in-the-authority",
-            { post().set(":authority", "a.example\r\ntransfer-encoding: chunked") },
+            post().set(":authority", "a.example\r\ntransfer-encoding: chunked"),
             chunked,
         ),
         with_content(
             "h2.te/in-the-method",
-            { post().set(":method", "POST /bad HTTP/1.1\r\ntransfer-encoding: chunked\r\nx: y") },
+            post().set(":method", "POST /bad HTTP/1.1\r\ntransfer-encoding: chunked\r\nx: y"),
             chunked,
         ),
         with_content(
             "h2.te/in-the-path",
-            { post().set(":path", "/bad HTTP/1.1\r\ntransfer-encoding: chunked\r\nx: y") },
+            post().set(":path", "/bad HTTP/1.1\r\ntransfer-encoding: chunked\r\nx: y"),
             chunked,
         ),
         with_content(
             "h2.te/in-the-scheme",
-            { post().set(":scheme", "http\r\ntransfer-encoding: chunked\r\nx: y") },
+            post().set(":scheme", "http\r\ntransfer-encoding: chunked\r\nx: y"),
             chunked,
         ),
         case("crlf/request-in-a-value", get().field("x", inject("y"))),
