@@ -1,7 +1,7 @@
 //! Frames without end that each cost the gateway more than the client: CVE-2019-9512 to 9518 and
 //! their relatives.
 
-use portcullis_testkit::h2::{Block, Frame, ToBytes, flag, kind, setting};
+use portcullis_testkit::h2::{Block, Frame, ToBytes, code, flag, kind, setting};
 use portcullis_testkit::{Gateway, Origin};
 
 use super::{Bystander, calmed, client, flood, gateway_with};
@@ -97,8 +97,7 @@ fn padding_alone() {
     of(Frame::data(3, "").padded(255));
 }
 
-/// CVE-2019-9516: fields without names or values, of which some keep memory. They are malformed, so
-/// each costs its client a reset.
+/// CVE-2019-9516: fields without names or values, of which some keep memory. They are malformed.
 #[test]
 fn empty_fields() {
     let origin = Origin::echo();
@@ -108,8 +107,9 @@ fn empty_fields() {
         let stream = u32::try_from(2 * n + 1).unwrap();
         Frame::headers(stream, &Block::get("/bad").field("", "")).ending().to_bytes()
     };
-    let end = flood(&mut client, (0..20_000).map(one));
-    calmed(&bystander.gateway, end, "resets");
+    let end = flood(&mut client, (0..20_000).map(one)).unwrap().expect("GOAWAY");
+    // The first of them may be taken for an error of the connection.
+    assert!(matches!(end.code, code::PROTOCOL_ERROR | code::ENHANCE_YOUR_CALM), "{end:?}");
     bystander.has_noticed_nothing();
     assert!(origin.requests().iter().all(|request| request.target != "/bad"));
 }

@@ -126,7 +126,7 @@ fn a_refused_list_leaves_the_table_as_it_should_be() {
     let origin = Origin::echo();
     let gateway = gateway_with(&origin, "limits: { head: 4KiB }");
     let mut client = client(&gateway);
-    let malformed = Block::get("/bad").indexing("x-first", "1").field("X-Upper", "1");
+    let malformed = Block::get("/bad").indexing("x-first", "1").field("upgrade", "x");
     let malformed = malformed.indexing("x-second", "2");
     let stream = client.request(&malformed);
     assert!(matches!(client.outcome(stream), Outcome::Reset(code::PROTOCOL_ERROR)));

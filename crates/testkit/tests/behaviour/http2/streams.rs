@@ -147,7 +147,13 @@ fn interim_replies_are_passed_on() {
 
 #[test]
 fn content_that_waits_for_a_word_gets_it() {
-    let origin = Origin::echo();
+    let origin = Origin::with(|served| {
+        while let Some(request) = served.head() {
+            served.send("HTTP/1.1 100 Continue\r\n\r\n");
+            let content = served.content(request.framing).unwrap_or_default();
+            served.reply(&String::from_utf8_lossy(&content));
+        }
+    });
     let gateway = Gateway::before(&origin);
     let mut client = client(&gateway);
     let block = Block::post("/").field("expect", "100-continue").field("content-length", "2");
@@ -158,7 +164,7 @@ fn content_that_waits_for_a_word_gets_it() {
     };
     assert_eq!(client.read_until(status).unwrap().as_deref(), Some("100"));
     client.send(Frame::data(stream, "ok").ending());
-    assert_eq!(client.reply(stream).status, 200);
+    assert_eq!(client.reply(stream).text(), "ok");
 }
 
 /// The origin's reply came early: the rest of the request is of no use (section 8.1).
@@ -198,7 +204,8 @@ fn a_truncated_reply_is_reset() {
         let stream = client.request(&Block::get("/"));
         let outcome = client.outcome(stream);
         assert!(matches!(outcome, Outcome::Reset(code::INTERNAL_ERROR)), "{outcome}");
-        assert_eq!(client.exchanges[&stream].body, b"half");
+        // What was on its way when the stream was reset may have been overtaken.
+        assert!(b"half".starts_with(&client.exchanges[&stream].body));
         client.barrier().unwrap();
     }
 }

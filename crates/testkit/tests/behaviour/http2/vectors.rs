@@ -68,6 +68,9 @@ const IGNORED: Expect = NOTHING.or_ignored();
 const OK: Expect = NOTHING.or_status(&[200]);
 /// A malformed request (section 8.1.1).
 const MALFORMED: Expect = NOTHING.or_stream(&[code::PROTOCOL_ERROR]);
+/// The same where a name or a value cannot be read as one at all. The `h2` crate finds that while it
+/// unpacks the block and ends the connection, as section 5.4.1 allows for any error of a stream.
+const UNREADABLE: Expect = MALFORMED.or_connection(&[code::PROTOCOL_ERROR]);
 /// Legal frames with a request that the gateway has a reason not to take.
 const REFUSED: Expect = MALFORMED.or_status(&[400]);
 

@@ -143,8 +143,8 @@ fn a_client_that_is_gone_takes_its_stream_along_and_no_other() {
     let gateway = before(&origin);
     assert_eq!(gateway.get("/").text(), "ok");
     // By closing its connection, and by a reset.
-    let mut first = gateway.client();
-    first.send("GET /left HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let mut first = H2Client::connect(gateway.address());
+    first.request(&Block::get("/left"));
     arrived.pass();
     drop(first);
     reset.pass();

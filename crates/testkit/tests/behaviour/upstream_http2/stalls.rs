@@ -27,16 +27,18 @@ fn an_origin_that_takes_no_content_is_given_up() {
     });
     let gateway = with(&origin, "timeouts: { stall: 500ms }");
     let mut client = H2Client::connect(gateway.address());
+    // From here on the gateway knows that there is no window.
+    assert_eq!(client.get("/next").text(), "ok");
     let stream = client.begin(&Block::post("/stalled"));
     client.send(Frame::data(stream, "never taken").ending());
     // Others go on meanwhile, on the same connection.
     for _ in 0..5 {
         assert_eq!(client.get("/next").text(), "ok");
     }
+    assert_eq!(origin.connections(), 1);
     assert_eq!(client.reply(stream).status, 504);
     assert_eq!(gateway.logged_request("/stalled")["error"], "upstream_stalled");
     assert_eq!(client.get("/next").text(), "ok");
-    assert_eq!(origin.connections(), 1);
 }
 
 /// The kit fails the test when more is sent than the window has room for.
@@ -93,25 +95,39 @@ fn an_origin_that_stalls_in_its_reply_is_cut() {
     assert_eq!(client.exchanges[&stream].body, b"half");
     assert_eq!(gateway.logged_request("/stalled")["error"], "upstream_stalled");
     assert_eq!(client.get("/next").text(), "ok");
-    assert_eq!(origin.connections(), 1);
 }
 
+/// The connection may be dead, and takes nothing new. What it carries may go on.
 #[test]
 fn a_first_byte_that_does_not_come_costs_its_stream_alone() {
-    let origin = Origin::h2(|served| {
-        while let Some(request) = served.request() {
-            if request.path() != "/silent" {
-                served.reply(request.stream, "ok");
+    let gate = Gate::new();
+    let origin = Origin::h2({
+        let gate = gate.clone();
+        move |served| {
+            while let Some(request) = served.request() {
+                match request.path() {
+                    "/silent" => {}
+                    "/begun" => {
+                        served.send(Frame::headers(request.stream, &Block::status(200)));
+                        gate.pass();
+                        served.send(Frame::data(request.stream, "finished").ending());
+                    }
+                    _ => drop(served.reply(request.stream, "ok")),
+                }
             }
         }
     });
     let gateway = with(&origin, "timeouts: { first_byte: 400ms }");
     let mut client = H2Client::connect(gateway.address());
-    let stream = client.request(&Block::get("/silent"));
     assert_eq!(client.get("/next").text(), "ok");
-    assert_eq!(client.reply(stream).status, 504);
-    assert_eq!(client.get("/next").text(), "ok");
+    let silent = client.request(&Block::get("/silent"));
+    let begun = client.request(&Block::get("/begun"));
+    assert_eq!(client.reply_head(begun), 200);
     assert_eq!(origin.connections(), 1);
+    assert_eq!(client.reply(silent).status, 504);
+    gate.open();
+    assert_eq!(client.reply(begun).text(), "finished");
+    assert_eq!(client.get("/next").text(), "ok");
 }
 
 /// A slow client holds up its own stream, and neither the origin's connection nor other clients.

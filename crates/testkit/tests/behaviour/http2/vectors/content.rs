@@ -2,7 +2,7 @@
 
 use portcullis_testkit::h2::{Block, Frame, flag};
 
-use super::{Case, Expect, MALFORMED, OK, case, whole};
+use super::{Case, Expect, MALFORMED, OK, UNREADABLE, case, whole};
 
 pub(super) fn cases() -> Vec<Case> {
     [lengths(), trailers(), legal()].into_iter().flatten().collect()
@@ -91,6 +91,7 @@ fn trailers() -> Vec<Case> {
     let section = |block: Block| Frame::headers(1, &block).ending();
     let behind = |block| [head(), Frame::data(1, "x"), section(block)];
     let malformed = |what, section, block| case(what, section, MALFORMED, behind(block));
+    let unreadable = |what, block| case(what, "8.2.1", UNREADABLE, behind(block));
     vec![
         case(
             "a second head that does not end the stream",
@@ -111,15 +112,13 @@ fn trailers() -> Vec<Case> {
             Block::new().field("x", "y").field(":path", "/"),
         ),
         malformed("a status in the trailers", "8.3", Block::new().field(":status", "200")),
-        malformed("upper case in the trailers", "8.2.1", Block::new().field("X-Sum", "1")),
+        unreadable("upper case in the trailers", Block::new().field("X-Sum", "1")),
         malformed("connection in the trailers", "8.2.2", Block::new().field("connection", "close")),
         malformed("transfer-encoding in the trailers", "8.2.2", {
             Block::new().field("transfer-encoding", "chunked")
         }),
-        malformed("CRLF in the trailers", "8.2.1", Block::new().field("x", "a\r\nsmuggled: 1")),
-        malformed("a name with CRLF in the trailers", "8.2.1", {
-            Block::new().field("x\r\nsmuggled", "1")
-        }),
+        unreadable("CRLF in the trailers", Block::new().field("x", "a\r\nsmuggled: 1")),
+        unreadable("a name with CRLF in the trailers", Block::new().field("x\r\nsmuggled", "1")),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use portcullis_testkit::h2::{Block, Frame, code, flag, kind};
 
-use super::{Case, IGNORED, MALFORMED, NOTHING, OK, case, connection, either, get, open, stream};
+use super::{Case, IGNORED, NOTHING, OK, case, connection, either, get, open, stream};
 
 const SIZE: super::Expect = connection(&[code::FRAME_SIZE_ERROR]);
 const PROTOCOL: super::Expect = connection(&[code::PROTOCOL_ERROR]);
@@ -159,7 +159,7 @@ fn windows() -> Vec<Case> {
         case(
             "WINDOW_UPDATE of nothing for a stream",
             "6.9",
-            MALFORMED,
+            either(&[code::PROTOCOL_ERROR]),
             [open(), Frame::window_update(1, 0)],
         ),
         case("WINDOW_UPDATE with the reserved bit", "6.9", IGNORED, {

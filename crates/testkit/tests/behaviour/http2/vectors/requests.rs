@@ -2,7 +2,7 @@
 
 use portcullis_testkit::h2::{Block, Frame};
 
-use super::{Case, Expect, MALFORMED, OK, REFUSED, case, whole};
+use super::{Case, Expect, MALFORMED, OK, REFUSED, UNREADABLE, case, whole};
 
 /// A gateway does no `CONNECT`; whether it says so with a status or resets is its own affair.
 const NOT_SERVED: Expect = MALFORMED.or_status(&[400, 404, 405, 501]);
@@ -28,12 +28,10 @@ fn pseudo_fields() -> Vec<Case> {
         malformed("a scheme twice", "8.3.1", get().field(":scheme", "https")),
         malformed("a path twice", "8.3.1", get().field(":path", "/smuggled")),
         malformed("an authority twice", "8.3.1", get().field(":authority", "b.example")),
-        malformed("an unknown pseudo-field", "8.3", get().field(":smuggled", "1")),
-        malformed(
-            "a pseudo-field in upper case",
-            "8.3",
-            get().without(":path").field(":Path", "/bad"),
-        ),
+        case("an unknown pseudo-field", "8.3", UNREADABLE, whole(get().field(":smuggled", "1"))),
+        case("a pseudo-field in upper case", "8.3", UNREADABLE, {
+            whole(get().without(":path").field(":Path", "/bad"))
+        }),
         malformed("a pseudo-field of replies", "8.3", get().field(":status", "200")),
         malformed("a pseudo-field behind fields", "8.3", late),
         malformed(
@@ -63,7 +61,7 @@ fn pseudo_fields() -> Vec<Case> {
 
 fn methods() -> Vec<Case> {
     let method =
-        |what, method: &str| case(what, "8.3.1", MALFORMED, whole(get().set(":method", method)));
+        |what, method: &str| case(what, "8.3.1", UNREADABLE, whole(get().set(":method", method)));
     vec![
         method("an empty method", ""),
         method("a method with a space", "GET /smuggled"),
