@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use portcullis_testkit::h2::{Block, Frame, H2Client, Outcome, code};
 use portcullis_testkit::{Gateway, Origin, eventually};
 
-use super::vectors::{Case, groups};
+use super::vectors::{Case, Deviation, groups};
 
 /// Errors told to clients: scope and code, and how often.
 type Told = BTreeMap<(&'static str, u32), usize>;
@@ -136,7 +136,18 @@ fn judge(case: &Case, seen: &Seen) -> Result<(), String> {
         Seen::Status(status) => (expect.status.contains(status), format!("status {status}")),
         Seen::Nothing => (expect.ignored, "nothing, and the connection goes on".to_owned()),
     };
-    if legal { Ok(()) } else { Err(format!("expected {}, got {told}", described(case))) }
+    let deviates = match (case.deviation, seen) {
+        (None, _) => false,
+        (Some(Deviation::Connection(code)), Seen::Connection(seen)) => code == *seen,
+        (Some(Deviation::Status(status)), Seen::Status(seen)) => status == *seen,
+        (Some(_), _) => false,
+    };
+    match (legal, case.deviation) {
+        (true, None) => Ok(()),
+        (true, Some(deviation)) => Err(format!("{told}, no longer {deviation:?}")),
+        (false, _) if deviates => Ok(()),
+        (false, _) => Err(format!("expected {}, got {told}", described(case))),
+    }
 }
 
 fn described(case: &Case) -> String {

@@ -17,39 +17,57 @@ fn broken() -> Vec<Case> {
     };
     let block = |what, section, block| case(what, section, COMPRESSION, whole(block));
     vec![
-        bytes("index 0", "RFC 7541 6.1", b"\x80"),
-        block("an index beyond both tables", "RFC 7541 2.3.3", Block::get("/bad").indexed(62)),
-        block("an index far beyond", "RFC 7541 2.3.3", Block::get("/bad").indexed(1 << 20)),
-        bytes("a name's index beyond both tables", "RFC 7541 2.3.3", b"\x7f\x20\x01x"),
-        bytes("an integer without its end", "RFC 7541 5.1", b"\xff\x80\x80"),
-        bytes("an integer beyond all bounds", "RFC 7541 5.1", &[0xff; 12]),
+        bytes("index 0", "RFC 7541 6.1", b"\x80").told_as(code::PROTOCOL_ERROR),
+        block("an index beyond both tables", "RFC 7541 2.3.3", Block::get("/bad").indexed(62))
+            .told_as(code::PROTOCOL_ERROR),
+        block("an index far beyond", "RFC 7541 2.3.3", Block::get("/bad").indexed(1 << 20))
+            .told_as(code::PROTOCOL_ERROR),
+        bytes("a name's index beyond both tables", "RFC 7541 2.3.3", b"\x7f\x20\x01x")
+            .told_as(code::PROTOCOL_ERROR),
+        bytes("an integer without its end", "RFC 7541 5.1", b"\xff\x80\x80")
+            .told_as(code::PROTOCOL_ERROR),
+        bytes("an integer beyond all bounds", "RFC 7541 5.1", &[0xff; 12])
+            .told_as(code::PROTOCOL_ERROR),
         bytes("an integer that overflows 64 bits", "RFC 7541 5.1", {
             b"\xff\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"
-        }),
-        bytes("a string longer than its block", "RFC 7541 5.2", b"\0\x01x\x7fy"),
-        bytes("a block that ends within a name", "RFC 7541 5.2", b"\0\x05ab"),
-        bytes("a block that ends behind a name", "RFC 7541 5.2", b"\0\x01x"),
-        bytes("a block that ends behind its first byte", "RFC 7541 5.2", b"\0"),
+        })
+        .told_as(code::PROTOCOL_ERROR),
+        bytes("a string longer than its block", "RFC 7541 5.2", b"\0\x01x\x7fy")
+            .told_as(code::PROTOCOL_ERROR),
+        bytes("a block that ends within a name", "RFC 7541 5.2", b"\0\x05ab")
+            .told_as(code::PROTOCOL_ERROR),
+        bytes("a block that ends behind a name", "RFC 7541 5.2", b"\0\x01x")
+            .told_as(code::PROTOCOL_ERROR),
+        bytes("a block that ends behind its first byte", "RFC 7541 5.2", b"\0")
+            .told_as(code::PROTOCOL_ERROR),
         // "a" is 00011 in Huffman code.
-        bytes("a padding longer than 7 bits", "RFC 7541 5.2", b"\0\x01x\x82\x1f\xff"),
-        bytes("a padding of zeros", "RFC 7541 5.2", b"\0\x01x\x81\x18"),
-        bytes("an end of string in a string", "RFC 7541 5.2", b"\0\x01x\x84\xff\xff\xff\xff"),
-        block("a table size at the end", "RFC 7541 4.2", Block::get("/bad").table_size(0)),
+        bytes("a padding longer than 7 bits", "RFC 7541 5.2", b"\0\x01x\x82\x1f\xff")
+            .told_as(code::PROTOCOL_ERROR),
+        bytes("a padding of zeros", "RFC 7541 5.2", b"\0\x01x\x81\x18")
+            .told_as(code::PROTOCOL_ERROR),
+        bytes("an end of string in a string", "RFC 7541 5.2", b"\0\x01x\x84\xff\xff\xff\xff")
+            .told_as(code::PROTOCOL_ERROR),
+        block("a table size at the end", "RFC 7541 4.2", Block::get("/bad").table_size(0))
+            .told_as(code::PROTOCOL_ERROR),
         block("a table larger than allowed", "RFC 7541 6.3", {
             Block::new().table_size(4097).raw(Block::get("/bad").encode())
-        }),
+        })
+        .told_as(code::PROTOCOL_ERROR),
         block("a table far larger than allowed", "RFC 7541 6.3", {
             Block::new().table_size(1 << 27).raw(Block::get("/bad").encode())
-        }),
+        })
+        .told_as(code::PROTOCOL_ERROR),
         block("an index of what has been evicted", "RFC 7541 4.3", {
             Block::get("/bad")
                 .indexing("x", "y".repeat(4000))
                 .indexing("z", "y".repeat(90))
                 .indexed(63)
-        }),
+        })
+        .told_as(code::PROTOCOL_ERROR),
         block("an index of what was never taken in", "RFC 7541 4.4", {
             Block::get("/bad").indexing("x", "y".repeat(4096)).indexed(62)
-        }),
+        })
+        .told_as(code::PROTOCOL_ERROR),
     ]
 }
 

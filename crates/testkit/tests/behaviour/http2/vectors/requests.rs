@@ -85,7 +85,7 @@ fn paths() -> Vec<Case> {
         path("a path with LF", b"/bad\nx"),
         path("a path with NUL", b"/bad\0x"),
         path("a path with a tab", b"/bad\tx"),
-        path("a path with a fragment", b"/bad#smuggled"),
+        path("a path with a fragment", b"/cut#smuggled").answered_with(200),
         path("a path without its slash", b"bad"),
         path("a path of a question mark", b"?bad"),
         path("a path that is a URL", b"http://b.example/bad"),

@@ -12,10 +12,12 @@ pub(super) fn cases() -> Vec<Case> {
     let acknowledged = || Frame::settings_ack();
     vec![
         case("on a stream", "6.5", PROTOCOL, Frame::settings(&[]).on(1)),
-        case("of no whole entries", "6.5", SIZE, Frame::new(kind::SETTINGS, 0, 0, *b"\0\x03\0")),
+        case("of no whole entries", "6.5", SIZE, Frame::new(kind::SETTINGS, 0, 0, *b"\0\x03\0"))
+            .told_as(code::PROTOCOL_ERROR),
         case("acknowledged with a payload", "6.5", SIZE, {
             one(setting::MAX_CONCURRENT_STREAMS, 1).flagged(flag::ACK)
-        }),
+        })
+        .told_as(code::PROTOCOL_ERROR),
         case(
             "acknowledged that nobody sent",
             "6.5.3",
@@ -30,7 +32,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("push off", "6.5.2", IGNORED, one(setting::ENABLE_PUSH, 0)),
         case("a window too large", "6.5.2", connection(&[code::FLOW_CONTROL_ERROR]), {
             one(setting::INITIAL_WINDOW_SIZE, 0x8000_0000)
-        }),
+        })
+        .told_as(code::PROTOCOL_ERROR),
         case("frames too small", "6.5.2", PROTOCOL, one(setting::MAX_FRAME_SIZE, 16_383)),
         case("frames too large", "6.5.2", PROTOCOL, one(setting::MAX_FRAME_SIZE, 16_777_216)),
         case("frames as large as may be", "6.5.2", IGNORED, {

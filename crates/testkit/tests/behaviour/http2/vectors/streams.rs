@@ -29,11 +29,14 @@ fn half_closed() -> Vec<Case> {
     let slow = || Frame::headers(1, &Block::get("/slow")).ending();
     let again = || Frame::headers(1, &Block::get("/bad")).ending();
     vec![
-        case("DATA on a half-closed stream", "5.1", CLOSED, [slow(), Frame::data(1, "x")]),
+        case("DATA on a half-closed stream", "5.1", CLOSED, [slow(), Frame::data(1, "x")])
+            .told_as(code::PROTOCOL_ERROR),
         case("DATA that ends a half-closed stream", "5.1", CLOSED, {
             [slow(), Frame::data(1, "").ending()]
-        }),
-        case("HEADERS on a half-closed stream", "5.1", CLOSED, [slow(), again()]),
+        })
+        .told_as(code::PROTOCOL_ERROR),
+        case("HEADERS on a half-closed stream", "5.1", CLOSED, [slow(), again()])
+            .told_as(code::PROTOCOL_ERROR),
         case("CONTINUATION on a half-closed stream", "5.1", LEFT_OVER, {
             [slow(), Frame::continuation(1, [])]
         }),
