@@ -10,6 +10,7 @@ mod preface;
 mod resets;
 mod slow_clients;
 mod streams;
+mod tunnels;
 mod vectors;
 mod windows;
 
