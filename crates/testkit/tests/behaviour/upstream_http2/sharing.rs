@@ -98,7 +98,7 @@ fn an_origin_with_one_stream_at_a_time_is_served() {
     assert_eq!(gateway.get("/").text(), "/");
     let mut client = H2Client::connect(gateway.address());
     let held: Vec<u32> = (0..5).map(|_| client.request(&Block::get("/held"))).collect();
-    assert!(eventually(|| origin.connections() == 5), "{} connections", origin.connections());
+    assert!(eventually(|| origin.connections() >= 5), "{} connections", origin.connections());
     held.iter().for_each(|_| gate.open());
     for stream in held {
         assert_eq!(client.reply(stream).text(), "/held");
