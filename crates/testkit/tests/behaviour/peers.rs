@@ -5,6 +5,7 @@
 //! and pass, unless `PORTCULLIS_PEERS=required`.
 
 mod clients;
+mod openssl;
 mod origins;
 mod process;
 mod programs;
