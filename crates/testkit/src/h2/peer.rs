@@ -88,9 +88,9 @@ impl<W: Wire> Peer<W> {
 
     /// Opens the peer's window of a stream, or of the connection.
     pub fn open_window(&mut self, stream: u32, by: u32) {
-        match self.exchanges.get_mut(&stream) {
-            Some(exchange) => exchange.owed += i64::from(by),
-            None => self.owed += i64::from(by),
+        match stream {
+            0 => self.owed += i64::from(by),
+            stream => self.exchange(stream).owed += i64::from(by),
         }
         // The peer may have gone.
         let _ = self.try_send(Frame::window_update(stream, by));
