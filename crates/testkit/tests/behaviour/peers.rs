@@ -5,6 +5,7 @@
 //! and pass, unless `PORTCULLIS_PEERS=required`.
 
 mod clients;
+mod grpc;
 mod origins;
 mod process;
 mod programs;

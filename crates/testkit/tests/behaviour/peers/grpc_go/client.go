@@ -5,7 +5,7 @@
 //	wait KEY    prints "waiting." and at the call's end "ended CODE."
 //	load STOP   calls until the file STOP is there; prints "calls N." now and then, and "failed: ..."
 //	chat STOP   one long call; prints "messages N." now and then
-//	ping        a silent call for 21 seconds, with pings as often as the library lets one
+//	ping        a call that is silent for a while, with pings as often as the library lets one
 package main
 
 import (
@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -59,11 +58,12 @@ func (c client) run(scenario string, arguments []string) {
 	case "chat":
 		c.chatUntil(arguments[0])
 	case "ping":
-		ctx, cancel := context.WithCancel(context.Background())
-		call := c.open(ctx, "Wait", []byte("ping"))
-		check(call.RecvMsg(&[]byte{}))
-		time.AfterFunc(21*time.Second, cancel)
-		expect(status.Code(call.RecvMsg(&[]byte{})) == codes.Canceled, "the call ended before")
+		chat := c.stream(context.Background(), "Chat")
+		c.exchange(chat, []byte("before"))
+		time.Sleep(21 * time.Second)
+		c.exchange(chat, []byte("behind"))
+		check(chat.CloseSend())
+		finished(chat)
 	default:
 		panic(scenario)
 	}

@@ -120,10 +120,10 @@ impl Client {
         let often = Duration::from_millis(50);
         self.endpoint = self.endpoint.clone().http2_keep_alive_interval(often);
         self.calls = calls(&self.endpoint);
-        let mut call = self.open("Wait", "ping").await;
-        call.message().await.unwrap();
-        let end = timeout(Duration::from_secs(5), call.message()).await;
-        assert!(end.is_err(), "the call ended before: {end:?}");
+        let mut chat = Chat::open(&mut self.calls, b"before".to_vec()).await.unwrap();
+        sleep(Duration::from_secs(12)).await;
+        chat.exchange(b"behind".to_vec()).await.unwrap();
+        chat.finish().await.unwrap();
     }
 }
 
