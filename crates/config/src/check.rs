@@ -4,6 +4,7 @@
 mod address;
 mod host;
 mod http;
+mod http2;
 mod listener;
 mod matching;
 mod path;

@@ -19,15 +19,15 @@ use std::time::Duration;
 
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
-    Bind, Certificate, EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls,
-    PathPolicy, Trust,
+    Bind, Certificate, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerTimeouts,
+    ListenerTls, PathPolicy, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Service, ServiceTimeouts, ServiceTls};
+pub use service::{Balance, HostPolicy, Pool, Protocol, Service, ServiceTimeouts, ServiceTls};
 
 /// The stable name of a listener, service or route.
 pub type Name = Arc<str>;

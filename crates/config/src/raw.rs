@@ -1,6 +1,7 @@
 //! The configuration as written. These types are what the JSON Schema shows: their doc comments are
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
+mod http2;
 mod listener;
 mod process;
 mod route;
@@ -10,6 +11,7 @@ mod spanned;
 
 use schemars::JsonSchema;
 
+pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
     CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
     ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
@@ -20,8 +22,8 @@ pub(crate) use route::{
     SplitSpec, TestSpec,
 };
 pub(crate) use service::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec, ServiceTimeoutsSpec,
-    ServiceTlsSpec,
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ServiceSpec,
+    ServiceTimeoutsSpec, ServiceTlsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;

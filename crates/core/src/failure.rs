@@ -62,6 +62,8 @@ pub enum Reason {
     ConnectRefused,
     /// The head took too long.
     HeadTimeout,
+    /// The connection carried too many frames that are good for nothing.
+    Flood,
     /// The path cannot be normalised.
     BadPath,
     /// The request went through this gateway too often.
@@ -82,6 +84,8 @@ pub enum Reason {
     ClientStalled,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
+    /// Every connection that the endpoint may have is full.
+    Saturated,
     /// No connection to the endpoint.
     ConnectFailed,
     /// No connection to the endpoint in time.
@@ -105,13 +109,14 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 26] = [
+pub const REASONS: [Reason; 28] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
     Reason::VersionNotSupported,
     Reason::ConnectRefused,
     Reason::HeadTimeout,
+    Reason::Flood,
     Reason::BadPath,
     Reason::Loop,
     Reason::NoRoute,
@@ -122,6 +127,7 @@ pub const REASONS: [Reason; 26] = [
     Reason::ClientGone,
     Reason::ClientStalled,
     Reason::NoEndpoint,
+    Reason::Saturated,
     Reason::ConnectFailed,
     Reason::ConnectTimeout,
     Reason::UpstreamTls,
@@ -151,6 +157,7 @@ impl Reason {
             Reason::HeadTimeout | Reason::BodyTimeout => 408,
             Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
+            Reason::Flood => 429,
             Reason::HeadTooLarge => 431,
             // Nobody sees it but the log; nginx made 499 the customary number.
             Reason::ClientGone | Reason::ClientStalled => 499,
@@ -159,7 +166,7 @@ impl Reason {
             | Reason::UpstreamReset
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
-            Reason::NoEndpoint | Reason::Shutdown => 503,
+            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => 503,
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled
@@ -190,6 +197,7 @@ impl Reason {
             Reason::VersionNotSupported => "version_not_supported",
             Reason::ConnectRefused => "connect_refused",
             Reason::HeadTimeout => "head_timeout",
+            Reason::Flood => "flood",
             Reason::BadPath => "bad_path",
             Reason::Loop => "loop",
             Reason::NoRoute => "no_route",
@@ -200,6 +208,7 @@ impl Reason {
             Reason::ClientGone => "client_gone",
             Reason::ClientStalled => "client_stalled",
             Reason::NoEndpoint => "no_endpoint",
+            Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
             Reason::ConnectTimeout => "connect_timeout",
             Reason::UpstreamTls => "upstream_tls",
@@ -223,6 +232,7 @@ impl Reason {
             Reason::VersionNotSupported => "This version of HTTP is not spoken here.",
             Reason::ConnectRefused => "CONNECT is not served here.",
             Reason::HeadTimeout => "The request's head did not arrive in time.",
+            Reason::Flood => "The connection carried too much that is good for nothing.",
             Reason::BadPath => "The request path is not valid.",
             Reason::Loop => "The request has passed through this gateway too often.",
             Reason::NoRoute => "Nothing is served at this place.",
@@ -231,7 +241,9 @@ impl Reason {
             Reason::BadBody => "The request's content is not framed as HTTP asks.",
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
-            Reason::NoEndpoint | Reason::Shutdown => "The service is not available at the moment.",
+            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
+                "The service is not available at the moment."
+            }
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",
             Reason::UpstreamReset | Reason::UpstreamMalformed | Reason::UpstreamTruncated => {
                 "The service did not answer properly."

@@ -90,6 +90,28 @@ impl RouteMetrics {
     }
 }
 
+/// Error codes of HTTP/2 (RFC 9113, 7) by their number, as metrics name them.
+pub const HTTP2_ERRORS: [&str; 15] = [
+    "no_error",
+    "protocol_error",
+    "internal_error",
+    "flow_control_error",
+    "settings_timeout",
+    "stream_closed",
+    "frame_size_error",
+    "refused_stream",
+    "cancel",
+    "compression_error",
+    "connect_error",
+    "enhance_your_calm",
+    "inadequate_security",
+    "http_1_1_required",
+    "other",
+];
+
+/// What a client may send too much of over HTTP/2.
+pub const HTTP2_FLOODS: [&str; 3] = ["resets", "control_frames", "continuations"];
+
 /// What one worker counted apart from routes.
 #[derive(Debug, Default)]
 pub struct WorkerMetrics {
@@ -103,6 +125,12 @@ pub struct WorkerMetrics {
     pub tls_failures: Counter,
     /// Requests refused before a route was found, and failures, by [`crate::Reason`]'s position.
     pub failures: [Counter; crate::failure::REASONS.len()],
+    /// HTTP/2 errors told to clients over streams, by code; the last place is for unknown ones.
+    pub http2_stream_errors: [Counter; HTTP2_ERRORS.len()],
+    /// HTTP/2 errors told to clients over whole connections, by code.
+    pub http2_connection_errors: [Counter; HTTP2_ERRORS.len()],
+    /// Client connections ended because of too many frames, by kind.
+    pub http2_floods: [Counter; HTTP2_FLOODS.len()],
     /// Connections opened to endpoints.
     pub upstream_connections: Counter,
     /// Requests that went over a pooled connection.

@@ -158,15 +158,12 @@ fn without_host(fields: &Fields) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 fn write_request(head: &RequestHead) -> Vec<u8> {
-    let version: &[u8] = match head.version {
-        Version::Http10 => b" HTTP/1.0\r\n",
-        Version::Http11 => b" HTTP/1.1\r\n",
-    };
+    let version = format!(" HTTP/{}\r\n", head.version.as_str());
     let mut out = [head.method(), b" ", head.path()].concat();
     if let Some(query) = head.query() {
         out.extend([b"?", query].concat());
     }
-    out.extend(version);
+    out.extend(version.into_bytes());
     if !head.authority().is_empty() {
         out.extend([b"Host: ", head.authority(), b"\r\n"].concat());
     }

@@ -16,6 +16,8 @@ use crate::worker::{LocalListener, Worker};
 pub(crate) struct Admitted {
     pub(crate) io: Io,
     pub(crate) peer: Rc<Peer>,
+    /// HTTP/2 was chosen by ALPN.
+    pub(crate) http2: bool,
 }
 
 /// Takes the connection through all that comes before HTTP. `None` when it was refused.
@@ -26,14 +28,17 @@ pub(crate) async fn admit(
 ) -> Option<Admitted> {
     let Accepted { socket, remote, local_port } = accepted;
     let settings = listener.settings();
-    let (io, scheme) = match &settings.tls {
-        None => (Io::Plain(socket), Scheme::Http),
+    let (io, scheme, http2) = match &settings.tls {
+        None => (Io::Plain(socket), Scheme::Http, false),
         Some(tls) => {
             let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket);
             let limit = settings.listener.timeouts.head;
             // Boxed: the handshake's state is large and short-lived.
             match Box::pin(timeout(limit, handshake)).await {
-                Ok(Ok(stream)) => (Io::TlsServer(Box::new(stream)), Scheme::Https),
+                Ok(Ok(stream)) => {
+                    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                    (Io::TlsServer(Box::new(stream)), Scheme::Https, http2)
+                }
                 Ok(Err(_)) | Err(_) => {
                     worker.metrics.tls_failures.add(1);
                     return None;
@@ -43,5 +48,5 @@ pub(crate) async fn admit(
     };
     let ip = remote.map(|remote| remote.ip().to_canonical());
     let text = ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into());
-    Some(Admitted { io, peer: Rc::new(Peer { ip, text, local_port, scheme }) })
+    Some(Admitted { io, peer: Rc::new(Peer { ip, text, local_port, scheme }), http2 })
 }

@@ -6,22 +6,24 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Downstream, Malformed, ReadError, Stream};
+use portcullis_wire::h2::Prelude;
+use portcullis_wire::{Abort, Downstream, Malformed, Opening, ReadError, Stream};
 
 use crate::accept::{Accepted, Counted};
 use crate::admit::{Admitted, admit};
 use crate::deadline::Deadline;
 use crate::forwarding::Peer;
+use crate::multiplex;
 use crate::pipeline::{self, Scratch, Serving, Skipped};
 use crate::snapshot::ListenerSettings;
 use crate::worker::{LocalListener, Worker};
 
 /// How long a connection that is draining may stay idle: long enough for a request that is on its
 /// way already, so that none meets a closed door.
-const DRAIN_IDLE: Duration = Duration::from_millis(1000);
+pub(crate) const DRAIN_IDLE: Duration = Duration::from_millis(1000);
 /// How long what a client still sends is read after our last reply, so that the reply is not lost
 /// to a reset.
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// Most bytes that are read then, in buffers.
 const LINGER_READS: usize = 256;
 
@@ -37,6 +39,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn new(down: Downstream, peer: Rc<Peer>, listener: Rc<LocalListener>) -> Client {
+        Client { down, deadline: Deadline::default(), peer, listener, cut: false }
+    }
+
     /// Makes the exchange under way the last one if the worker or the listener is to end.
     pub(crate) fn end_if_asked(&mut self, worker: &Worker) {
         if worker.is_draining() || self.listener.is_closed() {
@@ -44,10 +50,11 @@ impl Client {
         }
     }
 
-    /// Ends the connection at once, as the only way left to tell that something went wrong.
-    pub(crate) fn cut(&mut self) {
+    /// Ends the exchange and what carries it at once, as the only way left to tell that something
+    /// went wrong.
+    pub(crate) fn cut(&mut self, why: Abort) {
         self.cut = true;
-        self.down.abort();
+        self.down.abort(why);
     }
 }
 
@@ -58,35 +65,43 @@ pub(crate) async fn serve(
     accepted: Accepted,
     _counted: Counted,
 ) {
-    let Some(Admitted { io, peer }) = admit(&worker, &listener, accepted).await else { return };
-    let mut client = Client {
-        down: Downstream::over(io),
-        deadline: Deadline::default(),
-        peer,
-        listener,
-        cut: false,
+    let Some(Admitted { io, peer, http2 }) = admit(&worker, &listener, accepted).await else {
+        return;
     };
-    exchanges(&worker, &mut client).await;
+    if http2 {
+        // Boxed, here and below: connections of the other kind would all carry its state.
+        return Box::pin(multiplex::serve(&worker, &listener, peer, Prelude::new(io))).await;
+    }
+    let mut client = Client::new(Downstream::over(io), peer, listener);
+    if exchanges(&worker, &mut client).await == Ended::IsHttp2 {
+        let Client { down, peer, listener, .. } = client;
+        if let Some(prelude) = down.into_http2() {
+            Box::pin(multiplex::serve(&worker, &listener, peer, prelude)).await;
+        }
+        return;
+    }
     if !client.cut {
         linger(&mut client).await;
     }
 }
 
+/// Why a connection carries no more exchanges of HTTP/1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Done,
+    /// It began with the preface of HTTP/2.
+    IsHttp2,
+}
+
 /// One exchange after the other until the connection cannot carry another.
-async fn exchanges(worker: &Rc<Worker>, client: &mut Client) {
+async fn exchanges(worker: &Rc<Worker>, client: &mut Client) -> Ended {
     let waker = worker.register_waker().await;
+    let mut first = true;
     while wait(worker, client).await {
-        let mut scratch = worker.scratch();
-        // Both at once, so that a request never sees two configurations.
-        let (settings, snapshot) = (client.listener.settings(), worker.snapshot());
-        match read_head(client, &settings, &mut scratch).await {
-            Ok(()) => {
-                let serving = Serving { worker, snapshot: &snapshot, settings: &settings };
-                pipeline::serve(&serving, client, &mut scratch).await;
-            }
-            Err(failure) => refuse(worker, client, &failure).await,
+        if std::mem::take(&mut first) && begins_http2(client).await {
+            return Ended::IsHttp2;
         }
-        worker.give_back(scratch);
+        exchange(worker, client).await;
         if !client.cut && client.down.persists() && !client.down.is_read() {
             discard_content(client).await;
         }
@@ -95,6 +110,51 @@ async fn exchanges(worker: &Rc<Worker>, client: &mut Client) {
         }
     }
     drop(waker);
+    Ended::Done
+}
+
+/// Serves one request.
+pub(crate) async fn exchange(worker: &Rc<Worker>, client: &mut Client) {
+    let mut scratch = worker.scratch();
+    // Both at once, so that a request never sees two configurations.
+    let (settings, snapshot) = (client.listener.settings(), worker.snapshot());
+    match read_head(client, &settings, &mut scratch).await {
+        Ok(()) => {
+            let serving = Serving { worker, snapshot: &snapshot, settings: &settings };
+            pipeline::serve(&serving, client, &mut scratch).await;
+        }
+        Err(failure) => refuse(worker, client, &failure).await,
+    }
+    worker.give_back(scratch);
+}
+
+/// Whether a plain connection begins with the preface of HTTP/2, and may.
+async fn begins_http2(client: &mut Client) -> bool {
+    let settings = client.listener.settings();
+    if settings.http2.is_none() || settings.tls.is_some() {
+        return false;
+    }
+    let mut timed = false;
+    poll_fn(|cx| {
+        loop {
+            match client.down.opening() {
+                Opening::Http2 => return Poll::Ready(true),
+                Opening::Http1 => return Poll::Ready(false),
+                Opening::Unclear => {}
+            }
+            match client.down.poll_opening(cx) {
+                Poll::Ready(Ok(true)) => {}
+                // Whatever is wrong is found again when a request is read.
+                Poll::Ready(_) => return Poll::Ready(false),
+                Poll::Pending => break,
+            }
+        }
+        if !std::mem::replace(&mut timed, true) {
+            client.deadline.set(Instant::now() + settings.listener.timeouts.head);
+        }
+        client.deadline.poll(cx).map(|()| false)
+    })
+    .await
 }
 
 /// Waits for the next request to begin.
@@ -163,10 +223,13 @@ async fn refuse(worker: &Worker, client: &mut Client, failure: &Failure) {
     let status = if failure.reason == Reason::ClientGone {
         client.cut = true;
         failure.reason.status()
+    } else if failure.reason == Reason::BadRequest && client.down.resets_malformed() {
+        client.cut(Abort::Malformed);
+        failure.reason.status()
     } else {
         pipeline::refuse(worker, client, id, failure).await
     };
-    worker.log_refusal(client, id, status, failure);
+    worker.log_refusal(&client.listener.name, client.peer.ip, id, status, failure);
 }
 
 /// Reads the rest of content that nobody wants, so that the next request can be read.

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
-    Action, Address, Certificate, Config, Listener, ListenerTls, Name, Route, Service, ServiceTls,
+    Action, Address, Certificate, Config, Http2, Listener, ListenerTls, Name, Protocol, Route,
+    Service, ServiceTls,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::RouteMetrics;
 use portcullis_wire::HeadLimits;
+use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{
     self, CertificatePem, ClientOptions, Pem, ServerOptions, SystemRoots, Ticketer, TlsError,
 };
@@ -193,11 +195,15 @@ fn compile_listener(
                 Some((_, Some(ticketer))) => ticketer.clone(),
                 _ => Ticketer::new()?,
             };
-            let same = old.filter(|(old, _)| old.listener.tls.as_ref() == Some(written));
+            let same = old.filter(|(old, _)| {
+                let alpn = old.listener.http2.is_some() == listener.http2.is_some();
+                alpn && old.listener.tls.as_ref() == Some(written)
+            });
             let config = match same {
                 Some((old, _)) => old.tls.clone(),
                 None => {
-                    let built = tls::server(&server_options(written), &ticketer)?;
+                    let built =
+                        tls::server(&server_options(written, listener.http2.is_some()), &ticketer)?;
                     let place = |w| format!("listeners.{}.tls: {w}", listener.name);
                     warnings.extend(built.warnings.into_iter().map(place));
                     Some(built.config)
@@ -211,16 +217,33 @@ fn compile_listener(
         fields: listener.limits.fields,
         section: listener.limits.head,
     };
-    Ok((Arc::new(ListenerSettings { listener: Arc::clone(listener), tls, head }), ticketer))
+    let http2 = listener.http2.map(|http2| http2_settings(&http2, head));
+    let listener = Arc::clone(listener);
+    Ok((Arc::new(ListenerSettings { listener, tls, head, http2 }), ticketer))
 }
 
-fn server_options(tls: &ListenerTls) -> ServerOptions {
+fn http2_settings(http2: &Http2, head: HeadLimits) -> ServerSettings {
+    ServerSettings {
+        concurrent_streams: http2.concurrent_streams,
+        window: http2.window,
+        connection_window: http2.connection_window,
+        frames: FrameBounds {
+            resets: http2.resets,
+            control_frames: http2.control_frames,
+            continuations: http2.continuations,
+        },
+        head,
+    }
+}
+
+fn server_options(tls: &ListenerTls, http2: bool) -> ServerOptions {
+    // Some clients of the oldest version name it, and would be refused otherwise.
+    let versions = [&b"h2"[..], b"http/1.1", b"http/1.0"];
     ServerOptions {
         certificates: tls.certificates.iter().map(certificate).collect(),
         only_tls13: tls.only_tls13,
         require_sni: tls.require_sni,
-        // Some clients of the old version name it, and would be refused otherwise.
-        alpn: vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
+        alpn: versions[usize::from(!http2)..].iter().map(|name| name.to_vec()).collect(),
     }
 }
 
@@ -331,16 +354,23 @@ fn client_tls(
     let Some(written) = &service.tls else {
         return Ok(None);
     };
-    if let Some(old) = old.filter(|old| old.service.tls.as_ref() == Some(written)) {
+    let same =
+        |old: &Service| old.protocol == service.protocol && old.tls.as_ref() == Some(written);
+    if let Some(old) = old.filter(|old| same(&old.service)) {
         return Ok(old.tls.clone());
     }
-    let built = tls::client(&client_options(written), roots)?;
+    let built = tls::client(&client_options(written, service.protocol), roots)?;
     let place = |warning| format!("services.{}.tls: {warning}", service.name);
     warnings.extend(built.warnings.into_iter().map(place));
     Ok(Some(built.config))
 }
 
-fn client_options(tls: &ServiceTls) -> ClientOptions {
+fn client_options(tls: &ServiceTls, protocol: Protocol) -> ClientOptions {
+    let alpn = match protocol {
+        Protocol::Http1 => vec![b"http/1.1".to_vec()],
+        Protocol::Http2 => vec![b"h2".to_vec()],
+        Protocol::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    };
     ClientOptions {
         ca: tls
             .ca
@@ -348,7 +378,7 @@ fn client_options(tls: &ServiceTls) -> ClientOptions {
             .map(|(path, pem)| Pem { text: Arc::clone(pem), label: path.to_string_lossy().into() }),
         certificate: tls.certificate.as_ref().map(certificate),
         verify: tls.verify,
-        alpn: vec![b"http/1.1".to_vec()],
+        alpn,
     }
 }
 

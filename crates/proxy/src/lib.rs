@@ -11,6 +11,7 @@ mod deadline;
 pub mod explain;
 mod forwarding;
 mod gateway;
+mod multiplex;
 pub mod path;
 mod pipeline;
 pub mod router;

@@ -3,12 +3,15 @@
 mod content;
 mod exchange;
 pub(crate) mod forward;
+mod grpc;
 mod head;
 pub(crate) mod record;
 pub(crate) mod respond;
 mod tunnel;
+pub(crate) mod upgrade;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -35,6 +38,8 @@ pub(crate) struct Scratch {
     pub(crate) params: Params,
     /// A path or location that a template wrote.
     pub(crate) rewritten: Vec<u8>,
+    /// The key of a WebSocket handshake that is ours and not the client's.
+    pub(crate) websocket_key: Vec<u8>,
 }
 
 impl Scratch {
@@ -48,7 +53,7 @@ impl Scratch {
 
 /// What stays the same while a request is served.
 pub(crate) struct Serving<'a> {
-    pub(crate) worker: &'a Worker,
+    pub(crate) worker: &'a Rc<Worker>,
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) settings: &'a ListenerSettings,
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use portcullis_config::model::{Address, Listener, Name, Route, Service};
 use portcullis_core::metrics::RouteMetrics;
 use portcullis_wire::HeadLimits;
+use portcullis_wire::h2::ServerSettings;
 
 use crate::router::Router;
 use crate::upstream::balance::Schedule;
@@ -36,6 +37,8 @@ pub struct ListenerSettings {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Its limits for heads.
     pub head: HeadLimits,
+    /// Its settings for HTTP/2, unless that is off.
+    pub http2: Option<ServerSettings>,
 }
 
 /// A route ready to serve.

@@ -1,7 +1,9 @@
 //! The way to endpoints: choosing one, connecting, keeping connections.
 
+pub(crate) mod acquire;
 pub(crate) mod balance;
 pub(crate) mod connect;
+pub(crate) mod lines;
 pub(crate) mod pool;
 
 pub(crate) use balance::Schedule;

@@ -1,8 +1,9 @@
 //! A worker: one thread, its own runtime, listeners, pools and buffers. Nothing that a request
 //! touches is shared with another worker behind a lock.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -17,9 +18,9 @@ use portcullis_wire::Upstream;
 use slab::Slab;
 use tokio::task::unconstrained;
 
-use crate::client::Client;
 use crate::pipeline::Scratch;
 use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
+use crate::upstream::lines::Lines;
 use crate::upstream::pool::Pools;
 
 /// Most requests' worth of memory that a worker keeps for the next ones.
@@ -34,6 +35,7 @@ pub(crate) struct Worker {
     /// The worker's own copy, so that a request's hold on it costs no atomic count.
     snapshot: RefCell<Rc<Snapshot>>,
     pools: RefCell<Pools>,
+    lines: RefCell<Lines>,
     /// Counts each service's choices, by slot.
     turns: RefCell<Vec<usize>>,
     ids: RefCell<RequestIds>,
@@ -87,6 +89,7 @@ impl Worker {
             metrics,
             snapshot: RefCell::default(),
             pools: RefCell::default(),
+            lines: RefCell::default(),
             turns: RefCell::default(),
             ids: RefCell::new(RequestIds::new()),
             log: RefCell::new(None),
@@ -147,6 +150,11 @@ impl Worker {
         }
     }
 
+    /// The HTTP/2 connections to endpoints.
+    pub(crate) fn lines(&self) -> RefMut<'_, Lines> {
+        self.lines.borrow_mut()
+    }
+
     /// What a worker does now and then: closing old connections, handing over the log.
     pub(crate) async fn sweep(&self) {
         let now = Instant::now();
@@ -156,6 +164,7 @@ impl Worker {
             Poll::Ready(())
         }))
         .await;
+        self.lines().sweep(now);
         let idle = &self.metrics.upstream_idle;
         idle.add((self.pools.borrow().idle() as u64).wrapping_sub(idle.value()));
     }
@@ -174,10 +183,17 @@ impl Worker {
         self.metrics.log_dropped.add(lost);
     }
 
+    /// Counts and logs a connection that is ended for what its client did outside any request.
+    pub(crate) fn refuse_connection(&self, listener: &Name, ip: Option<IpAddr>, why: &Failure) {
+        self.metrics.failures[why.reason.index()].add(1);
+        self.log_refusal(listener, ip, self.next_id(), why.reason.status(), why);
+    }
+
     /// Logs a request whose head could not be read.
     pub(crate) fn log_refusal(
         &self,
-        client: &Client,
+        listener: &Name,
+        ip: Option<IpAddr>,
         id: RequestId,
         status: u16,
         failure: &Failure,
@@ -185,8 +201,8 @@ impl Worker {
         let event = RequestEvent {
             started: SystemTime::now(),
             id,
-            listener: &client.listener.name,
-            client: client.peer.ip,
+            listener,
+            client: ip,
             method: b"",
             host: b"",
             path: b"",

@@ -12,7 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_core::failure::REASONS;
 use portcullis_core::metrics::{
-    Counter, DURATION_BOUNDS_US, RouteMetrics, RouteSeries, WorkerMetrics,
+    Counter, DURATION_BOUNDS_US, HTTP2_ERRORS, HTTP2_FLOODS, RouteMetrics, RouteSeries,
+    WorkerMetrics,
 };
 
 use self::page::{Kind, Page};
@@ -70,6 +71,7 @@ impl Scrape<'_> {
         self.routes(&mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
+        self.http2(&mut page);
         self.upstream(&mut page);
         self.access_log(&mut page);
         self.process.render(self.workers.len(), &mut page);
@@ -156,6 +158,28 @@ impl Scrape<'_> {
             "TLS handshakes with clients that failed.",
             self.sum(|w| &w.tls_failures),
         );
+    }
+
+    fn http2(&self, page: &mut Page<'_>) {
+        page.family(
+            "portcullis_http2_errors_total",
+            Kind::Counter,
+            "HTTP/2 errors told to clients, by what they end and by code.",
+        );
+        for (code, name) in HTTP2_ERRORS.into_iter().enumerate() {
+            let streams = self.sum(|w| &w.http2_stream_errors[code]);
+            page.sample(&[("scope", "stream"), ("code", name)], streams);
+            let connections = self.sum(|w| &w.http2_connection_errors[code]);
+            page.sample(&[("scope", "connection"), ("code", name)], connections);
+        }
+        page.family(
+            "portcullis_http2_floods_total",
+            Kind::Counter,
+            "Client connections ended because of too many HTTP/2 frames, by kind.",
+        );
+        for (kind, name) in HTTP2_FLOODS.into_iter().enumerate() {
+            page.sample(&[("kind", name)], self.sum(|w| &w.http2_floods[kind]));
+        }
     }
 
     fn upstream(&self, page: &mut Page<'_>) {

@@ -6,13 +6,16 @@ use std::task::{Context, Poll};
 use crate::h1::connection::Writer;
 use crate::h1::writing::write_field;
 use crate::h1::{Connection, HeadLimits};
-use crate::{BodyLength, Field, Fields, Io, ReadError, RequestHead, Version, status};
+use crate::{BodyLength, HeadWriter, Io, ReadError, RequestHead, Version, h2, status};
 
 /// The client's side of an exchange: its request comes out, the reply goes in.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a connection is moved once and used often")]
 pub enum Downstream {
     /// HTTP/1.1 or 1.0.
     H1(Connection),
+    /// A stream of HTTP/2.
+    H2(Box<h2::Reply>),
 }
 
 /// The head of a reply as it is given to [`Downstream::begin_reply`].
@@ -26,39 +29,26 @@ pub struct ReplyLine {
     pub declared: Option<u64>,
 }
 
-/// A head being written.
-#[derive(Debug)]
-pub struct HeadWriter<'a> {
-    out: &'a mut Vec<u8>,
+/// Why an exchange is broken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abort {
+    /// The client's own message breaks the rules.
+    Malformed,
+    /// The reply cannot be completed.
+    Broken,
+    /// Nobody waits for it any more.
+    Cancelled,
 }
 
-impl HeadWriter<'_> {
-    /// Adds a field. The caller vouches that name and value are legal.
-    pub fn field(&mut self, name: &[u8], value: &[u8]) {
-        write_field(self.out, name, value);
-    }
-
-    /// Adds the fields for which `keep` says so.
-    pub fn copy(&mut self, fields: &Fields, keep: impl FnMut(Field<'_>) -> bool) {
-        fields.write_to(self.out, keep);
-    }
-
-    /// Adds a field whose value is written by `value`.
-    pub fn field_with(&mut self, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
-        self.out.extend_from_slice(name);
-        self.out.extend_from_slice(b": ");
-        value(self.out);
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    /// Ends the head.
-    pub fn end(self) {
-        self.out.extend_from_slice(b"\r\n");
-    }
-
-    pub(crate) fn new(out: &mut Vec<u8>) -> HeadWriter<'_> {
-        HeadWriter { out }
-    }
+/// How a connection without ALPN begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// With a request of HTTP/1.1, or nothing that could be the preface of HTTP/2.
+    Http1,
+    /// With the preface of HTTP/2 (RFC 9113, 3.4).
+    Http2,
+    /// With what may become the preface.
+    Unclear,
 }
 
 impl Downstream {
@@ -73,6 +63,7 @@ impl Downstream {
     pub fn takes_content(&self) -> bool {
         match self {
             Downstream::H1(connection) => connection.takes_content(),
+            Downstream::H2(stream) => stream.content.takes_content(),
         }
     }
 
@@ -83,6 +74,7 @@ impl Downstream {
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         match self {
             Downstream::H1(connection) => connection.poll_ready(cx),
+            Downstream::H2(stream) => Poll::Ready(Ok(stream.is_waiting())),
         }
     }
 
@@ -107,6 +99,47 @@ impl Downstream {
                 }
                 polled
             }
+            Downstream::H2(stream) => Poll::Ready(stream.take_request(limits, head)),
+        }
+    }
+
+    /// How the client begins, judged by what has come so far.
+    #[must_use]
+    pub fn opening(&self) -> Opening {
+        match self {
+            Downstream::H1(connection) => {
+                let (input, preface) = (connection.input(), h2::server::PREFACE);
+                let n = input.len().min(preface.len());
+                match input[..n] == preface[..n] {
+                    true if n == preface.len() => Opening::Http2,
+                    true => Opening::Unclear,
+                    false => Opening::Http1,
+                }
+            }
+            Downstream::H2(_) => Opening::Http2,
+        }
+    }
+
+    /// Waits for more of the beginning; `false` when there will be none.
+    ///
+    /// # Errors
+    /// The transport failed.
+    pub fn poll_opening(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        match self {
+            Downstream::H1(connection) => connection.poll_fill(cx),
+            Downstream::H2(_) => Poll::Ready(Ok(false)),
+        }
+    }
+
+    /// Goes on in HTTP/2 on a connection that turned out to begin so. `None` for a stream of one.
+    #[must_use]
+    pub fn into_http2(self) -> Option<h2::Prelude> {
+        match self {
+            Downstream::H1(connection) => {
+                let (io, before) = connection.into_parts();
+                Some(h2::Prelude { io, before })
+            }
+            Downstream::H2(_) => None,
         }
     }
 
@@ -115,6 +148,10 @@ impl Downstream {
     pub fn begin_reply(&mut self, line: &ReplyLine) -> HeadWriter<'_> {
         match self {
             Downstream::H1(connection) => begin_reply_h1(connection, line),
+            Downstream::H2(stream) => {
+                stream.begin(line);
+                HeadWriter::reply(stream)
+            }
         }
     }
 
@@ -123,6 +160,7 @@ impl Downstream {
     pub fn takes_interim(&self) -> bool {
         match self {
             Downstream::H1(connection) => connection.peer == Version::Http11,
+            Downstream::H2(_) => true,
         }
     }
 
@@ -131,6 +169,8 @@ impl Downstream {
     pub fn close_after(&mut self) {
         match self {
             Downstream::H1(connection) => connection.close_after(),
+            // A stream carries one exchange, and the connection has an owner of its own.
+            Downstream::H2(_) => {}
         }
     }
 
@@ -139,6 +179,7 @@ impl Downstream {
     pub fn persists(&self) -> bool {
         match self {
             Downstream::H1(connection) => connection.persists(),
+            Downstream::H2(_) => false,
         }
     }
 
@@ -147,15 +188,30 @@ impl Downstream {
     pub fn is_reusable(&self) -> bool {
         match self {
             Downstream::H1(connection) => connection.is_reusable(),
+            Downstream::H2(_) => false,
         }
     }
 
-    /// Prepares for the connection to be dropped inside a reply, so that what the client has of it
-    /// does not look whole.
-    pub fn abort(&self) {
+    /// Breaks the exchange off, so that what the client has of it does not look whole. A connection
+    /// that carries nothing else is to be dropped then.
+    pub fn abort(&mut self, why: Abort) {
         match self {
             Downstream::H1(connection) => connection.abort(),
+            Downstream::H2(stream) => stream.abort(why),
         }
+    }
+
+    /// Whether a malformed request is refused by breaking its exchange off rather than with an
+    /// answer (RFC 9113, 8.1.1).
+    #[must_use]
+    pub fn resets_malformed(&self) -> bool {
+        matches!(self, Downstream::H2(_))
+    }
+
+    /// Whether the client's going away is seen at no cost, and so may be looked for at once.
+    #[must_use]
+    pub fn tells_when_gone(&self) -> bool {
+        matches!(self, Downstream::H2(_))
     }
 
     /// Watches for the client's going away while it waits for a reply: ready only when the
@@ -163,6 +219,7 @@ impl Downstream {
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         match self {
             Downstream::H1(connection) => connection.poll_gone(cx),
+            Downstream::H2(stream) => stream.poll_gone(cx),
         }
     }
 }
@@ -186,7 +243,7 @@ fn begin_reply_h1<'c>(connection: &'c mut Connection, line: &ReplyLine) -> HeadW
     let out = connection.begin_writing(writer);
     status::write_line(line.status, out);
     if interim {
-        return HeadWriter::new(out);
+        return HeadWriter::lines(out);
     }
     let named = match line.length {
         BodyLength::Exact(length) => Some(length),
@@ -204,5 +261,5 @@ fn begin_reply_h1<'c>(connection: &'c mut Connection, line: &ReplyLine) -> HeadW
     } else if old {
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
-    HeadWriter::new(out)
+    HeadWriter::lines(out)
 }

@@ -54,6 +54,9 @@ pub enum Malformed {
     /// The header section is larger than the limit or has too many fields.
     #[error("the header section is too large")]
     HeadTooLarge,
+    /// The frames of HTTP/2 break RFC 9113, or carry more or less than was declared.
+    #[error("the frames of the stream break HTTP/2, or disagree with Content-Length")]
+    Frames,
     /// The method is `CONNECT`.
     #[error("CONNECT is refused")]
     Connect,

@@ -105,6 +105,27 @@ impl Fields {
         self.entry(name_at, name.len(), value_at, value.len(), false);
     }
 
+    /// Appends a field that will mostly be written as a line. The caller vouches as for
+    /// [`Fields::push`].
+    pub(crate) fn push_line(&mut self, name: &[u8], value: &[u8]) {
+        let name_at = self.text.len();
+        write_field(&mut self.text, name, value);
+        let value_at = name_at + name.len() + 2;
+        self.entry(name_at, name.len(), value_at, value.len(), true);
+    }
+
+    /// Appends text that belongs to no field.
+    pub(crate) fn push_text(&mut self, text: &[u8]) -> Span {
+        let start = self.text.len();
+        self.text.extend_from_slice(text);
+        Span::new(start, text.len())
+    }
+
+    /// All text, which [`Field`]s of this head are parts of.
+    pub(crate) fn all_text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// Appends the lines of the fields for which `keep` says so. Neighbours that stand in the text
     /// as they are written go in one copy.
     pub(crate) fn write_to(&self, out: &mut Vec<u8>, mut keep: impl FnMut(Field<'_>) -> bool) {

@@ -7,7 +7,7 @@ mod field_lines;
 mod output;
 mod request;
 mod response;
-mod target;
+pub(crate) mod target;
 pub(crate) mod writing;
 
 pub use chunked::{Decoder, Step};

@@ -36,15 +36,36 @@ impl Io {
         room: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(room);
-        let polled = match self {
-            Io::Plain(socket) => Pin::new(socket).poll_read(cx, &mut buf),
-            Io::TlsServer(tls) => Pin::new(tls).poll_read(cx, &mut buf),
-            Io::TlsClient(tls) => Pin::new(tls).poll_read(cx, &mut buf),
-        };
-        match polled {
+        match self.poll_read_buf(cx, &mut buf) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(buf.filled().len())),
             Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
             Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The same into memory that need not be initialised.
+    pub(crate) fn poll_read_buf(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Io::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Io::TlsServer(tls) => Pin::new(tls).poll_read(cx, buf),
+            Io::TlsClient(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+
+    /// Writes some of the slices, in order.
+    pub(crate) fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Io::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Io::TlsServer(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
+            Io::TlsClient(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
         }
     }
 
@@ -62,12 +83,7 @@ impl Io {
                 Io::TlsClient(tls) => Pin::new(tls).poll_write(cx, first),
             };
         }
-        let both = [IoSlice::new(first), IoSlice::new(second)];
-        match self {
-            Io::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, &both),
-            Io::TlsServer(tls) => Pin::new(tls).poll_write_vectored(cx, &both),
-            Io::TlsClient(tls) => Pin::new(tls).poll_write_vectored(cx, &both),
-        }
+        self.poll_write_vectored(cx, &[IoSlice::new(first), IoSlice::new(second)])
     }
 
     /// Sends what TLS still holds back. Plain sockets hold nothing.

@@ -2,17 +2,19 @@
 
 use std::task::{Context, Poll};
 
-use crate::downstream::HeadWriter;
 use crate::h1::connection::Writer;
 use crate::h1::writing::write_field;
 use crate::h1::{Connection, ReplyTo};
-use crate::{BodyLength, Io, ReadError, ResponseHead};
+use crate::{BodyLength, HeadWriter, Io, ReadError, ResponseHead, Version, h2};
 
 /// The origin's side of an exchange: the request goes in, its reply comes out.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a connection is moved once and used often")]
 pub enum Upstream {
     /// HTTP/1.1 or 1.0.
     H1(Connection),
+    /// A stream of HTTP/2.
+    H2(Box<h2::Call>),
 }
 
 /// The head of a request as it is given to [`Upstream::begin_request`].
@@ -34,6 +36,8 @@ pub struct RequestLine<'a> {
     pub expects_continue: bool,
     /// The protocols to switch to, as the client named them.
     pub upgrade: Option<&'a [u8]>,
+    /// Say that trailers are understood (`TE: trailers`).
+    pub takes_trailers: bool,
 }
 
 impl Upstream {
@@ -47,6 +51,7 @@ impl Upstream {
     pub fn is_quiet(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
             Upstream::H1(connection) => connection.is_quiet(cx),
+            Upstream::H2(_) => false,
         }
     }
 
@@ -54,6 +59,10 @@ impl Upstream {
     pub fn begin_request(&mut self, line: &RequestLine<'_>) -> HeadWriter<'_> {
         match self {
             Upstream::H1(connection) => begin_request_h1(connection, line),
+            Upstream::H2(stream) => {
+                stream.begin(line);
+                HeadWriter::call(stream)
+            }
         }
     }
 
@@ -68,6 +77,7 @@ impl Upstream {
     ) -> Poll<Result<(), ReadError>> {
         match self {
             Upstream::H1(connection) => connection.poll_response(cx, head),
+            Upstream::H2(stream) => stream.poll_response(cx, head),
         }
     }
 
@@ -76,6 +86,26 @@ impl Upstream {
     pub fn has_begun_reply(&self) -> bool {
         match self {
             Upstream::H1(connection) => connection.is_answered() || connection.has_input(),
+            Upstream::H2(stream) => stream.is_answered(),
+        }
+    }
+
+    /// Whether the origin has certainly done nothing with the request, so that it may be sent
+    /// again whatever it was (RFC 9113, 8.7).
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Upstream::H1(_) => false,
+            Upstream::H2(stream) => stream.is_refused(),
+        }
+    }
+
+    /// The version that the origin is spoken to in.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        match self {
+            Upstream::H1(_) => Version::Http11,
+            Upstream::H2(_) => Version::Http2,
         }
     }
 
@@ -84,6 +114,8 @@ impl Upstream {
     pub fn is_reusable(&self) -> bool {
         match self {
             Upstream::H1(connection) => connection.is_reusable() && !connection.has_input(),
+            // Streams are not used twice; their connection belongs to all.
+            Upstream::H2(_) => false,
         }
     }
 }
@@ -119,9 +151,17 @@ fn begin_request_h1<'c>(connection: &'c mut Connection, line: &RequestLine<'_>) 
     if line.expects_continue {
         out.extend_from_slice(b"Expect: 100-continue\r\n");
     }
+    if line.takes_trailers {
+        out.extend_from_slice(b"TE: trailers\r\n");
+    }
+    match (line.upgrade, line.takes_trailers) {
+        (Some(_), true) => out.extend_from_slice(b"Connection: Upgrade, TE\r\n"),
+        (Some(_), false) => out.extend_from_slice(b"Connection: Upgrade\r\n"),
+        (None, true) => out.extend_from_slice(b"Connection: TE\r\n"),
+        (None, false) => {}
+    }
     if let Some(protocols) = line.upgrade {
-        out.extend_from_slice(b"Connection: Upgrade\r\n");
         write_field(out, b"Upgrade", protocols);
     }
-    HeadWriter::new(out)
+    HeadWriter::lines(out)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Scope, address, http};
+use super::{Scope, address, http, http2};
 use crate::model::{
     EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls, PathPolicy, Trust,
 };
@@ -17,6 +17,7 @@ pub(crate) fn listener(spec: &ListenerSpec, scope: &mut Scope<'_>) -> Listener {
         name: scope.name.clone(),
         bind: address::bind(&spec.address, scope),
         tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
+        http2: http2::http2(spec.http2.as_ref(), scope),
         forwarded: forwarded(&spec.forwarded, scope),
         path: path_policy(&spec.path),
         limits: limits(&spec.limits, scope),

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::{Scope, address, host, route};
 use crate::model::{
-    Address, Balance, Endpoint, HostPolicy, Pool, Service, ServiceTimeouts, ServiceTls,
+    Address, Balance, Endpoint, HostPolicy, Pool, Protocol, Service, ServiceTimeouts, ServiceTls,
 };
 use crate::node::Span;
 use crate::raw::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ServiceSpec, ServiceTimeoutsSpec,
-    ServiceTlsSpec, Spanned,
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ServiceSpec,
+    ServiceTimeoutsSpec, ServiceTlsSpec, Spanned,
 };
 
 /// The largest weight of an endpoint.
@@ -30,6 +30,7 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
             Some(HostPolicySpec::Set(name)) => HostPolicy::Set(host::authority(name, scope)),
         },
         tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
+        protocol: protocol(spec, scope),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
     }
@@ -87,10 +88,32 @@ fn tls(spec: &ServiceTlsSpec, scope: &mut Scope<'_>) -> ServiceTls {
     }
 }
 
+fn protocol(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Protocol {
+    let Some(written) = &spec.protocol else { return Protocol::Http1 };
+    match written.value {
+        ProtocolSpec::Http1 => Protocol::Http1,
+        ProtocolSpec::Http2 => Protocol::Http2,
+        ProtocolSpec::Auto => {
+            if spec.tls.is_none() {
+                scope.fault(written.span, "only TLS lets the endpoint choose a protocol").label =
+                    "expected `http1` or `http2`, or `tls` beside it".into();
+            }
+            Protocol::Auto
+        }
+    }
+}
+
 fn pool(spec: &PoolSpec, scope: &mut Scope<'_>) -> Pool {
     Pool {
         idle: spec.idle.map_or(64, |idle| idle as usize),
         idle_timeout: scope.time(spec.idle_timeout.as_ref(), Duration::from_secs(60)),
+        http2_connections: spec.http2_connections.as_ref().map_or(8, |written| {
+            if written.value == 0 {
+                scope.fault(written.span, "without connections no request can be sent").label =
+                    "expected at least 1".into();
+            }
+            usize::from(written.value)
+        }),
     }
 }
 

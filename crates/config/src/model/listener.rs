@@ -17,6 +17,8 @@ pub struct Listener {
     pub bind: Bind,
     /// TLS towards clients, if any.
     pub tls: Option<Arc<ListenerTls>>,
+    /// HTTP/2 towards clients, unless it is off.
+    pub http2: Option<Http2>,
     /// Whom it believes about the client and what it tells the upstream.
     pub forwarded: Forwarded,
     /// How request paths are normalised before a route is looked for.
@@ -43,6 +45,24 @@ impl fmt::Display for Bind {
             Bind::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// HTTP/2 towards clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http2 {
+    /// Requests at once on a connection.
+    pub concurrent_streams: u32,
+    /// Bytes that a client may send ahead on a stream.
+    pub window: u32,
+    /// The same over all streams of a connection.
+    pub connection_window: u32,
+    /// Streams that a client may reset at once; a tenth of it a second in the long run.
+    pub resets: u32,
+    /// Frames without request or content that it may send at once; a tenth of it a second in the
+    /// long run, and more in proportion to what is carried.
+    pub control_frames: u32,
+    /// CONTINUATION frames of one header block.
+    pub continuations: u32,
 }
 
 /// TLS of a listener.

@@ -19,6 +19,8 @@ pub struct Service {
     pub host: HostPolicy,
     /// TLS towards the endpoints, if any.
     pub tls: Option<Arc<ServiceTls>>,
+    /// How its endpoints are spoken to.
+    pub protocol: Protocol,
     /// Idle connections.
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
@@ -32,6 +34,17 @@ pub enum Balance {
     RoundRobin,
     /// The fewest requests in flight relative to the weight.
     LeastRequests,
+}
+
+/// How endpoints are spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by ALPN over TLS, else by prior knowledge.
+    Http2,
+    /// What the endpoint chooses by ALPN.
+    Auto,
 }
 
 /// What the upstream sees as `Host`.
@@ -65,6 +78,8 @@ pub struct Pool {
     pub idle: usize,
     /// How long one is kept.
     pub idle_timeout: Duration,
+    /// Most HTTP/2 connections to an endpoint by one worker.
+    pub http2_connections: usize,
 }
 
 /// How long the gateway waits for an endpoint.

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-use super::{Limit, OffOr, Size, Spanned, Time};
+use super::{Http2Spec, Limit, OffOr, Size, Spanned, Time};
 
 /// A place where the gateway accepts connections.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,6 +17,9 @@ pub(crate) struct ListenerSpec {
     pub(crate) address: Spanned<String>,
     /// TLS towards clients. Default: none.
     pub(crate) tls: Option<ListenerTlsSpec>,
+    /// HTTP/2 beside HTTP/1.1, or `off`: chosen by ALPN over TLS, and else by how a client begins.
+    /// Default: on.
+    pub(crate) http2: Option<OffOr<Http2Spec>>,
     /// Forwarding headers: whom the listener believes and what it writes.
     #[serde(default)]
     pub(crate) forwarded: ForwardedSpec,

@@ -23,6 +23,9 @@ pub(crate) struct ServiceSpec {
     pub(crate) host: Option<HostPolicySpec>,
     /// TLS towards the endpoints; its presence, even as `{}`, means HTTPS. Default: none.
     pub(crate) tls: Option<ServiceTlsSpec>,
+    /// How the endpoints are spoken to: `http1`, `http2` (without `tls` by prior knowledge), or
+    /// `auto`, which needs `tls` and takes what the endpoint chooses. Default: `http1`.
+    pub(crate) protocol: Option<Spanned<ProtocolSpec>>,
     /// Idle connections.
     #[serde(default)]
     pub(crate) pool: PoolSpec,
@@ -155,6 +158,18 @@ pub(crate) enum BalanceSpec {
     LeastRequests,
 }
 
+/// How endpoints are spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProtocolSpec {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// What the endpoint chooses in the TLS handshake (ALPN), HTTP/2 preferred.
+    Auto,
+}
+
 /// What the endpoint sees as `Host`.
 #[derive(Debug)]
 pub(crate) enum HostPolicySpec {
@@ -232,6 +247,8 @@ pub(crate) struct PoolSpec {
     pub(crate) idle: Option<u32>,
     /// How long one is kept. Default: `60s`.
     pub(crate) idle_timeout: Option<Spanned<Time>>,
+    /// Most HTTP/2 connections to an endpoint by one worker; each carries many requests. Default: 8.
+    pub(crate) http2_connections: Option<Spanned<u16>>,
 }
 
 /// How long the gateway waits for an endpoint.

@@ -1,10 +1,10 @@
 //! The steps themselves. Each calls the function that the pipeline calls; what stands here is only
 //! their order, which is that of `pipeline::answer`.
 
-use portcullis_config::model;
+use portcullis_config::model::{self, Protocol};
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::h1::{Scan, parse_request};
-use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme};
+use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
 
 use super::{
     Action, ClientStep, Explanation, HeadSize, Outcome, PathStep, Question, Reached, Routed, Share,
@@ -154,9 +154,14 @@ fn forwarded<'s>(snapshot: &'s Snapshot, plan: &Plan<'s>, scratch: &Scratch) -> 
     let mut services = Vec::new();
     for &(slot, weight) in &plan.route.services {
         let Some(Some(service)) = snapshot.services.get(slot) else { continue };
+        let version = match service.service.protocol {
+            Protocol::Http2 => Version::Http2,
+            // Where the endpoint chooses, upgrades go the old way.
+            Protocol::Http1 | Protocol::Auto => Version::Http11,
+        };
         let written = service.service.endpoints.iter();
         let endpoints = service.endpoints.iter().zip(written).map(|(endpoint, written)| {
-            let to = forward::destination(plan, service, endpoint, scratch);
+            let to = forward::destination(plan, service, endpoint, scratch, version);
             // The same for every endpoint.
             target = text(to.path);
             if let Some(query) = to.query {

@@ -21,7 +21,22 @@ pub(crate) struct Upload {
     pub(crate) waits_for: Side,
     /// The client may wait for 100 (Continue) before it sends anything.
     held: bool,
+    /// What was sent so far, for as long as it can be sent again.
+    replay: Replay,
 }
+
+/// Content that was sent and may have to be sent once more.
+#[derive(Debug, Default)]
+struct Replay {
+    kept: Vec<u8>,
+    /// How much of it the endpoint under way has got.
+    sent: usize,
+    /// All that came is kept.
+    whole: bool,
+}
+
+/// Most content that is kept to be sent once more, in bytes.
+const MOST_KEPT: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -42,8 +57,35 @@ pub(crate) enum Side {
 impl Upload {
     /// An upload whose head waits in the endpoint's connection.
     pub(crate) fn new(limit: Option<u64>, held: bool) -> Upload {
-        let waits_for = Side::Client;
-        Upload { state: State::Content, bytes: 0, limit, moved: false, waits_for, held }
+        Upload {
+            state: State::Content,
+            bytes: 0,
+            limit,
+            moved: false,
+            waits_for: Side::Client,
+            held,
+            replay: Replay::default(),
+        }
+    }
+
+    /// Keeps what will be sent, as long as it is little.
+    pub(crate) fn keep(&mut self) {
+        self.replay.whole = self.bytes == self.replay.kept.len() as u64;
+    }
+
+    /// Begins anew, towards another endpoint; `false` when what was sent is not there any more.
+    pub(crate) fn rewind(&mut self) -> bool {
+        let whole = self.bytes == 0 || self.replay.whole;
+        if whole {
+            self.state = State::Content;
+            self.replay.sent = 0;
+        }
+        whole
+    }
+
+    /// Nothing will be sent again: a reply has begun.
+    pub(crate) fn forget(&mut self) {
+        self.replay = Replay::default();
     }
 
     /// The endpoint has said 100 (Continue).
@@ -117,12 +159,18 @@ impl Upload {
         down: &mut Downstream,
         up: &mut Upstream,
     ) -> Result<Poll<()>, Failure> {
+        if self.replay.sent < self.replay.kept.len() {
+            return Ok(self.send_again(cx, up));
+        }
         match down.poll_content(cx) {
             Poll::Ready(Ok(true)) if self.exceeds(down.content().len()) => {
                 return Err(Reason::BodyTooLarge.into());
             }
             Poll::Ready(Ok(true)) => match up.poll_send(cx, down.content()) {
                 Poll::Ready(Ok(sent)) => {
+                    if self.replay.whole {
+                        self.replay.note(&down.content()[..sent]);
+                    }
                     down.consume(sent);
                     self.moved = true;
                     self.held = false;
@@ -149,6 +197,35 @@ impl Upload {
             }
         }
         Ok(Poll::Ready(()))
+    }
+}
+
+impl Upload {
+    fn send_again(&mut self, cx: &mut Context<'_>, up: &mut Upstream) -> Poll<()> {
+        match up.poll_send(cx, &self.replay.kept[self.replay.sent..]) {
+            Poll::Ready(Ok(sent)) => {
+                self.replay.sent += sent;
+                self.moved = true;
+            }
+            Poll::Ready(Err(_)) => self.enter(State::Broken),
+            Poll::Pending => {
+                self.waits_for = Side::Endpoint;
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Replay {
+    /// Keeps what is being sent, or nothing at all once it is too much.
+    fn note(&mut self, sent: &[u8]) {
+        if self.kept.len() + sent.len() > MOST_KEPT {
+            *self = Replay::default();
+        } else {
+            self.kept.extend_from_slice(sent);
+            self.sent = self.kept.len();
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use portcullis_wire::{BodyLength, ReadError, Stream, Upstream};
 
 use super::content::{Download, Pace, Side, Upload};
 use super::record::Record;
-use super::{Scratch, Serving, head, tunnel};
+use super::{Scratch, Serving, grpc, head, tunnel, upgrade};
 use crate::client::Client;
 use crate::worker::Worker;
 
@@ -27,7 +27,6 @@ pub(crate) struct Bounds {
     pub(crate) first_byte: Duration,
     pub(crate) stall: Duration,
     pub(crate) tunnel: Duration,
-    pub(crate) body_limit: Option<u64>,
 }
 
 /// Sends what waits in `up`, the content behind it, and relays the reply.
@@ -41,37 +40,34 @@ pub(crate) async fn exchange(
     up: &mut Upstream,
     scratch: &mut Scratch,
     record: &mut Record<'_>,
+    upload: &mut Upload,
     bounds: &Bounds,
 ) -> Result<(), Failure> {
     let timeouts = &serving.settings.listener.timeouts;
-    let mut upload = Upload::new(bounds.body_limit, scratch.request.expects_continue);
     let mut watch = Watch {
         worker: serving.worker,
         now: bounds.begun,
         phase: bounds.begun + bounds.first_byte,
-        pace: (scratch.request.length != BodyLength::Empty)
+        pace: (scratch.request.length != BodyLength::Empty && !grpc::is_grpc(&scratch.request))
             .then(|| Pace::new(bounds.begun, timeouts.min_rate, timeouts.min_rate_grace)),
         client_stall: timeouts.stall,
         uploading: false,
         relaying: false,
-        look: Some(bounds.begun + LOOK_AFTER),
+        look: (!client.down.tells_when_gone()).then(|| bounds.begun + LOOK_AFTER),
         bounds,
     };
 
     let mut interim = 0;
     loop {
-        let reached =
-            poll_fn(|cx| poll_head(cx, client, up, scratch, &mut upload, &mut watch)).await;
+        let reached = poll_fn(|cx| poll_head(cx, client, up, scratch, upload, &mut watch)).await;
         record.bytes_in = upload.bytes;
         reached?;
+        upload.forget();
         let status = scratch.response.status;
         if status == 101 {
-            if !head::is_asked_for(&scratch.request, &scratch.response) {
-                let detail = "it switches to a protocol that nobody asked for";
-                return Err(Failure::new(Reason::UpstreamMalformed, detail));
-            }
+            upgrade::check(up, scratch)?;
             record.status = 101;
-            head::write_switch(&mut client.down, &scratch.response);
+            upgrade::write_switch(&mut client.down, scratch);
             // Boxed: tunnels are rare, and idle connections would all carry their state.
             return Box::pin(tunnel::run(serving.worker, client, up, record, bounds.tunnel)).await;
         }
@@ -104,8 +100,7 @@ pub(crate) async fn exchange(
     record.status = scratch.response.status;
 
     let mut download = Download::default();
-    let relayed =
-        poll_fn(|cx| poll_relay(cx, client, up, &mut upload, &mut download, &mut watch)).await;
+    let relayed = poll_fn(|cx| poll_relay(cx, client, up, upload, &mut download, &mut watch)).await;
     record.bytes_in = upload.bytes;
     record.bytes_out = download.bytes;
     relayed

@@ -1,25 +1,27 @@
 //! Sending a request to a service: which service, which endpoint, which connection, and once more
-//! where a pooled connection turned out dead and nothing can have happened twice.
+//! where a connection turned out dead and nothing can have happened twice.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use portcullis_config::model::{Balance, HostPolicy, Rewrite, RewritePath};
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, Known, RequestHead, Upstream};
-use tokio::task::unconstrained;
+use portcullis_wire::{BodyLength, RequestHead, Upstream, Version, websocket};
 
+use super::content::Upload;
 use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
 use super::record::Record;
-use super::{Scratch, Serving};
+use super::{Scratch, Serving, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
-use crate::upstream::{balance, connect};
+use crate::upstream::acquire::{Acquired, Wanted, acquire};
+use crate::upstream::balance;
+
+/// Most times that a request is sent where nothing was done with it.
+const MOST_TRIES: usize = 4;
 
 /// What was decided about a request before a service is called.
 pub(crate) struct Plan<'s> {
@@ -52,8 +54,9 @@ pub(crate) async fn forward<'s>(
     let total = timeouts.total.map(|total| record.started + total);
     write_path(plan, scratch);
 
-    let mut pooled = true;
-    loop {
+    let mut upload = Upload::new(plan.body_limit, scratch.request.expects_continue);
+    let mut fresh = false;
+    for tries_left in (0..MOST_TRIES).rev() {
         let turn = serving.worker.next_turn(service.slot);
         let chosen = balance::choose(service, turn).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
@@ -61,58 +64,74 @@ pub(crate) async fn forward<'s>(
         let _active = (service.service.balance == Balance::LeastRequests)
             .then(|| ActiveRequest::begin(endpoint));
 
-        let idle = if pooled { take_idle(serving, service, endpoint).await } else { None };
-        let reused = idle.is_some();
-        let mut up = match idle {
-            Some(up) => up,
-            None => open(serving, service, endpoint, &timeouts, total).await?,
+        let due = Instant::now() + timeouts.connect;
+        let wanted = Wanted {
+            fresh,
+            upgrade: scratch.request.upgrade && plan.route.route.upgrade,
+            due: total.map_or(due, |total| total.min(due)),
         };
-        let destination = destination(plan, service, endpoint, scratch);
-        head::write_request(
-            &mut up,
-            &scratch.request,
-            &destination,
-            serving.settings,
-            &client.peer,
-        );
-
+        let mut way = acquire(serving.worker, service, endpoint, wanted).await?;
+        send_head(serving, client, scratch, plan, service, endpoint, &mut way.up);
+        if way.hold.is_some() {
+            upload.keep();
+        }
         let bounds = Bounds {
-            begun: if reused { record.started } else { Instant::now() },
+            begun: if way.reused { record.started } else { Instant::now() },
             total,
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,
             tunnel: timeouts.tunnel,
-            body_limit: plan.body_limit,
         };
-        match exchange::exchange(serving, client, &mut up, scratch, record, &bounds).await {
-            Ok(()) => {
-                if up.is_reusable() {
-                    // Its time in the pool counts from the request: one look at the clock less.
-                    serving.worker.keep(service, endpoint, up, record.started);
-                }
-                return Ok(());
+        let sent =
+            exchange::exchange(serving, client, &mut way.up, scratch, record, &mut upload, &bounds);
+        let Err(failure) = sent.await else {
+            if way.up.is_reusable() {
+                // Its time in the pool counts from the request: one look at the clock less.
+                serving.worker.keep(service, endpoint, way.up, record.started);
             }
-            Err(failure)
-                if reused
-                    && failure.reason == Reason::UpstreamReset
-                    && !up.has_begun_reply()
-                    && may_repeat(&scratch.request) =>
-            {
-                // The connection died while it was idle, which says nothing about the endpoint; a
-                // fresh one tells.
-                serving.worker.metrics.upstream_retries.add(1);
-                pooled = false;
-            }
-            Err(failure) => return Err(failure),
+            return Ok(());
+        };
+        if let Some(hold) = way.hold.as_ref().filter(|_| is_silence(failure.reason)) {
+            hold.retire();
         }
+        if tries_left == 0 || !may_repeat(&failure, &way, &scratch.request, &mut upload) {
+            return Err(failure);
+        }
+        // That the connection was ending says nothing about the endpoint; another one tells.
+        serving.worker.metrics.upstream_retries.add(1);
+        fresh = true;
     }
+    Err(Reason::UpstreamReset.into())
+}
+
+/// Writes the request's head for the endpoint.
+fn send_head(
+    serving: &Serving<'_>,
+    client: &Client,
+    scratch: &mut Scratch,
+    plan: &Plan<'_>,
+    service: &CompiledService,
+    endpoint: &EndpointState,
+    up: &mut Upstream,
+) {
+    let version = up.version();
+    if upgrade::needs_key(&scratch.request, version) {
+        scratch.websocket_key = websocket::key();
+    }
+    let destination = destination(plan, service, endpoint, scratch, version);
+    head::write_request(up, &scratch.request, &destination, serving.settings, &client.peer);
+}
+
+/// Whether a shared connection may be dead without anybody having noticed.
+fn is_silence(reason: Reason) -> bool {
+    matches!(reason, Reason::FirstByteTimeout | Reason::UpstreamStalled | Reason::TotalTimeout)
 }
 
 /// By weight, at random.
 fn choose_service<'s>(
     serving: &Serving<'s>,
     route: &CompiledRoute,
-) -> Result<&'s CompiledService, Failure> {
+) -> Result<&'s Arc<CompiledService>, Failure> {
     let slot = match &*route.services {
         [(slot, _)] => Some(*slot),
         services => {
@@ -128,7 +147,7 @@ fn choose_service<'s>(
         }
     };
     let service = slot.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
-    service.map(|service| &**service).ok_or_else(|| Reason::NoEndpoint.into())
+    service.ok_or_else(|| Reason::NoEndpoint.into())
 }
 
 pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {
@@ -142,40 +161,27 @@ pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Time
     }
 }
 
-async fn take_idle(
-    serving: &Serving<'_>,
-    service: &CompiledService,
-    endpoint: &Arc<EndpointState>,
-) -> Option<Upstream> {
-    // Outside the task's budget: with none left a closed connection would look quiet.
-    let look = poll_fn(|cx| Poll::Ready(serving.worker.take_idle(service, endpoint, cx)));
-    let idle = unconstrained(look).await;
-    if idle.is_some() {
-        serving.worker.metrics.upstream_reuses.add(1);
+/// Whether a request may be sent again: it certainly was not worked on, or it went over a
+/// connection that may have been dead already, is idempotent (RFC 9110, 9.2.2) and has no content.
+fn may_repeat(
+    failure: &Failure,
+    way: &Acquired,
+    request: &RequestHead,
+    upload: &mut Upload,
+) -> bool {
+    if failure.reason != Reason::UpstreamReset {
+        return false;
     }
-    idle
-}
-
-async fn open(
-    serving: &Serving<'_>,
-    service: &CompiledService,
-    endpoint: &EndpointState,
-    timeouts: &Timeouts,
-    total: Option<Instant>,
-) -> Result<Upstream, Failure> {
-    let due = Instant::now() + timeouts.connect;
-    let due = total.map_or(due, |total| total.min(due));
-    // Boxed: opening is rare, and its state would make every connection's task larger.
-    let up = Box::pin(connect::connect(service, endpoint, due)).await?;
-    serving.worker.metrics.upstream_connections.add(1);
-    Ok(up)
-}
-
-/// Whether a request may be sent twice: its method is idempotent (RFC 9110, 9.2.2) and it has no
-/// content, none of which could be given again.
-fn may_repeat(request: &RequestHead) -> bool {
-    request.length == BodyLength::Empty
-        && matches!(request.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
+    if way.up.is_refused() {
+        return upload.rewind();
+    }
+    let idempotent =
+        matches!(request.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
+    way.reused
+        && !way.up.has_begun_reply()
+        && idempotent
+        && request.length == BodyLength::Empty
+        && upload.rewind()
 }
 
 /// Writes the path for the endpoint where it is not the one that came.
@@ -217,6 +223,7 @@ pub(crate) fn destination<'a>(
     service: &'a CompiledService,
     endpoint: &'a EndpointState,
     scratch: &'a Scratch,
+    version: Version,
 ) -> Destination<'a> {
     let request = &scratch.request;
     let kept = matches!(plan.rewrite.path, RewritePath::Keep);
@@ -225,14 +232,13 @@ pub(crate) fn destination<'a>(
         (None, HostPolicy::Preserve) if !request.authority().is_empty() => request.authority(),
         (None, HostPolicy::Preserve | HostPolicy::Endpoint) => endpoint.host(),
     };
-    let upgrade = (request.upgrade && plan.route.route.upgrade)
-        .then(|| request.fields.first(Known::Upgrade))
-        .flatten()
-        .filter(|protocols| head::may_upgrade(protocols));
+    let upgrade = upgrade::wanted(request, version).filter(|_| plan.route.route.upgrade);
+    let key = upgrade.is_some() && upgrade::needs_key(request, version);
     Destination {
         path: if kept { request.path() } else { &scratch.rewritten },
         query: request.query(),
         authority,
         upgrade,
+        websocket_key: key.then_some(&*scratch.websocket_key),
     }
 }

@@ -5,6 +5,7 @@ use portcullis_wire::{
     ResponseHead, Upstream,
 };
 
+use super::upgrade;
 use crate::forwarding::{self, Peer};
 use crate::snapshot::ListenerSettings;
 use crate::worker::Worker;
@@ -16,6 +17,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) authority: &'a [u8],
     /// The protocols to switch to, if that is allowed.
     pub(crate) upgrade: Option<&'a [u8]>,
+    /// A key for the WebSocket handshake, where the client's version of HTTP has none.
+    pub(crate) websocket_key: Option<&'a [u8]>,
 }
 
 /// Writes the request's head to the endpoint.
@@ -37,10 +40,15 @@ pub(crate) fn write_request(
         declares_length: request.declares_length,
         expects_continue: request.expects_continue,
         upgrade: to.upgrade,
+        takes_trailers: takes_trailers(&request.fields),
     });
+    if let Some(key) = to.websocket_key {
+        out.field(b"Sec-WebSocket-Key", key);
+    }
     let nominated = Nominated::of(&request.fields);
     let counts_hops = matches!(request.method(), b"OPTIONS" | b"TRACE");
     out.copy(&request.fields, |field| match field.known {
+        Known::Other if to.websocket_key.is_some() && upgrade::is_key(field.name) => false,
         Known::Other => {
             !(nominated.has(field.name) || (counts_hops && is_max_forwards(field.name)))
         }
@@ -59,6 +67,15 @@ pub(crate) fn write_request(
     }
     forwarding::write(&mut out, forwarded, trusted, peer, request);
     out.end();
+}
+
+/// Whether the client understands trailers (RFC 9110, 10.1.4). The gateway does, but passes them on
+/// to nobody who would not.
+fn takes_trailers(fields: &Fields) -> bool {
+    fields.all_known(Known::Te).flat_map(|value| value.split(|&b| b == b',')).any(|coding| {
+        let name = coding.split(|&b| b == b';').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"trailers")
+    })
 }
 
 fn is_max_forwards(name: &[u8]) -> bool {
@@ -100,56 +117,14 @@ pub(crate) fn write_reply(down: &mut Downstream, response: &ResponseHead, worker
     out.end();
 }
 
-/// Writes 101 (Switching Protocols) to the client.
-pub(crate) fn write_switch(down: &mut Downstream, response: &ResponseHead) {
-    let line = ReplyLine { status: 101, length: BodyLength::Empty, declared: None };
-    let mut out = down.begin_reply(&line);
-    out.field(b"Connection", b"Upgrade");
-    let nominated = Nominated::of(&response.fields);
-    for field in response.fields.iter() {
-        let passes = match field.known {
-            Known::Upgrade => true,
-            Known::ContentLength | Known::Trailer => false,
-            known => !known.is_hop_by_hop() && !nominated.has(field.name),
-        };
-        if passes {
-            out.field(field.name, field.value);
-        }
-    }
-    out.end();
-}
-
-/// Whether the protocols that a client wants to switch to may pass: everything but HTTP itself
-/// and TLS, through which a request would slip past the gateway (h2c smuggling).
-pub(crate) fn may_upgrade(protocols: &[u8]) -> bool {
-    !protocols.is_empty()
-        && protocols.split(|&b| b == b',').all(|protocol| {
-            let name = protocol.trim_ascii().to_ascii_lowercase();
-            !name.is_empty()
-                && !name.starts_with(b"h2")
-                && !name.starts_with(b"http")
-                && !name.starts_with(b"tls")
-        })
-}
-
-/// Whether a 101 switches to one protocol, and one that the client asked for (RFC 9110, 7.8).
-pub(crate) fn is_asked_for(request: &RequestHead, response: &ResponseHead) -> bool {
-    let mut answers = response.fields.all_known(Known::Upgrade);
-    let (Some(answer), None) = (answers.next(), answers.next()) else {
-        return false;
-    };
-    let mut asked = request.fields.all_known(Known::Upgrade).flat_map(|v| v.split(|&b| b == b','));
-    asked.any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(answer))
-}
-
 /// Fields that `Connection` names as belonging to the connection (RFC 9110, 7.6.1). What frames,
 /// routes or forwards a message is none of these, whatever a client says: the gateway writes it.
-struct Nominated<'a> {
+pub(super) struct Nominated<'a> {
     fields: Option<&'a Fields>,
 }
 
 impl<'a> Nominated<'a> {
-    fn of(fields: &'a Fields) -> Nominated<'a> {
+    pub(super) fn of(fields: &'a Fields) -> Nominated<'a> {
         // Nearly always there is nothing or one plain word, and no name need be compared.
         let plain = fields.all_known(Known::Connection).all(|value| {
             value == b"keep-alive"
@@ -160,7 +135,7 @@ impl<'a> Nominated<'a> {
         Nominated { fields: (!plain).then_some(fields) }
     }
 
-    fn has(&self, name: &[u8]) -> bool {
+    pub(super) fn has(&self, name: &[u8]) -> bool {
         self.fields.is_some_and(|fields| {
             fields
                 .all_known(Known::Connection)
@@ -173,15 +148,6 @@ impl<'a> Nominated<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn http_and_tls_are_no_protocols_to_upgrade_to() {
-        assert!(may_upgrade(b"websocket"));
-        assert!(may_upgrade(b"foo/2, Websocket"));
-        for bad in ["", "h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.0", ",", "a,,b"] {
-            assert!(!may_upgrade(bad.as_bytes()), "{bad}");
-        }
-    }
 
     #[test]
     fn nominated_names_are_found_in_every_connection_field() {

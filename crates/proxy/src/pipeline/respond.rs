@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use portcullis_config::model::{Reply, Template};
 use portcullis_core::{Failure, Reason, RequestId};
-use portcullis_wire::{BodyLength, Known, ReplyLine, RequestHead, Stream, reason_phrase};
+use portcullis_wire::{Abort, BodyLength, Known, ReplyLine, RequestHead, Stream, reason_phrase};
 
 use super::record::Record;
-use super::{Scratch, Serving, Skipped, skip_content};
+use super::{Scratch, Serving, Skipped, grpc, skip_content};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
@@ -90,7 +90,11 @@ pub(crate) async fn fail(
     record.failure = Some(failure);
     if record.status != 0 || matches!(reason, Reason::ClientGone | Reason::ClientStalled) {
         // The client has seen the head of another reply, or is not there to see one.
-        client.cut();
+        client.cut(match reason {
+            Reason::BadBody => Abort::Malformed,
+            Reason::ClientGone | Reason::ClientStalled | Reason::Shutdown => Abort::Cancelled,
+            _ => Abort::Broken,
+        });
         if record.status == 0 {
             record.status = reason.status();
         }
@@ -98,6 +102,17 @@ pub(crate) async fn fail(
     }
     if ends_connection(reason) {
         client.down.close_after();
+    }
+    if grpc::is_grpc(&scratch.request) {
+        let fields: &[(&[u8], &[u8])] = &[
+            (b"Content-Type", b"application/grpc"),
+            (b"grpc-status", grpc::status(reason).as_bytes()),
+            (b"grpc-message", reason.outside().as_bytes()),
+        ];
+        if send(serving, client, &scratch.request, record, 200, fields, b"").await.is_err() {
+            client.cut(Abort::Cancelled);
+        }
+        return;
     }
     let problem = problem(reason, record.id.to_string().as_str());
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
@@ -109,7 +124,7 @@ pub(crate) async fn fail(
     let sent =
         send(serving, client, request, record, reason.status(), &fields, problem.as_bytes()).await;
     if sent.is_err() {
-        client.cut();
+        client.cut(Abort::Cancelled);
     }
 }
 
@@ -135,7 +150,7 @@ pub(crate) async fn refuse(
     }
     let sent = write(worker, client, reason.status(), &fields, problem.as_bytes()).await;
     if sent.is_err() {
-        client.cut();
+        client.cut(Abort::Cancelled);
     }
     reason.status()
 }

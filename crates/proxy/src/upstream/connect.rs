@@ -6,13 +6,30 @@ use std::time::Instant;
 
 use portcullis_config::model::Address;
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Io, Socket, Upstream, tls};
+use portcullis_wire::{Io, Socket, tls};
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
 use crate::snapshot::{CompiledService, EndpointState};
+
+/// Which versions of HTTP the endpoint may choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alpn {
+    /// Those that the service is configured for.
+    AsConfigured,
+    /// HTTP/1.1 alone.
+    Http1,
+}
+
+/// A connection that is open.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) io: Io,
+    /// The endpoint chose HTTP/2.
+    pub(crate) http2: bool,
+}
 
 /// Opens a connection before `due`.
 ///
@@ -21,30 +38,37 @@ use crate::snapshot::{CompiledService, EndpointState};
 pub(crate) async fn connect(
     service: &CompiledService,
     endpoint: &EndpointState,
+    alpn: Alpn,
     due: Instant,
-) -> Result<Upstream, Failure> {
-    match timeout_at(due.into(), open(service, endpoint)).await {
+) -> Result<Opened, Failure> {
+    match timeout_at(due.into(), open(service, endpoint, alpn)).await {
         Ok(opened) => opened,
         Err(_) => Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
     }
 }
 
-async fn open(service: &CompiledService, endpoint: &EndpointState) -> Result<Upstream, Failure> {
+async fn open(
+    service: &CompiledService,
+    endpoint: &EndpointState,
+    alpn: Alpn,
+) -> Result<Opened, Failure> {
     let socket = dial(&endpoint.address).await.map_err(|e| {
         Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", endpoint.label))
     })?;
-    let io = match &service.tls {
-        None => Io::Plain(socket),
-        Some(tls) => {
-            let name = server_name(service, &endpoint.address)?;
-            let stream =
-                TlsConnector::from(Arc::clone(tls)).connect(name, socket).await.map_err(|e| {
-                    Failure::new(Reason::UpstreamTls, format_args!("{}: {e}", endpoint.label))
-                })?;
-            Io::TlsClient(Box::new(stream))
-        }
+    let Some(tls) = &service.tls else {
+        return Ok(Opened { io: Io::Plain(socket), http2: false });
     };
-    Ok(Upstream::over(io))
+    let name = server_name(service, &endpoint.address)?;
+    let connector = TlsConnector::from(Arc::clone(tls));
+    let handshake = match alpn {
+        Alpn::AsConfigured => connector.connect(name, socket),
+        Alpn::Http1 => connector.with_alpn(vec![b"http/1.1".to_vec()]).connect(name, socket),
+    };
+    let stream = handshake
+        .await
+        .map_err(|e| Failure::new(Reason::UpstreamTls, format_args!("{}: {e}", endpoint.label)))?;
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok(Opened { io: Io::TlsClient(Box::new(stream)), http2 })
 }
 
 async fn dial(address: &Address) -> io::Result<Socket> {

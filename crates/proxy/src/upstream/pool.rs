@@ -63,7 +63,7 @@ impl Pools {
         upstream: Upstream,
         now: Instant,
     ) {
-        let PoolSettings { idle: most, idle_timeout } = service.service.pool;
+        let PoolSettings { idle: most, idle_timeout, .. } = service.service.pool;
         if most == 0 {
             return;
         }
@@ -115,7 +115,10 @@ impl Pools {
     }
 }
 
-fn same_tls(a: &Option<Arc<rustls::ClientConfig>>, b: &Option<Arc<rustls::ClientConfig>>) -> bool {
+pub(crate) fn same_tls(
+    a: &Option<Arc<rustls::ClientConfig>>,
+    b: &Option<Arc<rustls::ClientConfig>>,
+) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => Arc::ptr_eq(a, b),

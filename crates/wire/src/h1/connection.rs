@@ -88,7 +88,7 @@ impl Connection {
 
     /// Reads more into the input. `Ok(false)` is the end of the stream; a full buffer is ready at
     /// once with `Ok(true)`.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.ended {
             return Poll::Ready(Ok(false));
         }
@@ -117,8 +117,13 @@ impl Connection {
     }
 
     /// What has been read and not used.
-    fn input(&self) -> &[u8] {
+    pub(crate) fn input(&self) -> &[u8] {
         self.input.as_ref().map_or(&[], Buffer::data)
+    }
+
+    /// The transport, and what was read of it and not used.
+    pub(crate) fn into_parts(self) -> (Io, Option<Buffer>) {
+        (self.io, self.input)
     }
 
     fn consume_input(&mut self, n: usize) {

@@ -49,7 +49,7 @@ pub fn parse_response(
             understand(to, head)?;
             let options = content::connection_options(&head.fields);
             let persists = match head.version {
-                Version::Http11 => !options.close,
+                Version::Http11 | Version::Http2 => !options.close,
                 Version::Http10 => options.keep_alive && !options.close,
             };
             Ok(Some((length, persists)))

@@ -54,6 +54,7 @@ pub(crate) async fn reply(input: &[u8], to_head: bool) -> Reading {
         declares_length: false,
         expects_continue: false,
         upgrade: None,
+        takes_trailers: false,
     };
     upstream.begin_request(&line).end();
     let mut head = ResponseHead::default();

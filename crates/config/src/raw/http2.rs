@@ -1,0 +1,29 @@
+//! HTTP/2 of a listener as written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Size, Spanned};
+
+/// HTTP/2 towards clients.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http2Spec {
+    /// Requests that a connection may carry at once. Default: 100.
+    pub(crate) concurrent_streams: Option<Spanned<u32>>,
+    /// Bytes of a request's body that a client may send before the service has taken them, 64KiB
+    /// to 1GiB. Default: `256KiB`.
+    pub(crate) window: Option<Spanned<Size>>,
+    /// The same over all requests of a connection. Default: `1MiB`.
+    pub(crate) connection_window: Option<Spanned<Size>>,
+    /// Requests that a client may take back at once (RST_STREAM); a tenth of it a second in the
+    /// long run. More ends the connection. Default: 200.
+    pub(crate) resets: Option<Spanned<u32>>,
+    /// Frames that carry neither request nor body (PING, SETTINGS, PRIORITY, WINDOW_UPDATE, empty
+    /// and unknown ones) that a client may send at once; a tenth of it a second in the long run,
+    /// and more in proportion to what is carried. More ends the connection. Default: 1000.
+    pub(crate) control_frames: Option<Spanned<u32>>,
+    /// CONTINUATION frames that the head of one request may have. More ends the connection.
+    /// Default: 16.
+    pub(crate) continuations: Option<Spanned<u32>>,
+}

@@ -1,0 +1,232 @@
+//! A client's connection that carries many exchanges at once (HTTP/2): each is a task of its own
+//! and goes the same way as any other.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use portcullis_core::metrics::HTTP2_ERRORS;
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::Downstream;
+use portcullis_wire::h2::{Flood, Prelude, SentError, Server};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+use crate::client::{Client, DRAIN_IDLE, LINGER, exchange};
+use crate::deadline::Deadline;
+use crate::forwarding::Peer;
+use crate::worker::{LocalListener, Worker};
+
+/// Serves a connection that speaks HTTP/2 to its end.
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    listener: &Rc<LocalListener>,
+    peer: Rc<Peer>,
+    prelude: Prelude,
+) {
+    let settings = listener.settings();
+    let Some(http2) = &settings.http2 else { return };
+    let refused = match timeout(settings.listener.timeouts.head, prelude.handshake(http2)).await {
+        Ok(Ok(server)) => {
+            drop(settings);
+            return run(worker, listener, &peer, server).await;
+        }
+        Ok(Err(error)) => Failure::new(Reason::BadRequest, error),
+        Err(_) => Reason::HeadTimeout.into(),
+    };
+    worker.refuse_connection(&listener.name, peer.ip, &refused);
+}
+
+async fn run(worker: &Rc<Worker>, listener: &Rc<LocalListener>, peer: &Rc<Peer>, server: Server) {
+    let waker = worker.register_waker().await;
+    let open = Rc::new(Cell::new(0));
+    let mut owner = Owner {
+        worker,
+        listener,
+        peer,
+        server,
+        open,
+        deadline: Deadline::default(),
+        watched: Watched::default(),
+        ending: None,
+    };
+    poll_fn(|cx| owner.poll(cx)).await;
+    owner.report();
+    drop(waker);
+}
+
+/// Who looks after a connection's frames, its age and its end.
+struct Owner<'a> {
+    worker: &'a Rc<Worker>,
+    listener: &'a Rc<LocalListener>,
+    peer: &'a Rc<Peer>,
+    server: Server,
+    /// Exchanges under way.
+    open: Rc<Cell<usize>>,
+    deadline: Deadline,
+    watched: Watched,
+    /// When the connection is to be gone.
+    ending: Option<Instant>,
+}
+
+/// Since when things are as they are; each is looked at only while it lasts, so that a busy
+/// connection never looks at the clock.
+#[derive(Debug, Default)]
+struct Watched {
+    /// No exchange is under way.
+    idle: Option<Instant>,
+    /// The client owes the rest of this frame or head.
+    owing: Option<(u64, Instant)>,
+    /// The client takes nothing; so much it has taken.
+    blocked: Option<(u64, Instant)>,
+    /// The client was told to go.
+    leaving: Option<Instant>,
+}
+
+impl Owner<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.server.begin_turn();
+        loop {
+            match self.server.poll_stream(cx) {
+                Poll::Ready(Some(Ok(stream))) => self.begin(stream),
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Pending => break,
+            }
+        }
+        self.report_errors();
+        if self.server.flood().is_some() && self.ending.is_none() {
+            self.ending = Some(Instant::now() + LINGER);
+        }
+        while let Some(due) = self.due() {
+            self.deadline.set(due);
+            if self.deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if self.overdue() {
+                return Poll::Ready(());
+            }
+            // What was just decided has to be sent.
+            if self.server.poll_stream(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    fn begin(&mut self, stream: Downstream) {
+        self.watched.idle = None;
+        let count = Count::one(&self.open);
+        let client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
+        spawn_local(one(Rc::clone(self.worker), client, count));
+    }
+
+    /// When the connection has been as it is for too long; `None` when nothing is waited for.
+    fn due(&mut self) -> Option<Instant> {
+        if let Some(ending) = self.ending {
+            return Some(ending);
+        }
+        let leaves = self.worker.is_draining() || self.listener.is_closed();
+        if leaves && self.watched.leaving.is_none() {
+            self.watched.leaving = Some(Instant::now());
+            self.server.leave();
+        }
+        let idle = self.open.get() == 0;
+        let (owing, blocked) = (self.server.owes(), self.server.blocked());
+        if !idle && owing.is_none() && blocked.is_none() {
+            self.watched = Watched { leaving: self.watched.leaving, ..Watched::default() };
+            return None;
+        }
+        let now = Instant::now();
+        let timeouts = self.listener.settings().listener.timeouts;
+        let watched = &mut self.watched;
+        watched.owing = since(watched.owing, owing, now);
+        watched.blocked = since(watched.blocked, blocked, now);
+        watched.idle = idle.then(|| watched.idle.unwrap_or(now));
+        let patience = if watched.leaving.is_some() { DRAIN_IDLE } else { timeouts.idle };
+        let idle = watched.idle.map(|idle| idle.max(watched.leaving.unwrap_or(idle)) + patience);
+        let owing = watched.owing.map(|(_, since)| since + timeouts.head);
+        let blocked = watched.blocked.map(|(_, since)| since + timeouts.stall);
+        [idle, owing, blocked].into_iter().flatten().min()
+    }
+
+    /// Acts on what is overdue; true when the connection is to be dropped as it is.
+    fn overdue(&mut self) -> bool {
+        let now = Instant::now();
+        let timeouts = self.listener.settings().listener.timeouts;
+        if self.ending.is_some() {
+            return true;
+        }
+        if self.watched.blocked.is_some_and(|(_, since)| since + timeouts.stall <= now) {
+            return true;
+        }
+        if self.watched.owing.is_some_and(|(_, since)| since + timeouts.head <= now) {
+            let late = Reason::HeadTimeout.into();
+            self.worker.refuse_connection(&self.listener.name, self.peer.ip, &late);
+            self.server.end(false);
+            self.ending = Some(now + LINGER);
+        } else if self.watched.leaving.is_none() {
+            // First the word that no more requests are taken, so that those on their way still are.
+            self.server.leave();
+            self.watched.leaving = Some(now);
+        } else {
+            self.server.end(true);
+            self.ending = Some(now + LINGER);
+        }
+        false
+    }
+
+    fn report_errors(&mut self) {
+        for error in self.server.take_errors() {
+            let metrics = &self.worker.metrics;
+            let (counters, code) = match error {
+                SentError::Stream(code) => (&metrics.http2_stream_errors, code),
+                SentError::Connection(code) => (&metrics.http2_connection_errors, code),
+            };
+            counters[(code as usize).min(HTTP2_ERRORS.len() - 1)].add(1);
+        }
+    }
+
+    /// The last word on a connection.
+    fn report(&mut self) {
+        self.report_errors();
+        let Some(flood) = self.server.flood() else { return };
+        let (kind, what) = match flood {
+            Flood::Resets => (0, "resets"),
+            Flood::ControlFrames => (1, "control frames"),
+            Flood::Continuations => (2, "continuations"),
+        };
+        self.worker.metrics.http2_floods[kind].add(1);
+        let failure = Failure::new(Reason::Flood, what);
+        self.worker.refuse_connection(&self.listener.name, self.peer.ip, &failure);
+    }
+}
+
+/// Since when `now_is` has been the same.
+fn since(was: Option<(u64, Instant)>, now_is: Option<u64>, now: Instant) -> Option<(u64, Instant)> {
+    now_is.map(|id| was.filter(|(old, _)| *old == id).unwrap_or((id, now)))
+}
+
+/// One exchange.
+async fn one(worker: Rc<Worker>, mut client: Client, _count: Count) {
+    let waker = worker.register_waker().await;
+    exchange(&worker, &mut client).await;
+    drop(waker);
+}
+
+/// Counts an exchange for as long as it lives.
+struct Count(Rc<Cell<usize>>);
+
+impl Count {
+    fn one(open: &Rc<Cell<usize>>) -> Count {
+        open.set(open.get() + 1);
+        Count(Rc::clone(open))
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -1,0 +1,50 @@
+//! What gRPC asks of an intermediary beyond HTTP: failures in its own terms.
+
+use portcullis_core::Reason;
+use portcullis_wire::RequestHead;
+
+/// Whether this is a call of gRPC.
+pub(crate) fn is_grpc(request: &RequestHead) -> bool {
+    const TYPE: &[u8] = b"application/grpc";
+    request.fields.all(b"content-type").any(|value| {
+        value.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
+            && matches!(value.get(TYPE.len()), None | Some(b'+' | b';' | b' '))
+    })
+}
+
+/// The status code of gRPC for a failure: what its libraries make of the status of HTTP that other
+/// clients get.
+pub(crate) fn status(reason: Reason) -> &'static str {
+    match reason {
+        Reason::TotalTimeout => "4",
+        Reason::BodyTooLarge | Reason::HeadTooLarge => "8",
+        _ => match reason.status() {
+            400 => "13",
+            401 => "16",
+            403 => "7",
+            404 | 405 => "12",
+            429 | 502 | 503 | 504 => "14",
+            _ => "2",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_told_by_their_type() {
+        for (value, grpc) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("Application/gRPC; charset=x", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            let mut request = RequestHead::default();
+            request.fields.push(b"content-type", value.as_bytes());
+            assert_eq!(is_grpc(&request), grpc, "{value}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A way to an endpoint for one request: an idle connection, a stream of a shared one, a new one.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use portcullis_config::model::Protocol;
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::{Upstream, h2};
+use tokio::task::{spawn_local, unconstrained};
+use tokio::time::timeout_at;
+
+use super::connect;
+use super::lines::{Hold, Line, Opening, Place};
+use crate::snapshot::{CompiledService, EndpointState};
+use crate::worker::Worker;
+
+/// A way to an endpoint.
+#[derive(Debug)]
+pub(crate) struct Acquired {
+    pub(crate) up: Upstream,
+    /// It was open before.
+    pub(crate) reused: bool,
+    /// Its place on a shared connection.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// What the request asks of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// An idle connection will not do: the last one was dead.
+    pub(crate) fresh: bool,
+    /// The request wants to switch protocols.
+    pub(crate) upgrade: bool,
+    /// Until when there must be one.
+    pub(crate) due: Instant,
+}
+
+/// Finds or opens a way to `endpoint`.
+///
+/// # Errors
+/// No connection could be opened, in time or at all.
+pub(crate) async fn acquire(
+    worker: &Rc<Worker>,
+    service: &Arc<CompiledService>,
+    endpoint: &Arc<EndpointState>,
+    wanted: Wanted,
+) -> Result<Acquired, Failure> {
+    // Where the endpoint chooses, an upgrade is asked for in the version that all know.
+    let shared = match service.service.protocol {
+        Protocol::Http1 => false,
+        Protocol::Http2 => true,
+        Protocol::Auto => !wanted.upgrade,
+    };
+    if shared && let Some(acquired) = share(worker, service, endpoint, wanted.due).await? {
+        return Ok(acquired);
+    }
+    if !wanted.fresh {
+        // Outside the task's budget: with none left a closed connection would look quiet.
+        let look = poll_fn(|cx| Poll::Ready(worker.take_idle(service, endpoint, cx)));
+        if let Some(up) = unconstrained(look).await {
+            worker.metrics.upstream_reuses.add(1);
+            return Ok(Acquired { up, reused: true, hold: None });
+        }
+    }
+    let alpn = connect::Alpn::Http1;
+    // Boxed: opening is rare, and its state would make every connection's task larger.
+    let opened = Box::pin(connect::connect(service, endpoint, alpn, wanted.due)).await?;
+    worker.metrics.upstream_connections.add(1);
+    Ok(Acquired { up: Upstream::over(opened.io), reused: false, hold: None })
+}
+
+/// A stream of a shared connection; `None` where the endpoint speaks HTTP/1.1 alone.
+async fn share(
+    worker: &Rc<Worker>,
+    service: &Arc<CompiledService>,
+    endpoint: &Arc<EndpointState>,
+    due: Instant,
+) -> Result<Option<Acquired>, Failure> {
+    let mut reused = true;
+    loop {
+        let look = poll_fn(|cx| Poll::Ready(worker.lines().find(service, endpoint, cx)));
+        match look.await {
+            Place::Stream { up, hold, crowded } => {
+                if crowded {
+                    open(worker, service, endpoint);
+                }
+                if reused {
+                    worker.metrics.upstream_reuses.add(1);
+                }
+                return Ok(Some(Acquired { up, reused, hold: Some(hold) }));
+            }
+            Place::Declined => return Ok(None),
+            Place::Full(freed) => {
+                let waited = timeout_at(due.into(), freed.notified()).await;
+                waited.map_err(|_| Failure::new(Reason::Saturated, &endpoint.label))?;
+            }
+            Place::Soon(opening) => wait(endpoint, &opening, due).await?,
+            Place::Nowhere => {
+                reused = false;
+                let opening = open(worker, service, endpoint);
+                wait(endpoint, &opening, due).await?;
+            }
+        }
+    }
+}
+
+async fn wait(endpoint: &EndpointState, opening: &Opening, due: Instant) -> Result<(), Failure> {
+    let waited = Box::pin(timeout_at(due.into(), opening.done.notified())).await;
+    waited.map_err(|_| Failure::new(Reason::ConnectTimeout, &endpoint.label))?;
+    opening.failed.borrow().clone().map_or(Ok(()), Err)
+}
+
+/// Begins to open a shared connection, in a task of its own: whoever asked first may give up
+/// before the others do.
+fn open(
+    worker: &Rc<Worker>,
+    service: &Arc<CompiledService>,
+    endpoint: &Arc<EndpointState>,
+) -> Rc<Opening> {
+    let opening = worker.lines().begin_opening(endpoint);
+    let (worker, service, endpoint) =
+        (Rc::clone(worker), Arc::clone(service), Arc::clone(endpoint));
+    let ours = Rc::clone(&opening);
+    spawn_local(async move {
+        let outcome = open_line(&worker, &service, &endpoint).await;
+        worker.lines().end_opening(&endpoint, &ours, outcome);
+    });
+    opening
+}
+
+async fn open_line(
+    worker: &Rc<Worker>,
+    service: &CompiledService,
+    endpoint: &Arc<EndpointState>,
+) -> Result<Option<Rc<Line>>, Failure> {
+    let due = Instant::now() + service.service.timeouts.connect;
+    let alpn = connect::Alpn::AsConfigured;
+    let opened = connect::connect(service, endpoint, alpn, due).await?;
+    worker.metrics.upstream_connections.add(1);
+    if service.tls.is_some() && !opened.http2 {
+        if service.service.protocol == Protocol::Http2 {
+            let detail = format_args!("{}: it does not choose h2 (ALPN)", endpoint.label);
+            return Err(Failure::new(Reason::UpstreamTls, detail));
+        }
+        worker.keep(service, endpoint, Upstream::over(opened.io), Instant::now());
+        return Ok(None);
+    }
+    let shaken = timeout_at(due.into(), h2::Client::handshake(opened.io)).await;
+    let (client, driver) = match shaken {
+        Ok(Ok(shaken)) => shaken,
+        Ok(Err(error)) => {
+            let detail = format_args!("{}: {error}", endpoint.label);
+            return Err(Failure::new(Reason::ConnectFailed, detail));
+        }
+        Err(_) => return Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
+    };
+    let line = Line::new(client, service);
+    let driven = Rc::downgrade(&line);
+    let label = endpoint.label.clone();
+    spawn_local(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!(endpoint = label, %error, "an HTTP/2 connection ended");
+        }
+        if let Some(line) = driven.upgrade() {
+            line.retire();
+        }
+    });
+    Ok(Some(line))
+}

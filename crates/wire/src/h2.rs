@@ -1,0 +1,19 @@
+//! HTTP/2 (RFC 9113) by the `h2` crate. Here are its messages as the gateway sees them, the checks
+//! that the crate leaves to its users, and the meter that throws out who floods it.
+
+pub(crate) mod call;
+mod client;
+pub(crate) mod content;
+mod fields;
+mod meter;
+pub(crate) mod reply;
+mod request;
+pub(crate) mod server;
+mod transport;
+mod walker;
+
+pub use call::Call;
+pub use client::{Client, Driver};
+pub use meter::{Flood, FrameBounds, SentError};
+pub use reply::Reply;
+pub use server::{Prelude, Server, ServerSettings};

@@ -1,0 +1,94 @@
+//! A connection to an origin that many requests share.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::client::{Builder, Connection, SendRequest};
+use http::uri::Scheme;
+
+use super::call::Call;
+use super::content::io_error;
+use super::meter::{FrameBounds, Meter};
+use super::transport::{Shared, Transport};
+use crate::{Io, Upstream};
+
+/// Most bytes of a reply that an origin may send ahead of the client, a stream.
+const WINDOW: u32 = 256 * 1024;
+/// The same over a whole connection.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Largest header list of a reply.
+const HEADER_LIST: u32 = 128 * 1024;
+/// Origins are our own side's, but not a reason to burn a core.
+const BOUNDS: FrameBounds =
+    FrameBounds { resets: 10_000, control_frames: 10_000, continuations: 64 };
+
+/// Where requests to an origin begin.
+#[derive(Debug)]
+pub struct Client {
+    requests: SendRequest<Bytes>,
+    scheme: Scheme,
+}
+
+/// What moves a connection's frames; it must be polled for anything to happen.
+#[derive(Debug)]
+pub struct Driver {
+    connection: Connection<Transport, Bytes>,
+    shared: std::rc::Rc<std::cell::RefCell<Shared>>,
+}
+
+impl Client {
+    /// Begins to speak HTTP/2 over `io`.
+    ///
+    /// # Errors
+    /// The transport failed.
+    pub async fn handshake(io: Io) -> io::Result<(Client, Driver)> {
+        let scheme = match io {
+            Io::TlsClient(_) => Scheme::HTTPS,
+            Io::Plain(_) | Io::TlsServer(_) => Scheme::HTTP,
+        };
+        let transport = Transport::new(io, None, Meter::new(&BOUNDS, 0, Instant::now()));
+        let shared = transport.shared();
+        let (requests, connection) = Builder::new()
+            .enable_push(false)
+            .initial_window_size(WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(HEADER_LIST)
+            .handshake(transport)
+            .await
+            .map_err(io_error)?;
+        Ok((Client { requests, scheme }, Driver { connection, shared }))
+    }
+
+    /// Whether the connection takes another request, as far as is known.
+    pub fn is_open(&mut self, cx: &mut Context<'_>) -> bool {
+        matches!(self.requests.poll_ready(cx), Poll::Ready(Ok(())))
+    }
+
+    /// Streams that the origin lets us have at once.
+    #[must_use]
+    pub fn most_streams(&self) -> usize {
+        self.requests.current_max_send_streams()
+    }
+
+    /// A stream for one exchange.
+    #[must_use]
+    pub fn stream(&self) -> Upstream {
+        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone())))
+    }
+}
+
+impl Future for Driver {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.borrow_mut().reads = 0;
+        if self.shared.borrow().meter.flood().is_some() {
+            return Poll::Ready(Err(io::Error::other("the origin floods us with frames")));
+        }
+        Pin::new(&mut self.connection).poll(cx).map_err(io_error)
+    }
+}

@@ -1,0 +1,297 @@
+//! What a peer's frames cost against what they are good for.
+//!
+//! The meter sees every frame header on its way to and from the `h2` crate. Frames that ask for
+//! work and bring none (resets, settings, pings, priorities, empty frames, window updates out of
+//! proportion) draw on a bucket; when it is empty the peer is thrown out with
+//! `ENHANCE_YOUR_CALM`. On the way out it notes the errors that the crate tells the peer.
+
+use std::time::Instant;
+
+use super::walker::{Walker, kind};
+
+/// How often within the time that refills a whole bucket it is looked after.
+const REFILL_SECONDS: u32 = 10;
+/// What a frame that carries something gives back.
+const USEFUL: u32 = 4;
+/// One more is given back for so many bytes that the peer takes.
+const BYTES_A_CREDIT: usize = 1024;
+
+/// Bounds on what a peer may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameBounds {
+    /// Streams that it may reset, or have reset by breaking rules, at once; a tenth of it a second
+    /// in the long run.
+    pub resets: u32,
+    /// Frames that carry neither request nor content, at once; a tenth of it a second in the long
+    /// run, and more in proportion to what is carried.
+    pub control_frames: u32,
+    /// CONTINUATION frames of one header block.
+    pub continuations: u32,
+}
+
+/// What a peer did too often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flood {
+    /// Resetting streams (CVE-2023-44487), or having them reset (CVE-2025-8671).
+    Resets,
+    /// Frames that ask for work and carry nothing.
+    ControlFrames,
+    /// Splitting a header block (CVE-2024-27316).
+    Continuations,
+}
+
+/// An error that we told the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SentError {
+    /// RST_STREAM with this code.
+    Stream(u32),
+    /// GOAWAY with this code.
+    Connection(u32),
+}
+
+/// The meter of one connection.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    inward: Walker,
+    outward: Walker,
+    resets: Bucket,
+    control: Bucket,
+    continuations: u32,
+    most_continuations: u32,
+    /// A header block has begun and not ended.
+    open_block: bool,
+    /// Counts frames from the peer, a header block as one.
+    stage: u64,
+    flood: Option<Flood>,
+    /// Errors sent and not yet reported.
+    errors: Vec<SentError>,
+}
+
+impl Meter {
+    /// A meter for a connection whose peer sends `preface` bytes before its first frame.
+    pub(crate) fn new(bounds: &FrameBounds, preface: usize, now: Instant) -> Meter {
+        Meter {
+            inward: Walker::after(preface),
+            outward: Walker::after(0),
+            resets: Bucket::new(bounds.resets, now),
+            control: Bucket::new(bounds.control_frames, now),
+            continuations: 0,
+            most_continuations: bounds.continuations,
+            open_block: false,
+            stage: 0,
+            flood: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// Looks at bytes from the peer. `false` when they must not be worked on any more.
+    pub(crate) fn received(&mut self, bytes: &[u8]) -> bool {
+        let Meter { inward, resets, control, continuations, most_continuations, .. } = self;
+        let (open_block, flood, stage) = (&mut self.open_block, &mut self.flood, &mut self.stage);
+        inward.walk(bytes, |frame, _| {
+            let empty = frame.length == 0;
+            *stage += u64::from(frame.kind != kind::CONTINUATION);
+            let fine = match frame.kind {
+                kind::DATA if !empty => control.give(USEFUL),
+                kind::DATA if frame.ends_stream() => true,
+                kind::HEADERS | kind::CONTINUATION => {
+                    let first = frame.kind == kind::HEADERS;
+                    *continuations = if first { 0 } else { *continuations + 1 };
+                    *open_block = !frame.ends_headers();
+                    if *continuations > *most_continuations {
+                        flood.get_or_insert(Flood::Continuations);
+                    }
+                    if empty { control.take() } else { control.give(USEFUL) }
+                }
+                kind::RST_STREAM => {
+                    if !resets.take() {
+                        flood.get_or_insert(Flood::Resets);
+                    }
+                    true
+                }
+                _ => control.take(),
+            };
+            if !fine {
+                flood.get_or_insert(Flood::ControlFrames);
+            }
+        });
+        self.flood.is_none()
+    }
+
+    /// Looks at bytes to the peer, as they leave.
+    pub(crate) fn sent(&mut self, bytes: &[u8]) {
+        let Meter { outward, resets, errors, flood, .. } = self;
+        outward.walk(bytes, |frame, payload| {
+            let code = |at: usize| {
+                let bytes = payload.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+                bytes.map(u32::from_be_bytes)
+            };
+            match frame.kind {
+                kind::RST_STREAM => {
+                    let Some(code) = code(0).filter(|&code| code != 0) else { return };
+                    errors.push(SentError::Stream(code));
+                    if is_peers_fault(code) && !resets.take() {
+                        flood.get_or_insert(Flood::Resets);
+                    }
+                }
+                kind::GOAWAY => {
+                    if let Some(code) = code(4).filter(|&code| code != 0) {
+                        errors.push(SentError::Connection(code));
+                    }
+                }
+                _ => {}
+            }
+        });
+    }
+
+    /// So many bytes were taken by the peer.
+    pub(crate) fn taken(&mut self, bytes: usize) {
+        let credit = u32::try_from(bytes / BYTES_A_CREDIT).unwrap_or(u32::MAX);
+        self.control.give(credit.saturating_add(USEFUL));
+    }
+
+    /// What the peer did too often, if anything.
+    pub(crate) fn flood(&self) -> Option<Flood> {
+        self.flood
+    }
+
+    /// Whether the peer is inside a head, or inside a frame that is not content: what it must
+    /// finish soon. The number tells one such frame from the next.
+    pub(crate) fn owes(&self) -> Option<u64> {
+        (self.open_block || self.inward.is_inside_control()).then_some(self.stage)
+    }
+
+    /// The errors that were told to the peer since the last call.
+    pub(crate) fn take_errors(&mut self) -> Vec<SentError> {
+        std::mem::take(&mut self.errors)
+    }
+}
+
+/// Whether a stream that we reset with this code was reset because the peer broke a rule:
+/// PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR.
+fn is_peers_fault(code: u32) -> bool {
+    matches!(code, 0x1 | 0x3 | 0x5 | 0x6)
+}
+
+/// A token bucket that looks at the clock only when it is empty.
+#[derive(Debug)]
+struct Bucket {
+    level: u32,
+    size: u32,
+    looked: Instant,
+}
+
+impl Bucket {
+    fn new(size: u32, now: Instant) -> Bucket {
+        Bucket { level: size, size, looked: now }
+    }
+
+    /// Takes one out; `false` when there is none.
+    fn take(&mut self) -> bool {
+        if self.level == 0 {
+            self.refill(Instant::now());
+        }
+        let some = self.level > 0;
+        self.level = self.level.saturating_sub(1);
+        some
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.looked).as_millis();
+        let earned = passed * u128::from(self.size) / u128::from(REFILL_SECONDS * 1000);
+        if earned > 0 {
+            self.looked = now;
+            self.give(u32::try_from(earned).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Puts some back; always true, for the sake of its callers.
+    fn give(&mut self, n: u32) -> bool {
+        self.level = self.level.saturating_add(n).min(self.size);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const BOUNDS: FrameBounds = FrameBounds { resets: 3, control_frames: 5, continuations: 2 };
+
+    fn meter() -> Meter {
+        Meter::new(&BOUNDS, 0, Instant::now())
+    }
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = payload.len() as u32;
+        let mut bytes = length.to_be_bytes()[1..].to_vec();
+        bytes.extend([kind, flags, 0, 0, 0, 1]);
+        bytes.extend(payload);
+        bytes
+    }
+
+    #[test]
+    fn useless_frames_are_counted_and_useful_ones_pay() {
+        for useless in [
+            frame(kind::PING, 0, &[0; 8]),
+            frame(kind::SETTINGS, 0, &[]),
+            frame(kind::PRIORITY, 0, &[0; 5]),
+            frame(kind::WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
+            frame(kind::DATA, 0, &[]),
+            frame(0xbe, 0, b"grease"),
+        ] {
+            let mut meter = meter();
+            assert!(meter.received(&useless.repeat(5)));
+            assert!(!meter.received(&useless));
+            assert_eq!(meter.flood(), Some(Flood::ControlFrames));
+        }
+        let mut meter = meter();
+        let mut mixed = frame(kind::PING, 0, &[0; 8]).repeat(4);
+        mixed.extend(frame(kind::DATA, 0, b"content"));
+        assert!(meter.received(&mixed.repeat(100)));
+        assert!(meter.received(&frame(kind::DATA, 1, &[]).repeat(100)), "ends cost nothing");
+    }
+
+    #[test]
+    fn resets_are_counted_whoever_sends_them() {
+        let mut meter = meter();
+        assert!(meter.received(&frame(kind::RST_STREAM, 0, &[0, 0, 0, 8]).repeat(2)));
+        meter.sent(&frame(kind::RST_STREAM, 0, &[0, 0, 0, 8]));
+        meter.sent(&frame(kind::RST_STREAM, 0, &[0, 0, 0, 1]));
+        assert_eq!(meter.flood(), None);
+        assert_eq!(meter.take_errors(), [SentError::Stream(8), SentError::Stream(1)]);
+        meter.sent(&frame(kind::RST_STREAM, 0, &[0, 0, 0, 3]));
+        assert_eq!(meter.flood(), Some(Flood::Resets));
+    }
+
+    #[test]
+    fn header_blocks_have_few_parts() {
+        let mut meter = meter();
+        assert!(meter.received(&frame(kind::HEADERS, 0, b"x")));
+        assert!(meter.owes().is_some());
+        assert!(meter.received(&frame(kind::CONTINUATION, 0, b"x").repeat(2)));
+        assert!(!meter.received(&frame(kind::CONTINUATION, 4, b"x")));
+        assert_eq!(meter.flood(), Some(Flood::Continuations));
+    }
+
+    #[test]
+    fn errors_of_the_connection_are_noted() {
+        let mut meter = meter();
+        meter.sent(&frame(kind::GOAWAY, 0, &[0, 0, 0, 1, 0, 0, 0, 11, b'x']));
+        meter.sent(&frame(kind::GOAWAY, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
+        assert_eq!(meter.take_errors(), [SentError::Connection(11)]);
+    }
+
+    #[test]
+    fn buckets_fill_in_ten_seconds() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(100, start);
+        bucket.level = 0;
+        bucket.refill(start + Duration::from_secs(1));
+        assert_eq!(bucket.level, 10);
+        bucket.refill(start + Duration::from_secs(60));
+        assert_eq!(bucket.level, 100);
+    }
+}

@@ -1,0 +1,157 @@
+//! A client's connection: streams come out of it, each an exchange of its own.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::{Builder, Connection};
+
+use super::meter::{Flood, FrameBounds, Meter, SentError};
+use super::reply::Reply;
+use super::transport::{Shared, Transport};
+use crate::buffer::Buffer;
+use crate::{Downstream, HeadLimits, Io};
+
+/// What a client sends first (RFC 9113, 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The room for a header list beyond our own limits. What is only a little too large gets an
+/// answer that says so and a line in the log; what is larger the crate refuses with a bare 431.
+const LIST_SLACK: usize = 16 * 1024;
+
+/// What a client's connection may do.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerSettings {
+    /// Streams at once (SETTINGS_MAX_CONCURRENT_STREAMS).
+    pub concurrent_streams: u32,
+    /// Bytes that a client may send on a stream before they are used.
+    pub window: u32,
+    /// The same over all streams of a connection.
+    pub connection_window: u32,
+    /// Bounds on frames.
+    pub frames: FrameBounds,
+    /// Limits of a request's head.
+    pub head: HeadLimits,
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub struct Server {
+    connection: Connection<Transport, Bytes>,
+    shared: Rc<RefCell<Shared>>,
+    leaving: bool,
+}
+
+/// A client's connection that has said so far only that it speaks HTTP/2.
+#[derive(Debug)]
+pub struct Prelude {
+    pub(crate) io: Io,
+    pub(crate) before: Option<Buffer>,
+}
+
+impl Prelude {
+    /// A connection whose client chose HTTP/2 by ALPN.
+    #[must_use]
+    pub fn new(io: Io) -> Prelude {
+        Prelude { io, before: None }
+    }
+
+    /// Reads the preface and the client's first SETTINGS.
+    ///
+    /// # Errors
+    /// The client sent something else, or went away.
+    pub async fn handshake(self, settings: &ServerSettings) -> io::Result<Server> {
+        let meter = Meter::new(&settings.frames, PREFACE.len(), Instant::now());
+        let transport = Transport::new(self.io, self.before, meter);
+        let shared = transport.shared();
+        let head = &settings.head;
+        // The standard counts 32 bytes more for each field (RFC 9113, 6.5.2).
+        let list = head.target + head.section + 32 * head.fields + LIST_SLACK;
+        let most = settings.concurrent_streams;
+        let connection = Builder::new()
+            .max_concurrent_streams(most)
+            .initial_window_size(settings.window)
+            .initial_connection_window_size(settings.connection_window)
+            .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
+            .max_concurrent_reset_streams(most as usize)
+            .max_pending_accept_reset_streams(most as usize)
+            .max_local_error_reset_streams(Some(settings.frames.resets as usize))
+            .enable_connect_protocol()
+            .handshake(transport)
+            .await
+            .map_err(super::content::io_error)?;
+        Ok(Server { connection, shared, leaving: false })
+    }
+}
+
+impl Server {
+    /// Waits for a stream, and moves all streams that there are. Each ends with `None`.
+    ///
+    /// # Errors
+    /// The connection ended badly; its streams with it.
+    pub fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Downstream>>> {
+        if self.shared.borrow().meter.flood().is_some() && !self.leaving {
+            self.leaving = true;
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+        }
+        match ready!(self.connection.poll_accept(cx)) {
+            Some(Ok((request, respond))) => {
+                let stream = Reply::new(request, respond);
+                Poll::Ready(Some(Ok(Downstream::H2(Box::new(stream)))))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(super::content::io_error(error)))),
+            None => Poll::Ready(None),
+        }
+    }
+
+    /// Begins a turn of the worker: the connection may read again.
+    pub fn begin_turn(&mut self) {
+        self.shared.borrow_mut().reads = 0;
+    }
+
+    /// Tells the client to open no more streams (GOAWAY); those that it has go on.
+    pub fn leave(&mut self) {
+        if !self.leaving {
+            self.leaving = true;
+            self.connection.graceful_shutdown();
+        }
+    }
+
+    /// Ends the connection at once, as soon as the client is told why not.
+    pub fn end(&mut self, calm: bool) {
+        self.leaving = true;
+        let reason = if calm { Reason::NO_ERROR } else { Reason::ENHANCE_YOUR_CALM };
+        self.connection.abrupt_shutdown(reason);
+    }
+
+    /// What the client did too often, if anything: the connection is ending for it.
+    #[must_use]
+    pub fn flood(&self) -> Option<Flood> {
+        self.shared.borrow().meter.flood()
+    }
+
+    /// The number of the frame that the client has begun and not finished, unless it is content;
+    /// a whole head counts as one.
+    #[must_use]
+    pub fn owes(&self) -> Option<u64> {
+        self.shared.borrow().meter.owes()
+    }
+
+    /// Whether something waits to be sent that the client does not take, and how much it has taken
+    /// so far.
+    #[must_use]
+    pub fn blocked(&self) -> Option<u64> {
+        let shared = self.shared.borrow();
+        shared.blocked.then_some(shared.written)
+    }
+
+    /// Errors that the client was told since the last call.
+    #[must_use]
+    pub fn take_errors(&mut self) -> Vec<SentError> {
+        self.shared.borrow_mut().meter.take_errors()
+    }
+}
