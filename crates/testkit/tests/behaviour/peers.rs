@@ -5,6 +5,7 @@
 //! and pass, unless `PORTCULLIS_PEERS=required`.
 
 mod clients;
+mod curl;
 mod grpc;
 mod origins;
 mod process;

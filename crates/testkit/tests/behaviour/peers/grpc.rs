@@ -13,11 +13,13 @@ use super::programs::{built, node_with, packages, script};
 #[derive(Debug, Clone, Copy)]
 enum Library {
     Go,
+    /// As a server it wants no connection for longer than a fifth of a second.
+    FickleGo,
     Node,
     Tonic,
 }
 
-use Library::{Go, Node, Tonic};
+use Library::{FickleGo, Go, Node, Tonic};
 
 const LIBRARIES: [Library; 3] = [Go, Node, Tonic];
 
@@ -28,6 +30,9 @@ impl Library {
             command.arg("server");
         }
         command.arg(dir);
+        if matches!(self, FickleGo) {
+            command.arg("200ms");
+        }
         Some(command)
     }
 
@@ -39,7 +44,7 @@ impl Library {
 
     fn program(self, name: &str) -> Option<Command> {
         Some(match self {
-            Go => Command::new(built("grpc_go")?),
+            Go | FickleGo => Command::new(built("grpc_go")?),
             Tonic => Command::new(built("grpc_tonic")?),
             Node => {
                 let mut command = Command::new(node_with("@grpc/grpc-js")?);
@@ -303,6 +308,22 @@ fn no_call_fails_when_a_server_stops_gracefully() {
         running.iter().for_each(|client| client.goes_on("calls ", 200));
         stand.end(running);
     }
+}
+
+/// Every connection ends with a GOAWAY, behind which calls go to a new one.
+#[test]
+fn no_call_fails_when_a_server_wants_new_connections() {
+    let Some(stand) = Stand::new(&LIBRARIES, &[FickleGo]) else { return };
+    let mut running = Vec::new();
+    for (_, base) in stand.ways() {
+        running.extend([Go, Tonic].map(|client| stand.start_long(client, &base, "load")));
+    }
+    for _ in 0..5 {
+        running.iter().for_each(|client| client.goes_on("calls ", 200));
+    }
+    stand.end(running);
+    let opened = stand.gateway.metric("portcullis_upstream_connections_total", "");
+    assert!(opened > 4.0, "only {opened} connections");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // A client and a server of grpc-go. Messages are bytes, so that nothing has to be generated.
 //
-//	grpc-go server DIR              with DIR/server.crt and DIR/server.key; see server.go
+//	grpc-go server DIR [AGE]        with DIR/server.crt and DIR/server.key; see server.go
 //	grpc-go BASE CA SCENARIO ...    a client; see client.go
 package main
 
@@ -25,7 +25,7 @@ const largest = 64 << 20
 
 func main() {
 	if os.Args[1] == "server" {
-		serve(os.Args[2])
+		serve(os.Args[2:])
 	} else {
 		newClient(os.Args[1], os.Args[2]).run(os.Args[3], os.Args[4:])
 	}

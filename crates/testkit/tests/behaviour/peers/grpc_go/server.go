@@ -1,5 +1,5 @@
 // The server: every kind of call, a failure with details, and a call that ends only when it is
-// cancelled. SIGUSR1 stops it gracefully.
+// cancelled. SIGUSR1 stops it gracefully. Connections older than AGE are told to go away.
 package main
 
 import (
@@ -11,11 +11,13 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -23,10 +25,16 @@ import (
 
 const failure = "not now: 100 % ✓"
 
-func serve(dir string) {
+func serve(arguments []string) {
+	dir := arguments[0]
 	credentials, err := credentials.NewServerTLSFromFile(dir+"/server.crt", dir+"/server.key")
 	check(err)
 	options := []grpc.ServerOption{grpc.ForceServerCodec(raw{}), grpc.MaxRecvMsgSize(largest)}
+	if len(arguments) > 1 {
+		age, err := time.ParseDuration(arguments[1])
+		check(err)
+		options = append(options, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: age}))
+	}
 	plain := grpc.NewServer(options...)
 	secure := grpc.NewServer(append(options, grpc.Creds(credentials))...)
 	for name, server := range map[string]*grpc.Server{"plain": plain, "secure": secure} {

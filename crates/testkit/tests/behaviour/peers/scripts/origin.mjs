@@ -31,7 +31,8 @@ const paths = {
   "/length": (request, reply) => {
     reply.setHeader("ETag", '"v1"');
     if (request.headers["if-none-match"] === '"v1"') return reply.writeHead(304).end();
-    reply.setHeader("Content-Length", 13).end("one two three");
+    reply.setHeader("Content-Length", 13);
+    reply.end("one two three");
   },
   "/chunked": (request, reply) => {
     for (const part of ["one ", "two ", "three"]) reply.write(part);

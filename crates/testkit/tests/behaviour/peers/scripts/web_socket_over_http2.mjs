@@ -93,8 +93,7 @@ export async function overHttp2(origin, options) {
 
 /** Gives each extended CONNECT to `accept`, as a server of Node gives an upgrade. */
 export function acceptOverHttp2(server, accept) {
-  server.on("stream", (stream, fields) => {
-    if (fields[":protocol"] !== "websocket") return;
+  server.on("connect", ({ headers: fields }, { stream }) => {
     const socket = new Opened((line, reply) => {
       const status = Number(line.split(" ")[1]);
       stream.respond({ ":status": status === 101 ? 200 : status, ...kept(reply) });
