@@ -183,6 +183,7 @@ fn write_requests() -> Result<(), Failure> {
             declares_length: head.declares_length,
             expects_continue: false,
             upgrade: None,
+            takes_trailers: false,
         };
         let mut writer = peers.near.begin_request(black_box(&line));
         let passed = head.fields.iter().filter(|field| field.known != Known::Host);

@@ -95,6 +95,9 @@ impl Owner<'_> {
                 Poll::Pending => break,
             }
         }
+        if self.server.end_turn(cx).is_err() {
+            return Poll::Ready(());
+        }
         self.report_errors();
         if self.server.flood().is_some() && self.ending.is_none() {
             self.ending = Some(Instant::now() + LINGER);
@@ -108,7 +111,7 @@ impl Owner<'_> {
                 return Poll::Ready(());
             }
             // What was just decided has to be sent.
-            if self.server.poll_stream(cx).is_ready() {
+            if self.server.poll_stream(cx).is_ready() || self.server.end_turn(cx).is_err() {
                 return Poll::Ready(());
             }
         }

@@ -105,7 +105,7 @@ fn protocol(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Protocol {
 
 fn pool(spec: &PoolSpec, scope: &mut Scope<'_>) -> Pool {
     Pool {
-        idle: spec.idle.map_or(64, |idle| idle as usize),
+        idle: spec.idle.map_or(256, |idle| idle as usize),
         idle_timeout: scope.time(spec.idle_timeout.as_ref(), Duration::from_secs(60)),
         http2_connections: spec.http2_connections.as_ref().map_or(8, |written| {
             if written.value == 0 {

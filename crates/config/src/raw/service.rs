@@ -243,7 +243,7 @@ pub(crate) struct ServiceTlsSpec {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PoolSpec {
-    /// Most idle connections kept for an endpoint by one worker. Default: 64.
+    /// Most idle connections kept for an endpoint by one worker. Default: 256.
     pub(crate) idle: Option<u32>,
     /// How long one is kept. Default: `60s`.
     pub(crate) idle_timeout: Option<Spanned<Time>>,

@@ -2,7 +2,7 @@
 
 use portcullis_wire::{
     BodyLength, Downstream, Fields, HeadWriter, Known, ReplyLine, RequestHead, RequestLine,
-    ResponseHead, Upstream,
+    ResponseHead, Upstream, Version,
 };
 
 use super::upgrade;
@@ -40,7 +40,7 @@ pub(crate) fn write_request(
         declares_length: request.declares_length,
         expects_continue: request.expects_continue,
         upgrade: to.upgrade,
-        takes_trailers: takes_trailers(&request.fields),
+        takes_trailers: takes_trailers(request),
     });
     if let Some(key) = to.websocket_key {
         out.field(b"Sec-WebSocket-Key", key);
@@ -69,13 +69,19 @@ pub(crate) fn write_request(
     out.end();
 }
 
-/// Whether the client understands trailers (RFC 9110, 10.1.4). The gateway does, but passes them on
-/// to nobody who would not.
-fn takes_trailers(fields: &Fields) -> bool {
-    fields.all_known(Known::Te).flat_map(|value| value.split(|&b| b == b',')).any(|coding| {
-        let name = coding.split(|&b| b == b';').next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(b"trailers")
-    })
+/// Whether the client understands trailers (RFC 9110, 10.1.4). In HTTP/1.1 it must say as well that
+/// this belongs to the connection, or it came through somebody who did not look.
+fn takes_trailers(request: &RequestHead) -> bool {
+    let fields = &request.fields;
+    let lists = |known, wanted: &[u8]| {
+        fields.all_known(known).flat_map(|value| value.split(|&b| b == b',')).any(|option| {
+            let name = option.split(|&b| b == b';').next().unwrap_or_default();
+            name.trim_ascii().eq_ignore_ascii_case(wanted)
+        })
+    };
+    fields.has(Known::Te)
+        && lists(Known::Te, b"trailers")
+        && (request.version == Version::Http2 || lists(Known::Connection, b"te"))
 }
 
 fn is_max_forwards(name: &[u8]) -> bool {

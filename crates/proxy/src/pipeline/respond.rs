@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use portcullis_config::model::{Reply, Template};
 use portcullis_core::{Failure, Reason, RequestId};
-use portcullis_wire::{Abort, BodyLength, Known, ReplyLine, RequestHead, Stream, reason_phrase};
+use portcullis_wire::{
+    Abort, BodyLength, Fields, Known, ReplyLine, RequestHead, Stream, reason_phrase,
+};
 
 use super::record::Record;
 use super::{Scratch, Serving, Skipped, grpc, skip_content};
@@ -216,6 +218,7 @@ async fn write(
     // A reply to HEAD sends none of it.
     let mut sent = if client.down.takes_content() { 0 } else { body.len() };
     let counted = (body.len() - sent) as u64;
+    let mut finished = false;
     poll_fn(|cx| {
         while sent < body.len() {
             match client.down.poll_send(cx, &body[sent..]) {
@@ -228,6 +231,9 @@ async fn write(
                 }
                 Poll::Pending => return late(client, cx),
             }
+        }
+        if !std::mem::replace(&mut finished, true) {
+            client.down.finish(&Fields::default());
         }
         match client.down.poll_flush(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),

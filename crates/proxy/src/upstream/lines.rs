@@ -16,6 +16,9 @@ use tokio::sync::Notify;
 use super::pool::same_tls;
 use crate::snapshot::{CompiledService, EndpointState};
 
+/// Most streams at once on a connection, whatever the endpoint allows.
+const MOST_STREAMS: usize = 1000;
+
 /// A connection that requests share.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -114,7 +117,7 @@ impl Line {
     }
 
     fn most(&self) -> usize {
-        self.client.borrow().most_streams()
+        self.client.borrow().most_streams().min(MOST_STREAMS)
     }
 }
 

@@ -1,8 +1,10 @@
 //! A connection to an origin that many requests share.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -13,7 +15,7 @@ use http::uri::Scheme;
 use super::call::Call;
 use super::content::io_error;
 use super::meter::{FrameBounds, Meter};
-use super::transport::{Shared, Transport};
+use super::transport::{Transport, Wire};
 use crate::{Io, Upstream};
 
 /// Most bytes of a reply that an origin may send ahead of the client, a stream.
@@ -37,7 +39,7 @@ pub struct Client {
 #[derive(Debug)]
 pub struct Driver {
     connection: Connection<Transport, Bytes>,
-    shared: std::rc::Rc<std::cell::RefCell<Shared>>,
+    wire: Rc<RefCell<Wire>>,
 }
 
 impl Client {
@@ -51,7 +53,7 @@ impl Client {
             Io::Plain(_) | Io::TlsServer(_) => Scheme::HTTP,
         };
         let transport = Transport::new(io, None, Meter::new(&BOUNDS, 0, Instant::now()));
-        let shared = transport.shared();
+        let wire = transport.owner();
         let (requests, connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(WINDOW)
@@ -60,7 +62,7 @@ impl Client {
             .handshake(transport)
             .await
             .map_err(io_error)?;
-        Ok((Client { requests, scheme }, Driver { connection, shared }))
+        Ok((Client { requests, scheme }, Driver { connection, wire }))
     }
 
     /// Whether the connection takes another request, as far as is known.
@@ -85,10 +87,16 @@ impl Future for Driver {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.borrow_mut().reads = 0;
-        if self.shared.borrow().meter.flood().is_some() {
+        self.wire.borrow_mut().begin_turn();
+        if self.wire.borrow().meter.flood().is_some() {
             return Poll::Ready(Err(io::Error::other("the origin floods us with frames")));
         }
-        Pin::new(&mut self.connection).poll(cx).map_err(io_error)
+        if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
+            return Poll::Ready(ended.map_err(io_error));
+        }
+        match self.wire.borrow_mut().poll_write_out(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Content {
     send: Option<SendStream<Bytes>>,
     /// The last piece waits for the next one, or for the end, which then goes with it.
     held: Bytes,
+    /// Why the end could not be sent.
+    failed: Option<io::Error>,
 }
 
 impl Content {
@@ -143,13 +145,13 @@ impl Content {
                 None => Ok(()),
             })
         };
-        if sent.is_ok() {
-            self.send = None;
-        }
+        self.failed = sent.err();
+        self.send = None;
     }
 
     /// Hands over all that waits. That it leaves is the connection's business.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.failed.take().map_or(Ok(()), Err)?;
         self.pass_on(false)
     }
 }

@@ -12,7 +12,7 @@ use h2::server::{Builder, Connection};
 
 use super::meter::{Flood, FrameBounds, Meter, SentError};
 use super::reply::Reply;
-use super::transport::{Shared, Transport};
+use super::transport::{Transport, Wire};
 use crate::buffer::Buffer;
 use crate::{Downstream, HeadLimits, Io};
 
@@ -42,7 +42,7 @@ pub struct ServerSettings {
 #[derive(Debug)]
 pub struct Server {
     connection: Connection<Transport, Bytes>,
-    shared: Rc<RefCell<Shared>>,
+    wire: Rc<RefCell<Wire>>,
     leaving: bool,
 }
 
@@ -67,7 +67,7 @@ impl Prelude {
     pub async fn handshake(self, settings: &ServerSettings) -> io::Result<Server> {
         let meter = Meter::new(&settings.frames, PREFACE.len(), Instant::now());
         let transport = Transport::new(self.io, self.before, meter);
-        let shared = transport.shared();
+        let wire = transport.owner();
         let head = &settings.head;
         // The standard counts 32 bytes more for each field (RFC 9113, 6.5.2).
         let list = head.target + head.section + 32 * head.fields + LIST_SLACK;
@@ -84,7 +84,7 @@ impl Prelude {
             .handshake(transport)
             .await
             .map_err(super::content::io_error)?;
-        Ok(Server { connection, shared, leaving: false })
+        Ok(Server { connection, wire, leaving: false })
     }
 }
 
@@ -94,7 +94,7 @@ impl Server {
     /// # Errors
     /// The connection ended badly; its streams with it.
     pub fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Downstream>>> {
-        if self.shared.borrow().meter.flood().is_some() && !self.leaving {
+        if self.wire.borrow().meter.flood().is_some() && !self.leaving {
             self.leaving = true;
             self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
@@ -110,7 +110,18 @@ impl Server {
 
     /// Begins a turn of the worker: the connection may read again.
     pub fn begin_turn(&mut self) {
-        self.shared.borrow_mut().reads = 0;
+        self.wire.borrow_mut().begin_turn();
+    }
+
+    /// Ends a turn: what the streams have to say goes out together.
+    ///
+    /// # Errors
+    /// The transport failed.
+    pub fn end_turn(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.wire.borrow_mut().poll_write_out(cx) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Ok(()),
+        }
     }
 
     /// Tells the client to open no more streams (GOAWAY); those that it has go on.
@@ -131,27 +142,27 @@ impl Server {
     /// What the client did too often, if anything: the connection is ending for it.
     #[must_use]
     pub fn flood(&self) -> Option<Flood> {
-        self.shared.borrow().meter.flood()
+        self.wire.borrow().meter.flood()
     }
 
     /// The number of the frame that the client has begun and not finished, unless it is content;
     /// a whole head counts as one.
     #[must_use]
     pub fn owes(&self) -> Option<u64> {
-        self.shared.borrow().meter.owes()
+        self.wire.borrow().meter.owes()
     }
 
     /// Whether something waits to be sent that the client does not take, and how much it has taken
     /// so far.
     #[must_use]
     pub fn blocked(&self) -> Option<u64> {
-        let shared = self.shared.borrow();
-        shared.blocked.then_some(shared.written)
+        let wire = self.wire.borrow();
+        wire.blocked.then_some(wire.written)
     }
 
     /// Errors that the client was told since the last call.
     #[must_use]
     pub fn take_errors(&mut self) -> Vec<SentError> {
-        self.shared.borrow_mut().meter.take_errors()
+        self.wire.borrow_mut().meter.take_errors()
     }
 }

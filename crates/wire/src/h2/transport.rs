@@ -1,4 +1,5 @@
-//! The bytes between the socket and the `h2` crate: what was read before, the meter, fair turns.
+//! The bytes between the socket and the `h2` crate: what was read before, the meter, fair turns,
+//! and few large writes instead of the crate's many small ones.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -17,40 +18,164 @@ use crate::buffer::Buffer;
 const MOST_DISCARDED: usize = 4 << 20;
 /// Most reads of a connection in one turn: others of the worker wait meanwhile.
 const READS_A_TURN: u32 = 4;
+/// From this size on a write goes out at once and from where it is; below it is copied, and goes
+/// out with others at the end of the turn.
+const COPIED: usize = 8 * 1024;
 
-/// What the owner of a connection and its transport both look at.
+/// A metered stream of bytes, which the `h2` crate holds and its owner too.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) meter: Meter,
-    pub(crate) reads: u32,
-    /// Something was to be sent and the peer did not take it.
-    pub(crate) blocked: bool,
-    /// Counts what the peer has taken, to see progress.
-    pub(crate) written: u64,
-}
-
-/// A metered stream of bytes.
-#[derive(Debug)]
-pub(crate) struct Transport {
+pub(crate) struct Wire {
     io: Io,
     /// Bytes that were read before anybody knew that this is HTTP/2.
     before: Option<Buffer>,
-    shared: Rc<RefCell<Shared>>,
+    /// What waits to be written.
+    out: Option<Buffer>,
+    pub(crate) meter: Meter,
+    reads: u32,
+    /// The peer did not take what was to be sent.
+    pub(crate) blocked: bool,
+    /// Bytes that the peer has taken, to see progress.
+    pub(crate) written: u64,
     /// Our direction has ended.
     shut: bool,
     /// Bytes that were thrown away since.
     discarded: usize,
 }
 
+/// The `h2` crate's end of it.
+#[derive(Debug)]
+pub(crate) struct Transport(Rc<RefCell<Wire>>);
+
 impl Transport {
     pub(crate) fn new(io: Io, before: Option<Buffer>, meter: Meter) -> Transport {
-        let shared = Shared { meter, reads: 0, blocked: false, written: 0 };
-        let shared = Rc::new(RefCell::new(shared));
-        Transport { io, before, shared, shut: false, discarded: 0 }
+        Transport(Rc::new(RefCell::new(Wire {
+            io,
+            before,
+            out: None,
+            meter,
+            reads: 0,
+            blocked: false,
+            written: 0,
+            shut: false,
+            discarded: 0,
+        })))
     }
 
-    pub(crate) fn shared(&self) -> Rc<RefCell<Shared>> {
-        Rc::clone(&self.shared)
+    /// The owner's end.
+    pub(crate) fn owner(&self) -> Rc<RefCell<Wire>> {
+        Rc::clone(&self.0)
+    }
+}
+
+impl Wire {
+    /// Begins a turn of the worker: the connection may read again.
+    pub(crate) fn begin_turn(&mut self) {
+        self.reads = 0;
+    }
+
+    /// Writes what waits.
+    pub(crate) fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(out) = &mut self.out {
+            let polled = self.io.poll_write(cx, out.data(), &[]);
+            self.blocked = polled.is_pending();
+            let n = ready!(polled)?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            out.consume(n);
+            if out.is_empty() {
+                self.out = None;
+            }
+            self.taken(n);
+        }
+        self.io.poll_flush(cx)
+    }
+
+    fn taken(&mut self, n: usize) {
+        self.written += n as u64;
+        self.meter.taken(n);
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Whoever waits for an answer has asked first.
+        if self.out.is_some()
+            && let Poll::Ready(Err(error)) = self.poll_write_out(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
+        if self.meter.flood().is_some() {
+            // Nothing more is worked on; the owner says so to the peer.
+            return Poll::Pending;
+        }
+        if self.reads >= READS_A_TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.reads += 1;
+        let old = buf.filled().len();
+        if let Some(before) = &mut self.before {
+            let n = before.data().len().min(buf.remaining());
+            buf.put_slice(&before.data()[..n]);
+            before.consume(n);
+            if before.is_empty() {
+                self.before = None;
+            }
+        } else {
+            ready!(self.io.poll_read_buf(cx, buf))?;
+        }
+        if self.meter.received(&buf.filled()[old..]) {
+            return Poll::Ready(Ok(()));
+        }
+        buf.set_filled(old);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let size: usize = slices.iter().map(|slice| slice.len()).sum();
+        if size < COPIED {
+            let out = self.out.get_or_insert_with(Buffer::take);
+            if out.room().len() >= size {
+                for slice in slices {
+                    out.room()[..slice.len()].copy_from_slice(slice);
+                    out.filled(slice.len());
+                    self.meter.sent(slice);
+                }
+                return Poll::Ready(Ok(size));
+            }
+        }
+        ready!(self.poll_write_out(cx))?;
+        let polled = self.io.poll_write_vectored(cx, slices);
+        self.blocked = polled.is_pending();
+        let n = ready!(polled)?;
+        self.taken(n);
+        let mut left = n;
+        for slice in slices {
+            let here = left.min(slice.len());
+            self.meter.sent(&slice[..here]);
+            left -= here;
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    /// Ends our direction, then reads on until the peer has ended too: closing with unread bytes
+    /// would reset the connection and could take our last frames with it. The owner's patience
+    /// bounds the time.
+    fn end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.shut {
+            ready!(self.poll_write_out(cx))?;
+            ready!(self.io.poll_shutdown(cx))?;
+            self.shut = true;
+        }
+        let mut waste = [MaybeUninit::uninit(); 4096];
+        while self.discarded < MOST_DISCARDED {
+            let mut buf = ReadBuf::uninit(&mut waste);
+            match ready!(self.io.poll_read_buf(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => self.discarded += buf.filled().len(),
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -60,36 +185,7 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Transport { io, before, shared, .. } = self.get_mut();
-        {
-            let mut shared = shared.borrow_mut();
-            if shared.meter.flood().is_some() {
-                // Nothing more is worked on; the owner says so to the peer.
-                return Poll::Pending;
-            }
-            if shared.reads >= READS_A_TURN {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            shared.reads += 1;
-        }
-        let old = buf.filled().len();
-        if let Some(buffer) = before {
-            let n = buffer.data().len().min(buf.remaining());
-            buf.put_slice(&buffer.data()[..n]);
-            buffer.consume(n);
-            if buffer.is_empty() {
-                *before = None;
-            }
-        } else {
-            ready!(io.poll_read_buf(cx, buf))?;
-        }
-        if shared.borrow_mut().meter.received(&buf.filled()[old..]) {
-            return Poll::Ready(Ok(()));
-        }
-        buf.set_filled(old);
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        self.0.borrow_mut().read(cx, buf)
     }
 }
 
@@ -99,7 +195,7 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+        self.0.borrow_mut().write(cx, &[IoSlice::new(data)])
     }
 
     fn poll_write_vectored(
@@ -107,51 +203,19 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let Transport { io, shared, .. } = self.get_mut();
-        let polled = io.poll_write_vectored(cx, slices);
-        let mut shared = shared.borrow_mut();
-        shared.blocked = polled.is_pending();
-        if let Poll::Ready(Ok(n)) = polled {
-            shared.written += n as u64;
-            shared.meter.taken(n);
-            let mut left = n;
-            for slice in slices {
-                let here = left.min(slice.len());
-                shared.meter.sent(&slice[..here]);
-                left -= here;
-                if left == 0 {
-                    break;
-                }
-            }
-        }
-        polled
+        self.0.borrow_mut().write(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().io.poll_flush(cx)
+    /// Does nothing: the crate flushes after each frame, the owner after each turn.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    /// Ends our direction, then reads on until the peer has ended too: closing with unread bytes
-    /// would reset the connection and could take our last frames with it. The owner's patience
-    /// bounds the time.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Transport { io, shut, discarded, .. } = self.get_mut();
-        if !*shut {
-            ready!(io.poll_shutdown(cx))?;
-            *shut = true;
-        }
-        let mut waste = [MaybeUninit::uninit(); 4096];
-        while *discarded < MOST_DISCARDED {
-            let mut buf = ReadBuf::uninit(&mut waste);
-            match ready!(io.poll_read_buf(cx, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => *discarded += buf.filled().len(),
-                Ok(()) | Err(_) => break,
-            }
-        }
-        Poll::Ready(Ok(()))
+        self.0.borrow_mut().end(cx)
     }
 }
