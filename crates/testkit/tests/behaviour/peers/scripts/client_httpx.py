@@ -1,21 +1,22 @@
 """httpx, which speaks HTTP/2 with the h2 package, on a tour: BASE CA BIG SHA256 VERSION."""
 
+import asyncio
 import hashlib
 import ssl
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
 base, ca, big, sha256, version = sys.argv[1:]
-client = httpx.Client(
-    base_url=base,
-    verify=ssl.create_default_context(cafile=ca),
+options = {
+    "base_url": base,
+    "verify": ssl.create_default_context(cafile=ca),
     # Without HTTP/1.1 it has prior knowledge.
-    http1=version != "HTTP/2",
-    http2=version == "HTTP/2",
-    timeout=60,
-)
+    "http1": version != "HTTP/2",
+    "http2": version == "HTTP/2",
+    "timeout": 60,
+}
+client = httpx.Client(**options)
 
 
 def get(path, **options):
@@ -44,7 +45,13 @@ assert hashlib.sha256(get("/big").content).hexdigest() == sha256
 with open(big, "rb") as content:
     assert client.post("/upload", content=content).text == sha256
 
-# One connection for all threads.
-with ThreadPoolExecutor(20) as threads:
-    texts = list(threads.map(lambda _: get("/length").text, range(100)))
-assert texts == ["one two three"] * 100
+
+async def many():
+    """A hundred streams at once, over one more connection."""
+    async with httpx.AsyncClient(**options) as client:
+        await client.get("/length")
+        replies = await asyncio.gather(*(client.get("/length") for _ in range(100)))
+        assert [reply.text for reply in replies] == ["one two three"] * 100
+
+
+asyncio.run(many())

@@ -113,7 +113,7 @@ const server = {
     const [key, cert] = ["key", "crt"].map((name) => readFileSync(join(dir, `origin.${name}`)));
     return http2.createSecureServer({ settings, key, cert, allowHTTP1: true }, serve);
   },
-  undefined: () => createServer({ keepAliveTimeout: 60_000 }, serve),
+  undefined: () => createServer({ keepAliveTimeout: 60_000, maxHeaderSize: 65_536 }, serve),
 }[kind]();
 
 if (existsSync(join(peers, "node_modules/ws"))) {
