@@ -48,6 +48,7 @@ async fn run(worker: &Rc<Worker>, listener: &Rc<LocalListener>, peer: &Rc<Peer>,
         peer,
         server,
         open,
+        in_line: Rc::default(),
         deadline: Deadline::default(),
         watched: Watched::default(),
         ending: None,
@@ -65,6 +66,8 @@ struct Owner<'a> {
     server: Server,
     /// Exchanges under way.
     open: Rc<Cell<usize>>,
+    /// The listener has no room for more of them.
+    in_line: Rc<Cell<bool>>,
     deadline: Deadline,
     watched: Watched,
     /// When the connection is to be gone.
@@ -89,7 +92,13 @@ impl Owner<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.server.begin_turn();
         loop {
-            match self.server.poll_stream(cx) {
+            // What waits costs less before it is begun.
+            let polled = if self.listener.has_room(cx, &self.in_line) {
+                self.server.poll_stream(cx)
+            } else {
+                self.server.poll_frames(cx).map(|()| None)
+            };
+            match polled {
                 Poll::Ready(Some(Ok(stream))) => self.begin(stream),
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => break,
@@ -111,7 +120,7 @@ impl Owner<'_> {
                 return Poll::Ready(());
             }
             // What was just decided has to be sent.
-            if self.server.poll_stream(cx).is_ready() || self.server.end_turn(cx).is_err() {
+            if self.server.poll_frames(cx).is_ready() || self.server.end_turn(cx).is_err() {
                 return Poll::Ready(());
             }
         }
@@ -120,7 +129,7 @@ impl Owner<'_> {
 
     fn begin(&mut self, stream: Downstream) {
         self.watched.idle = None;
-        let count = Count::one(&self.open);
+        let count = Count::one(&self.open, self.listener);
         let client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
         spawn_local(one(Rc::clone(self.worker), client, count));
     }
@@ -135,7 +144,7 @@ impl Owner<'_> {
             self.watched.leaving = Some(Instant::now());
             self.server.leave();
         }
-        let idle = self.open.get() == 0;
+        let idle = self.open.get() == 0 && !self.in_line.get();
         let (owing, blocked) = (self.server.owes(), self.server.blocked());
         if !idle && owing.is_none() && blocked.is_none() {
             self.watched = Watched { leaving: self.watched.leaving, ..Watched::default() };
@@ -219,17 +228,22 @@ async fn one(worker: Rc<Worker>, mut client: Client, _count: Count) {
 }
 
 /// Counts an exchange for as long as it lives.
-struct Count(Rc<Cell<usize>>);
+struct Count {
+    open: Rc<Cell<usize>>,
+    listener: Rc<LocalListener>,
+}
 
 impl Count {
-    fn one(open: &Rc<Cell<usize>>) -> Count {
+    fn one(open: &Rc<Cell<usize>>, listener: &Rc<LocalListener>) -> Count {
         open.set(open.get() + 1);
-        Count(Rc::clone(open))
+        listener.begin_exchange();
+        Count { open: Rc::clone(open), listener: Rc::clone(listener) }
     }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.open.set(self.open.get() - 1);
+        self.listener.end_exchange();
     }
 }

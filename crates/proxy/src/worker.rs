@@ -2,6 +2,7 @@
 //! touches is shared with another worker behind a lock.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
 use portcullis_wire::Upstream;
 use slab::Slab;
+use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
 use crate::pipeline::Scratch;
@@ -57,11 +59,20 @@ pub(crate) struct LocalListener {
     settings: RefCell<Rc<ListenerSettings>>,
     /// It takes no more connections; those that it has end as they become idle.
     closed: Cell<bool>,
+    /// Exchanges over HTTP/2 that are worked on, and the connections whose clients wait for more.
+    exchanges: Cell<usize>,
+    held_back: RefCell<VecDeque<(Waker, Rc<Cell<bool>>)>>,
 }
 
 impl LocalListener {
     pub(crate) fn new(name: Name, settings: ListenerSettings) -> LocalListener {
-        LocalListener { name, settings: RefCell::new(Rc::new(settings)), closed: Cell::new(false) }
+        LocalListener {
+            name,
+            settings: RefCell::new(Rc::new(settings)),
+            closed: Cell::new(false),
+            exchanges: Cell::new(0),
+            held_back: RefCell::default(),
+        }
     }
 
     /// The settings as they are now; a request keeps what it started with.
@@ -75,6 +86,31 @@ impl LocalListener {
 
     pub(crate) fn close(&self) {
         self.closed.set(true);
+    }
+
+    /// Whether another exchange over HTTP/2 may begin. If not, the connection stands in line, which
+    /// `in_line` says, and is woken when it may.
+    pub(crate) fn has_room(&self, cx: &mut Context<'_>, in_line: &Rc<Cell<bool>>) -> bool {
+        let room = self.exchanges.get() < self.settings.borrow().listener.limits.streams;
+        if !room && !in_line.replace(true) {
+            let place = (cx.waker().clone(), Rc::clone(in_line));
+            self.held_back.borrow_mut().push_back(place);
+        }
+        room
+    }
+
+    /// Notes that an exchange over HTTP/2 begins.
+    pub(crate) fn begin_exchange(&self) {
+        self.exchanges.set(self.exchanges.get() + 1);
+    }
+
+    /// Notes that one has ended; who was held back may go on.
+    pub(crate) fn end_exchange(&self) {
+        self.exchanges.set(self.exchanges.get() - 1);
+        if let Some((waker, in_line)) = self.held_back.borrow_mut().pop_front() {
+            in_line.set(false);
+            waker.wake();
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -148,6 +184,15 @@ impl Worker {
         if !self.is_draining() {
             self.pools.borrow_mut().put(service, endpoint, upstream, since);
         }
+    }
+
+    /// The places that an endpoint has for exchanges of HTTP/1.1 with this worker.
+    pub(crate) fn seats(
+        &self,
+        service: &CompiledService,
+        endpoint: &Arc<EndpointState>,
+    ) -> Arc<Semaphore> {
+        self.pools.borrow_mut().seats(service, endpoint)
     }
 
     /// The HTTP/2 connections to endpoints.

@@ -10,10 +10,9 @@ use crate::{BodyLength, HeadWriter, Io, ReadError, RequestHead, Version, h2, sta
 
 /// The client's side of an exchange: its request comes out, the reply goes in.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a connection is moved once and used often")]
 pub enum Downstream {
     /// HTTP/1.1 or 1.0.
-    H1(Connection),
+    H1(Box<Connection>),
     /// A stream of HTTP/2.
     H2(Box<h2::Reply>),
 }
@@ -55,7 +54,7 @@ impl Downstream {
     /// The client's side of exchanges over `io`.
     #[must_use]
     pub fn over(io: Io) -> Downstream {
-        Downstream::H1(Connection::new(io))
+        Downstream::H1(Box::new(Connection::new(io)))
     }
 
     /// Whether the reply under way still takes content.

@@ -9,10 +9,9 @@ use crate::{BodyLength, HeadWriter, Io, ReadError, ResponseHead, Version, h2};
 
 /// The origin's side of an exchange: the request goes in, its reply comes out.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a connection is moved once and used often")]
 pub enum Upstream {
     /// HTTP/1.1 or 1.0.
-    H1(Connection),
+    H1(Box<Connection>),
     /// A stream of HTTP/2.
     H2(Box<h2::Call>),
 }
@@ -44,7 +43,7 @@ impl Upstream {
     /// The origin's side of exchanges over `io`.
     #[must_use]
     pub fn over(io: Io) -> Upstream {
-        Upstream::H1(Connection::new(io))
+        Upstream::H1(Box::new(Connection::new(io)))
     }
 
     /// Whether the connection, idle so far, is still good to send a request on.

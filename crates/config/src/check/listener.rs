@@ -107,6 +107,7 @@ fn limits(spec: &LimitsSpec, scope: &mut Scope<'_>) -> Limits {
             None | Some(Limit::Unlimited) => None,
             Some(Limit::Size(bytes)) => Some(bytes),
         },
+        streams: count(spec.streams.as_ref().map(|s| (s.value.into(), s.span)), 16_384),
         connections: count(spec.connections.as_ref().map(|s| (s.value.into(), s.span)), 100_000),
     };
     check_head(spec, &limits, scope);

@@ -107,14 +107,23 @@ fn pool(spec: &PoolSpec, scope: &mut Scope<'_>) -> Pool {
     Pool {
         idle: spec.idle.map_or(256, |idle| idle as usize),
         idle_timeout: scope.time(spec.idle_timeout.as_ref(), Duration::from_secs(60)),
-        http2_connections: spec.http2_connections.as_ref().map_or(8, |written| {
-            if written.value == 0 {
-                scope.fault(written.span, "without connections no request can be sent").label =
-                    "expected at least 1".into();
-            }
-            usize::from(written.value)
-        }),
+        connections: some(spec.connections.as_ref().map(|s| (s.value, s.span)), 2048, scope),
+        http2_connections: some(
+            spec.http2_connections.as_ref().map(|s| (s.value.into(), s.span)),
+            8,
+            scope,
+        ),
     }
+}
+
+/// A number of connections, at least one.
+fn some(written: Option<(u32, Span)>, default: usize, scope: &mut Scope<'_>) -> usize {
+    let Some((value, at)) = written else { return default };
+    if value == 0 {
+        scope.fault(at, "without connections no request can be sent").label =
+            "expected at least 1".into();
+    }
+    value as usize
 }
 
 fn timeouts(spec: &ServiceTimeoutsSpec, scope: &mut Scope<'_>) -> ServiceTimeouts {

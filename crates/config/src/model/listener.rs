@@ -153,6 +153,8 @@ pub struct Limits {
     pub head: usize,
     /// Largest request body in bytes, or `None` for no limit; more is 413.
     pub body: Option<u64>,
+    /// Most HTTP/2 requests that a worker serves at once.
+    pub streams: usize,
     /// Most connections at once over all workers.
     pub connections: usize,
 }

@@ -78,6 +78,8 @@ pub struct Pool {
     pub idle: usize,
     /// How long one is kept.
     pub idle_timeout: Duration,
+    /// Most HTTP/1.1 exchanges with an endpoint at once by one worker.
+    pub connections: usize,
     /// Most HTTP/2 connections to an endpoint by one worker.
     pub http2_connections: usize,
 }

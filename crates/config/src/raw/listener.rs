@@ -156,6 +156,9 @@ pub(crate) struct LimitsSpec {
     pub(crate) head: Option<Spanned<Size>>,
     /// Largest request body, or `unlimited`; more is 413. Default: `unlimited`.
     pub(crate) body: Option<Limit>,
+    /// Most HTTP/2 requests that a worker serves at once; others wait for their turn.
+    /// Default: 16384.
+    pub(crate) streams: Option<Spanned<u32>>,
     /// Most connections at once over all workers. Default: 100000.
     pub(crate) connections: Option<Spanned<u32>>,
 }

@@ -247,6 +247,9 @@ pub(crate) struct PoolSpec {
     pub(crate) idle: Option<u32>,
     /// How long one is kept. Default: `60s`.
     pub(crate) idle_timeout: Option<Spanned<Time>>,
+    /// Most HTTP/1.1 exchanges with an endpoint at once by one worker, tunnels not counted; others
+    /// wait for up to `first_byte`, then 503. Default: 2048.
+    pub(crate) connections: Option<Spanned<u32>>,
     /// Most HTTP/2 connections to an endpoint by one worker; each carries many requests. Default: 8.
     pub(crate) http2_connections: Option<Spanned<u16>>,
 }

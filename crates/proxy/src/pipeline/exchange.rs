@@ -12,6 +12,7 @@ use super::content::{Download, Pace, Side, Upload};
 use super::record::Record;
 use super::{Scratch, Serving, grpc, head, tunnel, upgrade};
 use crate::client::Client;
+use crate::upstream::acquire::Acquired;
 use crate::worker::Worker;
 
 /// Most interim replies to one request.
@@ -29,7 +30,7 @@ pub(crate) struct Bounds {
     pub(crate) tunnel: Duration,
 }
 
-/// Sends what waits in `up`, the content behind it, and relays the reply.
+/// Sends what waits in the endpoint's connection, the content behind it, and relays the reply.
 ///
 /// # Errors
 /// Whatever ended the exchange. If [`Record::status`] is set by then, the client has seen the
@@ -37,7 +38,7 @@ pub(crate) struct Bounds {
 pub(crate) async fn exchange(
     serving: &Serving<'_>,
     client: &mut Client,
-    up: &mut Upstream,
+    way: &mut Acquired,
     scratch: &mut Scratch,
     record: &mut Record<'_>,
     upload: &mut Upload,
@@ -57,6 +58,7 @@ pub(crate) async fn exchange(
         bounds,
     };
 
+    let up = &mut way.up;
     let mut interim = 0;
     loop {
         let reached = poll_fn(|cx| poll_head(cx, client, up, scratch, upload, &mut watch)).await;
@@ -68,6 +70,8 @@ pub(crate) async fn exchange(
             upgrade::check(up, scratch)?;
             record.status = 101;
             upgrade::write_switch(&mut client.down, scratch);
+            // A tunnel may last for days, and is no exchange that others should wait for.
+            way.seat = None;
             // Boxed: tunnels are rare, and idle connections would all carry their state.
             return Box::pin(tunnel::run(serving.worker, client, up, record, bounds.tunnel)).await;
         }

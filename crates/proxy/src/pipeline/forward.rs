@@ -56,21 +56,35 @@ pub(crate) async fn forward<'s>(
 
     let mut upload = Upload::new(plan.body_limit, scratch.request.expects_continue);
     let mut fresh = false;
+    let mut refused = None;
     for tries_left in (0..MOST_TRIES).rev() {
         let turn = serving.worker.next_turn(service.slot);
-        let chosen = balance::choose(service, turn).ok_or(Reason::NoEndpoint)?;
+        let chosen = balance::choose(service, turn, refused).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
         record.endpoint = Some(endpoint);
         let _active = (service.service.balance == Balance::LeastRequests)
             .then(|| ActiveRequest::begin(endpoint));
 
-        let due = Instant::now() + timeouts.connect;
         let wanted = Wanted {
             fresh,
             upgrade: scratch.request.upgrade && plan.route.route.upgrade,
-            due: total.map_or(due, |total| total.min(due)),
+            connect: timeouts.connect,
+            until: total.unwrap_or(record.started + timeouts.first_byte),
         };
-        let mut way = acquire(serving.worker, service, endpoint, wanted).await?;
+        let mut way = match acquire(serving.worker, service, endpoint, wanted).await {
+            Ok(way) => way,
+            // Nothing was sent, so another endpoint may be asked at once.
+            Err(failure)
+                if failure.reason == Reason::ConnectFailed
+                    && tries_left > 0
+                    && service.endpoints.len() > 1 =>
+            {
+                serving.worker.metrics.upstream_retries.add(1);
+                refused = Some(chosen);
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
         send_head(serving, client, scratch, plan, service, endpoint, &mut way.up);
         if way.hold.is_some() {
             upload.keep();
@@ -83,7 +97,7 @@ pub(crate) async fn forward<'s>(
             tunnel: timeouts.tunnel,
         };
         let sent =
-            exchange::exchange(serving, client, &mut way.up, scratch, record, &mut upload, &bounds);
+            exchange::exchange(serving, client, &mut way, scratch, record, &mut upload, &bounds);
         let Err(failure) = sent.await else {
             if way.up.is_reusable() {
                 // Its time in the pool counts from the request: one look at the clock less.

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portcullis_config::model::Protocol;
 use portcullis_core::{Failure, Reason};
@@ -13,7 +13,8 @@ use tokio::task::{spawn_local, unconstrained};
 use tokio::time::timeout_at;
 
 use super::connect;
-use super::lines::{Hold, Line, Opening, Place};
+use super::lines::{Hold, Line, Place};
+use super::pool::Seat;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
 
@@ -25,6 +26,8 @@ pub(crate) struct Acquired {
     pub(crate) reused: bool,
     /// Its place on a shared connection.
     pub(crate) hold: Option<Hold>,
+    /// Its place among the connections that the endpoint may have.
+    pub(crate) seat: Option<Seat>,
 }
 
 /// What the request asks of it.
@@ -34,8 +37,10 @@ pub(crate) struct Wanted {
     pub(crate) fresh: bool,
     /// The request wants to switch protocols.
     pub(crate) upgrade: bool,
-    /// Until when there must be one.
-    pub(crate) due: Instant,
+    /// How long opening one may take.
+    pub(crate) connect: Duration,
+    /// Until when there must be a place.
+    pub(crate) until: Instant,
 }
 
 /// Finds or opens a way to `endpoint`.
@@ -54,22 +59,41 @@ pub(crate) async fn acquire(
         Protocol::Http2 => true,
         Protocol::Auto => !wanted.upgrade,
     };
-    if shared && let Some(acquired) = share(worker, service, endpoint, wanted.due).await? {
+    if shared && let Some(acquired) = share(worker, service, endpoint, wanted.until).await? {
         return Ok(acquired);
     }
+    let seat = sit(worker, service, endpoint, wanted.until).await?;
     if !wanted.fresh {
         // Outside the task's budget: with none left a closed connection would look quiet.
         let look = poll_fn(|cx| Poll::Ready(worker.take_idle(service, endpoint, cx)));
         if let Some(up) = unconstrained(look).await {
             worker.metrics.upstream_reuses.add(1);
-            return Ok(Acquired { up, reused: true, hold: None });
+            return Ok(Acquired { up, reused: true, hold: None, seat: Some(seat) });
         }
     }
-    let alpn = connect::Alpn::Http1;
+    let due = (Instant::now() + wanted.connect).min(wanted.until);
     // Boxed: opening is rare, and its state would make every connection's task larger.
-    let opened = Box::pin(connect::connect(service, endpoint, alpn, wanted.due)).await?;
+    let opened = Box::pin(connect::connect(service, endpoint, connect::Alpn::Http1, due)).await?;
     worker.metrics.upstream_connections.add(1);
-    Ok(Acquired { up: Upstream::over(opened.io), reused: false, hold: None })
+    Ok(Acquired { up: Upstream::over(opened.io), reused: false, hold: None, seat: Some(seat) })
+}
+
+/// Takes one of the places that an endpoint has for exchanges of HTTP/1.1, in turn.
+async fn sit(
+    worker: &Worker,
+    service: &CompiledService,
+    endpoint: &Arc<EndpointState>,
+    until: Instant,
+) -> Result<Seat, Failure> {
+    let seats = worker.seats(service, endpoint);
+    if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
+        return Ok(seat);
+    }
+    // Boxed: waiting is rare, and every exchange would carry its state.
+    match Box::pin(timeout_at(until.into(), seats.acquire_owned())).await {
+        Ok(Ok(seat)) => Ok(seat),
+        Ok(Err(_)) | Err(_) => Err(Failure::new(Reason::Saturated, &endpoint.label)),
+    }
 }
 
 /// A stream of a shared connection; `None` where the endpoint speaks HTTP/1.1 alone.
@@ -77,7 +101,7 @@ async fn share(
     worker: &Rc<Worker>,
     service: &Arc<CompiledService>,
     endpoint: &Arc<EndpointState>,
-    due: Instant,
+    until: Instant,
 ) -> Result<Option<Acquired>, Failure> {
     let mut reused = true;
     loop {
@@ -90,45 +114,32 @@ async fn share(
                 if reused {
                     worker.metrics.upstream_reuses.add(1);
                 }
-                return Ok(Some(Acquired { up, reused, hold: Some(hold) }));
+                return Ok(Some(Acquired { up, reused, hold: Some(hold), seat: None }));
             }
             Place::Declined => return Ok(None),
-            Place::Full(freed) => {
-                let waited = timeout_at(due.into(), freed.notified()).await;
-                waited.map_err(|_| Failure::new(Reason::Saturated, &endpoint.label))?;
-            }
-            Place::Soon(opening) => wait(endpoint, &opening, due).await?,
-            Place::Nowhere => {
+            Place::Wait { queue, open: more } => {
                 reused = false;
-                let opening = open(worker, service, endpoint);
-                wait(endpoint, &opening, due).await?;
+                if more {
+                    open(worker, service, endpoint);
+                }
+                // Boxed: waiting is rare, and every exchange would carry its state.
+                let waited = Box::pin(timeout_at(until.into(), queue.wait())).await;
+                waited.map_err(|_| Failure::new(Reason::Saturated, &endpoint.label))??;
             }
         }
     }
 }
 
-async fn wait(endpoint: &EndpointState, opening: &Opening, due: Instant) -> Result<(), Failure> {
-    let waited = Box::pin(timeout_at(due.into(), opening.done.notified())).await;
-    waited.map_err(|_| Failure::new(Reason::ConnectTimeout, &endpoint.label))?;
-    opening.failed.borrow().clone().map_or(Ok(()), Err)
-}
-
 /// Begins to open a shared connection, in a task of its own: whoever asked first may give up
 /// before the others do.
-fn open(
-    worker: &Rc<Worker>,
-    service: &Arc<CompiledService>,
-    endpoint: &Arc<EndpointState>,
-) -> Rc<Opening> {
-    let opening = worker.lines().begin_opening(endpoint);
+fn open(worker: &Rc<Worker>, service: &Arc<CompiledService>, endpoint: &Arc<EndpointState>) {
+    worker.lines().begin_opening(endpoint);
     let (worker, service, endpoint) =
         (Rc::clone(worker), Arc::clone(service), Arc::clone(endpoint));
-    let ours = Rc::clone(&opening);
     spawn_local(async move {
         let outcome = open_line(&worker, &service, &endpoint).await;
-        worker.lines().end_opening(&endpoint, &ours, outcome);
+        worker.lines().end_opening(&endpoint, outcome);
     });
-    opening
 }
 
 async fn open_line(

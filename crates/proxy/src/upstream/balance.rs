@@ -49,8 +49,22 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 /// Chooses an endpoint: its index, or `None` when none takes requests. `turn` counts up with
-/// every choice.
-pub(crate) fn choose(service: &CompiledService, turn: usize) -> Option<usize> {
+/// every choice; the one that was `refused` just now is chosen again only where there is no other.
+pub(crate) fn choose(
+    service: &CompiledService,
+    turn: usize,
+    refused: Option<usize>,
+) -> Option<usize> {
+    let chosen = by_policy(service, turn)?;
+    if refused != Some(chosen) {
+        return Some(chosen);
+    }
+    let endpoints = &service.service.endpoints;
+    let others = (1..endpoints.len()).map(|step| (chosen + step) % endpoints.len());
+    others.into_iter().find(|&i| endpoints[i].weight > 0).or(Some(chosen))
+}
+
+fn by_policy(service: &CompiledService, turn: usize) -> Option<usize> {
     match service.service.balance {
         Balance::RoundRobin => service.schedule.turn(turn),
         Balance::LeastRequests => least_requests(service, turn),

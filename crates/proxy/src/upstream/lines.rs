@@ -1,5 +1,5 @@
-//! HTTP/2 connections to endpoints, each shared by many requests of one worker. A second one is
-//! opened before the first one's stream limit hurts, and only one at a time.
+//! HTTP/2 connections to endpoints, each shared by many requests of one worker. Others are opened
+//! before the stream limits of those that are there hurt, as many as wait for them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,6 +18,8 @@ use crate::snapshot::{CompiledService, EndpointState};
 
 /// Most streams at once on a connection, whatever the endpoint allows.
 const MOST_STREAMS: usize = 1000;
+/// Streams that a connection is taken to carry before it is there.
+const USUAL_STREAMS: usize = 100;
 
 /// A connection that requests share.
 #[derive(Debug)]
@@ -33,11 +35,14 @@ pub(crate) struct Line {
     patience: Duration,
 }
 
-/// A connection that is being opened, and those who wait for it.
+/// Those who wait for a place on a connection to one endpoint.
 #[derive(Debug, Default)]
-pub(crate) struct Opening {
-    pub(crate) done: Notify,
-    pub(crate) failed: RefCell<Option<Failure>>,
+pub(crate) struct Queue {
+    freed: Notify,
+    waiting: Cell<usize>,
+    /// Counts the times that all who waited were sent away, and says why the last time.
+    failures: Cell<u64>,
+    failure: RefCell<Option<Failure>>,
 }
 
 /// The connections to one endpoint.
@@ -45,9 +50,9 @@ pub(crate) struct Opening {
 struct Trunk {
     endpoint: Arc<EndpointState>,
     lines: Vec<Rc<Line>>,
-    opening: Option<Rc<Opening>>,
-    /// Woken when a stream ends.
-    freed: Rc<Notify>,
+    /// Connections that are being opened.
+    opening: usize,
+    queue: Rc<Queue>,
     /// The endpoint chose HTTP/1.1 when it was last asked.
     declined: bool,
 }
@@ -60,16 +65,11 @@ pub(crate) struct Lines {
 
 /// Where a request may go.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one")]
 pub(crate) enum Place {
     /// Over this stream; `crowded` when another connection should be opened for those to come.
     Stream { up: Upstream, hold: Hold, crowded: bool },
-    /// A connection is on its way.
-    Soon(Rc<Opening>),
-    /// A connection must be opened.
-    Nowhere,
-    /// Every connection that there may be is full; woken when that changes.
-    Full(Rc<Notify>),
+    /// Nowhere yet; `open` when another connection should be opened.
+    Wait { queue: Rc<Queue>, open: bool },
     /// The endpoint does not speak HTTP/2.
     Declined,
 }
@@ -78,7 +78,7 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct Hold {
     line: Rc<Line>,
-    freed: Rc<Notify>,
+    queue: Rc<Queue>,
 }
 
 impl Hold {
@@ -95,7 +95,51 @@ impl Drop for Hold {
         if left == 0 {
             self.line.idle.set(Instant::now());
         }
-        self.freed.notify_one();
+        self.queue.admit(1);
+    }
+}
+
+impl Queue {
+    /// Waits until it is worth looking again.
+    ///
+    /// # Errors
+    /// The connection that was waited for could not be opened.
+    pub(crate) async fn wait(&self) -> Result<(), Failure> {
+        let failures = self.failures.get();
+        let _waiting = Waiting::begin(&self.waiting);
+        self.freed.notified().await;
+        let failure = self.failure.borrow().clone();
+        failure.filter(|_| self.failures.get() > failures).map_or(Ok(()), Err)
+    }
+
+    /// Lets so many look again.
+    fn admit(&self, places: usize) {
+        for _ in 0..places.min(self.waiting.get()) {
+            self.freed.notify_one();
+        }
+    }
+
+    /// Sends all away.
+    fn fail(&self, failure: Failure) {
+        self.failures.set(self.failures.get() + 1);
+        *self.failure.borrow_mut() = Some(failure);
+        self.freed.notify_waiters();
+    }
+}
+
+/// Counts one who waits for as long as it does.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl Waiting<'_> {
+    fn begin(count: &Cell<usize>) -> Waiting<'_> {
+        count.set(count.get() + 1);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -119,6 +163,11 @@ impl Line {
     fn most(&self) -> usize {
         self.client.borrow().most_streams().min(MOST_STREAMS)
     }
+
+    /// Three quarters of the streams that it may carry are in use.
+    fn is_crowded(&self) -> bool {
+        self.streams.get() * 4 >= self.most() * 3
+    }
 }
 
 impl Lines {
@@ -131,44 +180,37 @@ impl Lines {
     ) -> Place {
         let trunk = self.trunk(endpoint);
         trunk.lines.retain(|line| !line.retired.get() && same_tls(&line.tls, &service.tls));
-        loop {
-            let least = trunk.lines.iter().min_by_key(|line| line.streams.get());
-            let Some(line) = least.filter(|line| line.streams.get() < line.most()) else { break };
+        let most = service.service.pool.http2_connections;
+        while let Some(line) = trunk.least() {
             if !line.client.borrow_mut().is_open(cx) {
-                let gone = Rc::clone(line);
-                trunk.lines.retain(|line| !Rc::ptr_eq(line, &gone));
+                trunk.lines.retain(|other| !Rc::ptr_eq(other, &line));
                 continue;
             }
-            let line = Rc::clone(line);
             line.streams.set(line.streams.get() + 1);
             let up = line.client.borrow().stream();
-            let crowded = trunk.opening.is_none()
-                && trunk.lines.len() < service.service.pool.http2_connections
-                && trunk.lines.iter().all(|line| line.streams.get() * 4 >= line.most() * 3);
+            let crowded = trunk.opening == 0
+                && trunk.lines.len() < most
+                && trunk.lines.iter().all(|line| line.is_crowded());
             return Place::Stream {
                 up,
-                hold: Hold { line, freed: Rc::clone(&trunk.freed) },
+                hold: Hold { line, queue: Rc::clone(&trunk.queue) },
                 crowded,
             };
         }
         if trunk.declined {
             return Place::Declined;
         }
-        match &trunk.opening {
-            Some(opening) => Place::Soon(Rc::clone(opening)),
-            None if trunk.lines.len() >= service.service.pool.http2_connections => {
-                Place::Full(Rc::clone(&trunk.freed))
-            }
-            None => Place::Nowhere,
-        }
+        let enough = trunk.opening * USUAL_STREAMS > trunk.queue.waiting.get();
+        let open = !enough && trunk.lines.len() + trunk.opening < most;
+        Place::Wait { queue: Rc::clone(&trunk.queue), open }
     }
 
     fn trunk(&mut self, endpoint: &Arc<EndpointState>) -> &mut Trunk {
         let fresh = || Trunk {
             endpoint: Arc::clone(endpoint),
             lines: Vec::new(),
-            opening: None,
-            freed: Rc::default(),
+            opening: 0,
+            queue: Rc::default(),
             declined: false,
         };
         let trunk = self.trunks.entry(endpoint.slot).or_insert_with(fresh);
@@ -180,30 +222,34 @@ impl Lines {
     }
 
     /// Notes that a connection is being opened.
-    pub(crate) fn begin_opening(&mut self, endpoint: &Arc<EndpointState>) -> Rc<Opening> {
-        let opening = Rc::<Opening>::default();
-        self.trunk(endpoint).opening = Some(Rc::clone(&opening));
-        opening
+    pub(crate) fn begin_opening(&mut self, endpoint: &Arc<EndpointState>) {
+        self.trunk(endpoint).opening += 1;
     }
 
     /// Notes how that went: a line, or none where the endpoint chose HTTP/1.1, or a failure.
     pub(crate) fn end_opening(
         &mut self,
         endpoint: &Arc<EndpointState>,
-        opening: &Rc<Opening>,
         outcome: Result<Option<Rc<Line>>, Failure>,
     ) {
         let trunk = self.trunk(endpoint);
-        trunk.opening = None;
+        trunk.opening = trunk.opening.saturating_sub(1);
         match outcome {
-            Ok(line) => {
-                trunk.declined = line.is_none();
-                trunk.lines.extend(line);
+            Ok(Some(line)) => {
+                trunk.declined = false;
+                trunk.queue.admit(line.most());
+                trunk.lines.push(line);
             }
-            Err(failure) => *opening.failed.borrow_mut() = Some(failure),
+            Ok(None) => {
+                trunk.declined = true;
+                trunk.queue.freed.notify_waiters();
+            }
+            // As long as there are others, those who wait have something to wait for.
+            Err(failure) if trunk.lines.is_empty() && trunk.opening == 0 => {
+                trunk.queue.fail(failure);
+            }
+            Err(_) => {}
         }
-        opening.done.notify_waiters();
-        trunk.freed.notify_waiters();
     }
 
     /// Closes connections that carried nothing for too long, and forgets endpoints without any.
@@ -213,7 +259,15 @@ impl Lines {
                 let young = line.idle.get() + line.patience > now;
                 line.streams.get() > 0 || (!line.retired.get() && young)
             });
-            !trunk.lines.is_empty() || trunk.opening.is_some()
+            !trunk.lines.is_empty() || trunk.opening > 0
         });
+    }
+}
+
+impl Trunk {
+    /// The line with the fewest streams, if it has room.
+    fn least(&self) -> Option<Rc<Line>> {
+        let least = self.lines.iter().min_by_key(|line| line.streams.get())?;
+        (least.streams.get() < least.most()).then(|| Rc::clone(least))
     }
 }

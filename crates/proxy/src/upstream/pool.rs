@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_config::model::Pool as PoolSettings;
 use portcullis_wire::Upstream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::snapshot::{CompiledService, EndpointState};
 
@@ -24,7 +25,13 @@ struct Pool {
     endpoint: Arc<EndpointState>,
     /// Oldest first.
     idle: VecDeque<Idle>,
+    /// Places for exchanges at once, and how many there are.
+    seats: Arc<Semaphore>,
+    most: usize,
 }
+
+/// A place for one exchange with an endpoint.
+pub(crate) type Seat = OwnedSemaphorePermit;
 
 #[derive(Debug)]
 struct Idle {
@@ -67,6 +74,37 @@ impl Pools {
         if most == 0 {
             return;
         }
+        let mut fresh = 0;
+        let pool = self.pool(service, endpoint);
+        if pool.idle.len() >= most {
+            pool.idle.pop_front();
+        } else {
+            fresh = 1;
+        }
+        pool.idle.push_back(Idle {
+            upstream,
+            tls: service.tls.clone(),
+            expires: now + idle_timeout,
+        });
+        self.idle += fresh;
+    }
+
+    /// The places that an endpoint has.
+    pub(crate) fn seats(
+        &mut self,
+        service: &CompiledService,
+        endpoint: &Arc<EndpointState>,
+    ) -> Arc<Semaphore> {
+        let most = service.service.pool.connections;
+        let pool = self.pool(service, endpoint);
+        if pool.most != most {
+            // Those who have places keep them; the new number holds for all that come.
+            (pool.seats, pool.most) = (Arc::new(Semaphore::new(most)), most);
+        }
+        Arc::clone(&pool.seats)
+    }
+
+    fn pool(&mut self, service: &CompiledService, endpoint: &Arc<EndpointState>) -> &mut Pool {
         if self.by_slot.len() <= endpoint.slot {
             self.by_slot.resize_with(endpoint.slot + 1, || None);
         }
@@ -76,18 +114,13 @@ impl Pools {
         {
             self.idle -= stranger.idle.len();
         }
-        let pool = place
-            .get_or_insert_with(|| Pool { endpoint: Arc::clone(endpoint), idle: VecDeque::new() });
-        if pool.idle.len() >= most {
-            pool.idle.pop_front();
-            self.idle -= 1;
-        }
-        pool.idle.push_back(Idle {
-            upstream,
-            tls: service.tls.clone(),
-            expires: now + idle_timeout,
-        });
-        self.idle += 1;
+        let most = service.service.pool.connections;
+        place.get_or_insert_with(|| Pool {
+            endpoint: Arc::clone(endpoint),
+            idle: VecDeque::new(),
+            seats: Arc::new(Semaphore::new(most)),
+            most,
+        })
     }
 
     /// Closes what is too old or was ended by the endpoint, and forgets endpoints that are gone.
@@ -97,15 +130,15 @@ impl Pools {
             let before = pool.idle.len();
             pool.idle.retain_mut(|idle| idle.expires > now && idle.upstream.is_quiet(cx));
             self.idle -= before - pool.idle.len();
-            if pool.idle.is_empty() {
+            if pool.idle.is_empty() && pool.seats.available_permits() == pool.most {
                 *place = None;
             }
         }
     }
 
-    /// Closes every connection.
+    /// Closes every idle connection.
     pub(crate) fn clear(&mut self) {
-        self.by_slot.clear();
+        self.by_slot.iter_mut().flatten().for_each(|pool| pool.idle.clear());
         self.idle = 0;
     }
 

@@ -159,8 +159,9 @@ impl Call {
     }
 
     /// An error of the head that was sent.
-    pub(crate) fn check(&mut self) -> io::Result<()> {
-        self.failed.take().map_or(Ok(()), Err)
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let again = |error: &io::Error| Err(io::Error::new(error.kind(), error.to_string()));
+        self.failed.as_ref().map_or(Ok(()), again)
     }
 
     pub(crate) fn poll_response(

@@ -1,7 +1,7 @@
 //! A connection to an origin that many requests share.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,6 +22,8 @@ use crate::{Io, Upstream};
 const WINDOW: u32 = 256 * 1024;
 /// The same over a whole connection.
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Streams before the origin has said how many it takes.
+const STREAMS_AT_FIRST: usize = 100;
 /// Largest header list of a reply.
 const HEADER_LIST: u32 = 128 * 1024;
 /// Origins are our own side's, but not a reason to burn a core.
@@ -43,10 +45,10 @@ pub struct Driver {
 }
 
 impl Client {
-    /// Begins to speak HTTP/2 over `io`.
+    /// Begins to speak HTTP/2 over `io`, and waits until the origin has said what it takes.
     ///
     /// # Errors
-    /// The transport failed.
+    /// The transport failed, or the origin does not speak HTTP/2.
     pub async fn handshake(io: Io) -> io::Result<(Client, Driver)> {
         let scheme = match io {
             Io::TlsClient(_) => Scheme::HTTPS,
@@ -56,13 +58,21 @@ impl Client {
         let wire = transport.owner();
         let (requests, connection) = Builder::new()
             .enable_push(false)
+            .initial_max_send_streams(STREAMS_AT_FIRST)
             .initial_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_LIST)
             .handshake(transport)
             .await
             .map_err(io_error)?;
-        Ok((Client { requests, scheme }, Driver { connection, wire }))
+        let mut driver = Driver { connection, wire };
+        poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended.and(Err(io::ErrorKind::UnexpectedEof.into()))),
+            Poll::Pending if driver.wire.borrow().meter.is_greeted() => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        Ok((Client { requests, scheme }, driver))
     }
 
     /// Whether the connection takes another request, as far as is known.

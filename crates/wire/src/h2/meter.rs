@@ -62,6 +62,8 @@ pub(crate) struct Meter {
     open_block: bool,
     /// Counts frames from the peer, a header block as one.
     stage: u64,
+    /// The peer's first SETTINGS have come.
+    greeted: bool,
     flood: Option<Flood>,
     /// Errors sent and not yet reported.
     errors: Vec<SentError>,
@@ -79,6 +81,7 @@ impl Meter {
             most_continuations: bounds.continuations,
             open_block: false,
             stage: 0,
+            greeted: false,
             flood: None,
             errors: Vec::new(),
         }
@@ -86,10 +89,21 @@ impl Meter {
 
     /// Looks at bytes from the peer. `false` when they must not be worked on any more.
     pub(crate) fn received(&mut self, bytes: &[u8]) -> bool {
-        let Meter { inward, resets, control, continuations, most_continuations, .. } = self;
-        let (open_block, flood, stage) = (&mut self.open_block, &mut self.flood, &mut self.stage);
+        let Meter {
+            inward,
+            resets,
+            control,
+            continuations,
+            most_continuations,
+            open_block,
+            flood,
+            stage,
+            greeted,
+            ..
+        } = self;
         inward.walk(bytes, |frame, _| {
             let empty = frame.length == 0;
+            *greeted |= frame.kind == kind::SETTINGS;
             *stage += u64::from(frame.kind != kind::CONTINUATION);
             let fine = match frame.kind {
                 kind::DATA if !empty => control.give(USEFUL),
@@ -148,6 +162,11 @@ impl Meter {
     pub(crate) fn taken(&mut self, bytes: usize) {
         let credit = u32::try_from(bytes / BYTES_A_CREDIT).unwrap_or(u32::MAX);
         self.control.give(credit.saturating_add(USEFUL));
+    }
+
+    /// Whether the peer has said what it takes.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.greeted
     }
 
     /// What the peer did too often, if anything.

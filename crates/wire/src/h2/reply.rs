@@ -116,8 +116,9 @@ impl Reply {
     }
 
     /// An error of the head that was sent last.
-    pub(crate) fn check(&mut self) -> io::Result<()> {
-        self.failed.take().map_or(Ok(()), Err)
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let again = |error: &io::Error| Err(io::Error::new(error.kind(), error.to_string()));
+        self.failed.as_ref().map_or(Ok(()), again)
     }
 
     pub(crate) fn abort(&mut self, why: Abort) {

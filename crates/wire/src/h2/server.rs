@@ -44,6 +44,7 @@ pub struct Server {
     connection: Connection<Transport, Bytes>,
     wire: Rc<RefCell<Wire>>,
     leaving: bool,
+    thrown_out: bool,
 }
 
 /// A client's connection that has said so far only that it speaks HTTP/2.
@@ -84,7 +85,7 @@ impl Prelude {
             .handshake(transport)
             .await
             .map_err(super::content::io_error)?;
-        Ok(Server { connection, wire, leaving: false })
+        Ok(Server { connection, wire, leaving: false, thrown_out: false })
     }
 }
 
@@ -94,10 +95,7 @@ impl Server {
     /// # Errors
     /// The connection ended badly; its streams with it.
     pub fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Downstream>>> {
-        if self.wire.borrow().meter.flood().is_some() && !self.leaving {
-            self.leaving = true;
-            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-        }
+        self.throw_out();
         match ready!(self.connection.poll_accept(cx)) {
             Some(Ok((request, respond))) => {
                 let stream = Reply::new(request, respond);
@@ -105,6 +103,20 @@ impl Server {
             }
             Some(Err(error)) => Poll::Ready(Some(Err(super::content::io_error(error)))),
             None => Poll::Ready(None),
+        }
+    }
+
+    /// Moves all streams that there are and takes no other out. Ready when the connection has ended.
+    pub fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.throw_out();
+        self.connection.poll_closed(cx).map(|_| ())
+    }
+
+    /// Ends the connection of who sent too much.
+    fn throw_out(&mut self) {
+        if self.wire.borrow().meter.flood().is_some() && !self.thrown_out {
+            self.thrown_out = true;
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
         }
     }
 

@@ -9,7 +9,6 @@ pub(super) mod kind {
     pub(crate) const CONTINUATION: u8 = 9;
     #[cfg(test)]
     pub(crate) const PRIORITY: u8 = 2;
-    #[cfg(test)]
     pub(crate) const SETTINGS: u8 = 4;
     #[cfg(test)]
     pub(crate) const PING: u8 = 6;
