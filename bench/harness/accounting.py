@@ -77,6 +77,20 @@ def resident_of(pid: int) -> int:
     return int(pss.split()[1]) * 1024
 
 
+def peak_bytes(root: int) -> int:
+    """The most that the tree's processes ever had resident (VmHWM), added up."""
+    return sum(peak_of(process.pid) for process in tree(root).values())
+
+
+def peak_of(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0")
+    return int(peak.split()[1]) * 1024
+
+
 class CoreWindow:
     """Seconds that a core was not idle: less the proxy's own, what others took of it
     (programs, interrupts, the hypervisor), which tells how far a turn can be trusted."""

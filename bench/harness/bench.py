@@ -1,18 +1,23 @@
 """One run: a temporary directory, the origin, and proxies started for the scenario at hand."""
 
 import argparse
+import functools
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import certificate, idle, machine, origin, probe, routes, turns
-from .contenders import Contender
+from . import certificate, floods, h2load, idle, machine, origin, probe, routes, streams, turns
+from .contenders import Contender, able
+from .h2tool import H2Tool
 from .procs import Child, Procs, free_port
 from .results import Series
 from .scenarios import Scenario
-from .setup import Setup
+from .setup import GRPC, Setup
+
+
+PLAIN = Scenario("", "", ())
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,9 @@ class Bench:
         try:
             self.directory = Path(self.temporary.name)
             self.certificate = certificate.make(self.directory)
+            self.message = self.directory / "message"
+            self.message.write_bytes(h2load.MESSAGE)
+            self.h2tool = H2Tool(self.procs, self.directory)
             self.origin_port = free_port()
             self.start_origin()
         except BaseException:
@@ -65,28 +73,43 @@ class Bench:
         except probe.NotServing as error:
             raise machine.Unfit(f"the origin: {error}") from error
 
+    @functools.cached_property
+    def grpc_origin_port(self) -> int:
+        """Started when first asked for."""
+        _, port = self.h2tool.origin()
+        return port
+
     def measure(self, scenario: Scenario) -> dict[str, dict[str, Series]]:
         """Series by quantity and proxy."""
-        taking_part = [one for one in self.found if one.name in scenario.proxies]
+        taking_part = [one for one in self.found if one.name in scenario.proxies and able(one, scenario.speaks)]
         match scenario.kind:
             case "cpu":
                 return turns.measure(self, scenario, taking_part)
             case "idle":
                 return idle.measure(self, scenario, taking_part)
+            case "streams":
+                return streams.measure(self, taking_part)
+            case "floods":
+                return floods.measure(self, scenario, taking_part)
             case _:
                 return routes.measure(self, taking_part)
 
-    def setup(self, contender: Contender, scenario: Scenario | None = None) -> Setup:
+    def setup(self, contender: Contender, scenario: Scenario = PLAIN, origin: int | None = None,
+              **rest) -> Setup:
         """A directory and ports of its own for each start."""
+        if origin is None:
+            origin = self.grpc_origin_port if scenario.speaks == GRPC else self.origin_port
         self.started += 1
         directory = self.directory / f"{self.started}-{contender.name}"
         directory.mkdir()
         return Setup(
             directory=directory,
             port=free_port(),
-            origin=self.origin_port,
-            certificate=self.certificate if scenario and scenario.tls else None,
-            full=bool(scenario and scenario.full),
+            origin=origin,
+            speaks=scenario.speaks,
+            **rest,
+            certificate=self.certificate if scenario.tls else None,
+            full=scenario.full,
             admin=free_port(),
         )
 
@@ -96,11 +119,15 @@ class Bench:
         child = self.procs.start(argv, machine.PROXY_CORE, setup.directory / "output")
         return Running(contender, setup, child)
 
-    def serve(self, contender: Contender, scenario: Scenario) -> Running:
+    def serve(self, contender: Contender, scenario: Scenario, origin: int | None = None, **rest) -> Running:
         """Start for `scenario` and wait for the first answer; raises `probe.NotServing`."""
-        running = self.launch(contender, self.setup(contender, scenario), contender.start)
+        setup = self.setup(contender, scenario, origin, **rest)
+        running = self.launch(contender, setup, contender.start)
+        how = {"tls": scenario.tls, "speaks": scenario.speaks}
+        if scenario.speaks == GRPC:
+            how |= {"method": "POST", "body": h2load.MESSAGE}
         try:
-            probe.wait_ready(running.child, running.setup.port, "/1k", scenario.tls)
+            probe.wait_ready(running.child, setup.port, "/1k", **how)
         except probe.NotServing:
             self.stop(running)
             raise

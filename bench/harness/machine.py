@@ -12,15 +12,19 @@ LOAD_CORE = 1  # origin, load generator and this harness
 WANTED_FILES = 65_536  # open files a process; 10,000 proxied connections may need two each
 
 
+NEEDED = (("nginx", "nginx"), ("wrk", "wrk"), ("openssl", "openssl"))  # tools and Debian's packages
+NEEDED_FOR_HTTP2 = (("h2load", "nghttp2-client"), ("curl", "curl"))
+
+
 class Unfit(Exception):
     """The machine lacks something that no result can do without."""
 
 
-def prepare() -> None:
+def prepare(http2: bool) -> None:
     """Check the needs, raise the file limit and move this process off the proxy's core."""
     if not {PROXY_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
         raise Unfit(f"cores {PROXY_CORE} and {LOAD_CORE} must both be usable")
-    for tool, package in (("nginx", "nginx"), ("wrk", "wrk"), ("openssl", "openssl")):
+    for tool, package in NEEDED + (NEEDED_FOR_HTTP2 if http2 else ()):
         if not shutil.which(tool):
             raise Unfit(f"{tool} is missing (Debian: apt install {package})")
     os.sched_setaffinity(0, {LOAD_CORE})

@@ -1,16 +1,20 @@
 """nginx as a proxy: one worker, kept-alive upstream connections, otherwise Debian's defaults."""
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 from . import route_set
-from .setup import Setup
+from .setup import GRPC, TCP, Setup
 
 # All on the same level: a location with a proxy_set_header of its own would inherit none of
 # the others, and lose the empty Connection that keeps upstream connections alive.
 KEEP_ALIVE = """
         proxy_http_version 1.1;
         proxy_set_header Connection "";"""
+# Connections kept to the origin; no fewer than requests are in flight, or it would keep making new ones.
+KEPT = 256
 FORWARDING = """
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         proxy_set_header X-Forwarded-Proto $scheme;
@@ -18,7 +22,34 @@ FORWARDING = """
 
 
 def command(binary: str, setup: Setup) -> list[str]:
-    return write(binary, setup, "\n        location / { proxy_pass http://origin; }")
+    if setup.speaks == TCP:
+        return write_stream(binary, setup)
+    passes = "grpc_pass grpc" if setup.speaks == GRPC else "proxy_pass http"
+    return write(binary, setup, f"\n        location / {{ {passes}://origin; }}")
+
+
+def has_stream(binary: str) -> bool:
+    """Debian packages `stream` by itself, as a module."""
+    return stream_module(binary).exists()
+
+
+def stream_module(binary: str) -> Path:
+    ran = subprocess.run([binary, "-V"], capture_output=True, text=True, check=False)
+    folder = re.search(r"--modules-path=(\S+)", ran.stderr)
+    return Path(folder.group(1) if folder else "/") / "ngx_stream_module.so"
+
+
+def write_stream(binary: str, setup: Setup) -> list[str]:
+    text = f"""load_module {stream_module(binary)};
+{preamble(setup.directory, setup.workers)}
+stream {{
+    server {{
+        listen 127.0.0.1:{setup.port};
+        proxy_pass 127.0.0.1:{setup.origin};
+    }}
+}}
+"""
+    return start(binary, setup.directory, text)
 
 
 def with_routes(binary: str, setup: Setup, routes: range) -> list[str]:
@@ -46,13 +77,16 @@ def part_text(part: range, changed: int | None) -> str:
 
 
 def write(binary: str, setup: Setup, locations: str) -> list[str]:
+    listen = f"127.0.0.1:{setup.port}"
+    listen += " ssl" if setup.certificate else ""
+    listen += " http2" if setup.http2 else ""
     tls = ""
     if setup.certificate:
         tls = f"""
         ssl_certificate {setup.certificate.chain};
         ssl_certificate_key {setup.certificate.key};
         ssl_protocols TLSv1.3;"""
-    text = f"""{preamble(setup.directory)}
+    text = f"""{preamble(setup.directory, setup.workers)}
 http {{
     {temporary_paths(setup.directory)}
     access_log {f"{setup.log} combined" if setup.full else "off"};
@@ -60,23 +94,23 @@ http {{
     keepalive_requests 1000000000;
     upstream origin {{
         server 127.0.0.1:{setup.origin};
-        keepalive 64;
+        keepalive {KEPT};
         keepalive_requests 1000000000;
     }}
     server {{
-        listen 127.0.0.1:{setup.port}{" ssl" if setup.certificate else ""};{tls}{KEEP_ALIVE}{FORWARDING if setup.full else ""}{locations}
+        listen {listen};{tls}{KEEP_ALIVE}{FORWARDING if setup.full else ""}{locations}
     }}
 }}
 """
     return start(binary, setup.directory, text)
 
 
-def preamble(directory: Path) -> str:
+def preamble(directory: Path, workers: int = 1) -> str:
     """Shared with the origin. A root master would give its worker to `nobody`, who may not
     read our temporary directory."""
     user = "user root;\n" if os.geteuid() == 0 else ""
     return f"""{user}daemon off;
-worker_processes 1;
+worker_processes {workers};
 pid {directory}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 15000; }}"""

@@ -11,7 +11,7 @@ CHUNKS = (1024, 2048, 1024)  # bytes; what /chunked sends, one chunk each
 def command(binary: str, directory: Path, port: int) -> list[str]:
     files = directory / "files"
     files.mkdir()
-    for name, size in (("1k", 1024), ("10k", 10 * 1024), ("100k", 100 * 1024)):
+    for name, size in (("1k", 1024), ("10k", 10 * 1024), ("100k", 100 * 1024), ("1m", 1 << 20)):
         (files / name).write_bytes(b"p" * size)
     for name, size in zip(("chunk-a", "chunk-b.html", "chunk-c"), CHUNKS, strict=True):
         (files / name).write_bytes(b"c" * size)

@@ -5,9 +5,12 @@ import subprocess
 from pathlib import Path
 
 from . import route_set
-from .setup import Setup
+from .nginx import KEPT
+from .setup import GRPC, TCP, Setup
 
 ROOT = Path(__file__).resolve().parents[2]
+
+ROUTES = "routes:\n  all: { service: origin }\n"
 
 
 def find(given: Path | None) -> tuple[str | None, str]:
@@ -38,7 +41,8 @@ def last_line(text: str) -> str:
 
 def command(binary: str, setup: Setup) -> list[str]:
     config = setup.directory / "portcullis.yaml"
-    config.write_text(base(setup) + "routes:\n  all: { service: origin }\n")
+    routes = "tcp_routes:\n  all: { listener: web, service: origin }\n" if setup.speaks == TCP else ROUTES
+    config.write_text(base(setup) + routes)
     return [binary, "run", "--config", str(config)]
 
 
@@ -82,16 +86,24 @@ def base(setup: Setup) -> str:
         - {{ cert: "{setup.certificate.chain}", key: "{setup.certificate.key}" }}
       min_version: "1.3"
 """
-    forwarded = "" if setup.full else "    forwarded: { via: false, x_forwarded: false }\n"
+    protocol = "    timeouts: { idle: 300s }\n"
+    if setup.speaks == TCP:
+        protocol = "    protocol: tcp\n"
+    elif not setup.full:
+        protocol += "    forwarded: { via: false, x_forwarded: false }\n"
+    upstream = f"    pool: {{ idle: {KEPT} }}\n"
+    if setup.speaks == GRPC:
+        upstream = "    protocol: http2\n"
+        if setup.most:
+            upstream += f"    pool: {{ http2_connections: {setup.most} }}\n"
     visible = 'admin: false\naccess_log: { to: false }\nmetrics: false\n'
     if setup.full:
         visible = f'admin: {{ address: "127.0.0.1:{setup.admin}" }}\naccess_log: {{ to: "{setup.log}" }}\nmetrics: true\n'
     return f"""listeners:
   web:
     address: "127.0.0.1:{setup.port}"
-    timeouts: {{ idle: 300s }}
-{tls}{forwarded}services:
+{protocol}{tls}services:
   origin:
     endpoints: ["127.0.0.1:{setup.origin}"]
-{visible}workers: 1
+{upstream}{visible}workers: {setup.workers}
 """

@@ -3,23 +3,20 @@
 import http.client
 import ssl
 import time
-from dataclasses import dataclass
 
+from . import curl
 from .procs import Child
+from .reply import Reply
+from .setup import GRPC, HTTP1, HTTP2
 
 START_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    chunked: bool
-    body: bytes
-    tls: str  # "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty
-
-
-def fetch(port: int, path: str, method: str = "GET", body: bytes | None = None, tls: bool = False) -> Reply:
+def fetch(port: int, path: str, method: str = "GET", body: bytes | None = None, tls: bool = False,
+          speaks: str = HTTP1) -> Reply:
     """One request on a connection of its own; whatever goes wrong is an OSError."""
+    if speaks in (HTTP2, GRPC):
+        return curl.fetch(port, path, method, body, tls, grpc=speaks == GRPC)
     if tls:
         connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=trusting_context())
     else:
@@ -48,14 +45,14 @@ class NotServing(Exception):
     """It ended, or did not answer in time."""
 
 
-def wait_ready(child: Child, port: int, path: str, tls: bool = False, pause: float = 0.02) -> Reply:
-    """The first 200, asked for every `pause` seconds."""
+def wait_ready(child: Child, port: int, path: str, pause: float = 0.02, **how) -> Reply:
+    """The first 200, asked for every `pause` seconds, otherwise as `fetch` is."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if not child.alive():
             raise NotServing(f"ended at start: {child.tail()}")
         try:
-            reply = fetch(port, path, tls=tls)
+            reply = fetch(port, path, **how)
             if reply.status == 200:
                 return reply
         except OSError:

@@ -50,12 +50,15 @@ class Procs:
             self.stop(child)
         signal.signal(signal.SIGINT, previous)
 
-    def start(self, argv: list[str], core: int, output: Path) -> Child:
+    def start(self, argv: list[str], core: int, output: Path, leftover: bool = False) -> Child:
         """Run `argv` on one core, its output appended to a file. Its own session keeps the
-        terminal's Ctrl-C from it; the death signal ends it should this harness be killed."""
+        terminal's Ctrl-C from it; the death signal ends it should this harness be killed. With `leftover`
+        it gets only what the others leave of the core."""
 
         def in_child():
             os.sched_setaffinity(0, {core})
+            if leftover:
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
         with open(output, "ab") as sink:

@@ -107,6 +107,11 @@ def lines(measured: dict, name: str) -> str:
 
 def load_note(notes: dict) -> str:
     """How hard the proxy worked, and what others took of its core."""
+    if "flooded_us" in notes:
+        quiet, flooded, frames, thrown = (
+            statistics.median(notes[key]) for key in ("quiet_us", "flooded_us", "frames_per_s", "thrown_out_per_s")
+        )
+        return f"  p99 {quiet:.0f} us, then {flooded:.0f} us at {frames:,.0f} frames/s, {thrown:,.0f} thrown out/s"
     if "rps" not in notes:
         return ""
     rps, busy, others = (statistics.mean(notes[key]) for key in ("rps", "core_busy", "core_others"))

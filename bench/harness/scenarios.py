@@ -4,9 +4,14 @@ import argparse
 from dataclasses import dataclass
 
 from . import contenders
+from .setup import GRPC, HTTP1, HTTP2, TCP
 
 WITHOUT_TCP = [name for name in contenders.NAMES if name != "haproxy-tcp"]
 WITH_ROUTES = ["nginx", "portcullis"]
+BYTES_ONLY = tuple(name for name in contenders.NAMES if name != "haproxy")
+
+FLOODS = ("resets", "continuations", "pings", "settings")
+FLOODED_WORKERS = {1: "one worker", 2: "two workers"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,9 @@ class Scenario:
     name: str
     title: str
     quantities: tuple[Quantity, ...]
-    kind: str = "cpu"  # cpu | idle | routes
+    kind: str = "cpu"  # cpu | idle | routes | streams | floods
     proxies: tuple[str, ...] = tuple(contenders.NAMES)
+    speaks: str = HTTP1
     path: str = "/1k"
     reply: int = 1024  # bytes of body in the answer
     chunked: bool = False
@@ -43,6 +49,10 @@ class Scenario:
     tls: bool = False
     full: bool = False
     handshakes: bool = False  # a new TLS session for each request
+
+    @property
+    def http2(self) -> bool:
+        return self.speaks in (HTTP2, GRPC)
 
 
 def cpu(name: str, title: str, *bars: Bar, **rest) -> Scenario:
@@ -74,6 +84,27 @@ ALL = [
               Quantity("route_bytes", "50,000 routes: memory a route", "bytes", (Bar(4096.0),), 0),
               Quantity("lookup_ratio", "50,000 routes: CPU a request over that with 10", "ratio", (Bar(1.1),))),
              kind="routes", proxies=tuple(WITH_ROUTES)),
+    cpu("h2", "HTTP/2 in front, HTTP/1.1 behind: GET, 1 KB reply, 8 connections of 16 streams",
+        Bar(0.75, "nginx"), Bar(1.15, "haproxy"), speaks=HTTP2, **NO_TCP),
+    cpu("h2-tls", "the same over TLS 1.3 with ALPN", Bar(0.75, "nginx"), Bar(1.15, "haproxy"),
+        speaks=HTTP2, tls=True, **NO_TCP),
+    cpu("grpc", "gRPC unary, HTTP/2 on both sides, 64-byte messages, 8 connections of 16 streams",
+        Bar(0.60, "nginx"), Bar(0.35, "envoy"), speaks=GRPC, method="POST", body=69, reply=69, **NO_TCP),
+    cpu("l4-1k", "bytes only: GET, 1 KB reply, keep-alive, 64 connections", Bar(1.05, "haproxy-tcp"),
+        speaks=TCP, proxies=BYTES_ONLY),
+    cpu("l4-1m", "bytes only: GET, 1 MiB reply", Bar(1.05, "haproxy-tcp"),
+        speaks=TCP, path="/1m", reply=1 << 20, proxies=BYTES_ONLY),
+    Scenario("h2-memory", "peak resident memory with 1,000 connections of 100 streams, all open at once",
+             (Quantity("held_mib", "100,000 HTTP/2 streams held open, HTTP/2 behind: peak memory", "MiB",
+                       (Bar(300.0),), 1),
+              Quantity("burst_mib", "100,000 HTTP/2 requests at once, HTTP/1.1 behind: peak memory", "MiB",
+                       (Bar(300.0),), 1)),
+             kind="streams", speaks=HTTP2, **NO_TCP),
+    Scenario("floods", "another client's 99th percentile during HTTP/2 floods over that without",
+             tuple(Quantity(f"{kind}_{workers}", f"{kind} flood, {words}: another client's p99 over that without",
+                            "ratio", (Bar(2.0),))
+                   for workers, words in FLOODED_WORKERS.items() for kind in FLOODS),
+             kind="floods", speaks=HTTP2, **NO_TCP),
 ]
 
 

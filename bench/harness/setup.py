@@ -5,15 +5,27 @@ from pathlib import Path
 
 from .certificate import Certificate
 
+# What goes through the proxy: HTTP/1.1 on both sides; HTTP/2 in front of HTTP/1.1; HTTP/2 on both
+# sides, and then gRPC, since nginx does only that; bytes.
+HTTP1, HTTP2, GRPC, TCP = "http1", "http2", "grpc", "tcp"
+
 
 @dataclass(frozen=True)
 class Setup:
     directory: Path  # the proxy's own: configuration, log, pid file
     port: int  # where it listens on 127.0.0.1
     origin: int  # the origin's port on 127.0.0.1
+    speaks: str = HTTP1
+    workers: int = 1
+    most: int = 0  # connections to the origin, more requests wait; 0: no bound
     certificate: Certificate | None = None  # given: TLS 1.3 only
     full: bool = False  # forwarding headers, access log to a file, metrics
     admin: int = 0  # a free port for metrics, where a proxy wants one; used only when full
+
+    @property
+    def http2(self) -> bool:
+        """In front."""
+        return self.speaks in (HTTP2, GRPC)
 
     @property
     def log(self) -> Path:

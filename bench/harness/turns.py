@@ -4,11 +4,12 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from . import load, machine, probe
+from . import h2load, load, machine, probe
 from .accounting import CpuWindow, CoreWindow
 from .contenders import Contender
 from .results import Series
 from .scenarios import Scenario
+from .setup import GRPC, HTTP2
 
 if TYPE_CHECKING:
     from .bench import Bench, Running
@@ -45,16 +46,12 @@ def in_rounds(bench: "Bench", running: list["Running"], scenario: Scenario, seri
 
 def take(bench: "Bench", one: "Running", scenario: Scenario, own: Series, counted: bool) -> None:
     """One turn of one proxy."""
-    port = one.setup.port
     if scenario.full:
         os.truncate(one.access_log, 0)
     own.faults += check_answer(one, scenario, own)
     core = CoreWindow(machine.PROXY_CORE)
     window = CpuWindow(one.child.pid)
-    if scenario.handshakes:
-        answered = load.handshakes(port, scenario.path, bench.seconds)
-    else:
-        answered = load.wrk(port, scenario.path, bench.seconds, scenario.tls, scenario.method, scenario.body)
+    answered = put_under_load(bench, one.setup.port, scenario)
     seconds, faults = window.close()
     core_seconds = core.close()
     own.faults += faults + answered.faults + check_totals(one, scenario, answered)
@@ -66,11 +63,21 @@ def take(bench: "Bench", one: "Running", scenario: Scenario, own: Series, counte
         own.note("core_others", max(0.0, core_seconds - seconds) / answered.seconds)
 
 
+def put_under_load(bench: "Bench", port: int, scenario: Scenario) -> load.Answered:
+    if scenario.handshakes:
+        return load.handshakes(port, scenario.path, bench.seconds)
+    if scenario.speaks in (HTTP2, GRPC):
+        message = bench.message if scenario.speaks == GRPC else None
+        return h2load.timed(port, scenario.path, bench.seconds, scenario.tls, message)
+    return load.wrk(port, scenario.path, bench.seconds, scenario.tls, scenario.method, scenario.body)
+
+
 def check_answer(one: "Running", scenario: Scenario, own: Series) -> list[str]:
     """Before and after the load: the right answer, in the right form, over the right TLS."""
-    body = b"b" * scenario.body if scenario.body else None
+    grpc = scenario.speaks == GRPC
+    body = h2load.MESSAGE if grpc else b"b" * scenario.body if scenario.body else None
     try:
-        reply = probe.fetch(one.setup.port, scenario.path, scenario.method, body, scenario.tls)
+        reply = probe.fetch(one.setup.port, scenario.path, scenario.method, body, scenario.tls, scenario.speaks)
     except OSError as error:
         return [f"probe: {error}; {one.child.tail()}"]
     own.notes["tls"] = reply.tls
@@ -81,6 +88,8 @@ def check_answer(one: "Running", scenario: Scenario, own: Series) -> list[str]:
         faults.append(f"probe: {len(reply.body)} bytes of body instead of {scenario.reply}")
     if reply.chunked != scenario.chunked:
         faults.append(f"probe: chunked is {reply.chunked}")
+    if grpc and reply.grpc_status != "0":
+        faults.append(f"probe: grpc-status is {reply.grpc_status or 'missing'}")
     if scenario.tls and not reply.tls.startswith("TLSv1.3"):
         faults.append(f"probe: {reply.tls} instead of TLS 1.3")
     return faults

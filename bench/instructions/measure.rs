@@ -192,7 +192,7 @@ fn write_requests() -> Result<(), Failure> {
         writer.end();
         head.fields.len()
     };
-    repeat(&mut Peers::new(Upstream::H1)?, write, Peers::send)
+    repeat(&mut Peers::new(|c| Upstream::H1(Box::new(c)))?, write, Peers::send)
 }
 
 fn write_replies() -> Result<(), Failure> {
@@ -209,7 +209,7 @@ fn write_replies() -> Result<(), Failure> {
         writer.end();
         head.fields.len()
     };
-    repeat(&mut Peers::new(Downstream::H1)?, write, Peers::send)
+    repeat(&mut Peers::new(|c| Downstream::H1(Box::new(c)))?, write, Peers::send)
 }
 
 /// Passes on what is not for one hop alone, as the pipeline does.

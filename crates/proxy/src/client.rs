@@ -50,6 +50,14 @@ impl Client {
         }
     }
 
+    /// Reads what the client still sends of a request that was answered early: some clients lose
+    /// the answer when they are told to stop at once.
+    pub(crate) async fn let_finish(&mut self) {
+        if !self.cut && !self.down.is_read() {
+            discard_content(self).await;
+        }
+    }
+
     /// Ends the exchange and what carries it at once, as the only way left to tell that something
     /// went wrong.
     pub(crate) fn cut(&mut self, why: Abort) {
@@ -102,8 +110,8 @@ async fn exchanges(worker: &Rc<Worker>, client: &mut Client) -> Ended {
             return Ended::IsHttp2;
         }
         exchange(worker, client).await;
-        if !client.cut && client.down.persists() && !client.down.is_read() {
-            discard_content(client).await;
+        if client.down.persists() {
+            client.let_finish().await;
         }
         if client.cut || !client.down.is_reusable() {
             break;

@@ -224,6 +224,7 @@ fn since(was: Option<(u64, Instant)>, now_is: Option<u64>, now: Instant) -> Opti
 async fn one(worker: Rc<Worker>, mut client: Client, _count: Count) {
     let waker = worker.register_waker().await;
     exchange(&worker, &mut client).await;
+    client.let_finish().await;
     drop(waker);
 }
 

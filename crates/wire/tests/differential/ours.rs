@@ -16,7 +16,7 @@ const LIMITS: HeadLimits = HeadLimits { target: 8192, fields: 100, section: 32 *
 
 /// Reads requests, one after the other.
 pub(crate) async fn requests(input: &[u8]) -> Reading {
-    let mut downstream = Downstream::H1(connect(input).await);
+    let mut downstream = Downstream::H1(Box::new(connect(input).await));
     let mut messages = Vec::new();
     loop {
         match poll_fn(|cx| downstream.poll_ready(cx)).await {
@@ -44,7 +44,7 @@ pub(crate) async fn requests(input: &[u8]) -> Reading {
 
 /// Reads the final reply to `GET`, or to `HEAD`.
 pub(crate) async fn reply(input: &[u8], to_head: bool) -> Reading {
-    let mut upstream = Upstream::H1(connect(input).await);
+    let mut upstream = Upstream::H1(Box::new(connect(input).await));
     let line = RequestLine {
         method: if to_head { b"HEAD" } else { b"GET" },
         path: b"/",
