@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use portcullis_testkit::{Gateway, TempDir, eventually};
@@ -69,30 +69,37 @@ fn urls(gateway: &Gateway) -> [String; 2] {
     [plain, format!("wss://localhost:{}/socket", gateway.address_of("secure").port())]
 }
 
-/// A socket is no reason for the gateway to end before it, nor to wait for more than it.
-#[test]
-fn a_thousand_sockets_live_until_the_gateway_has_drained() {
-    for (server, version) in [
-        (servers::node_server(), "http1"),
-        (servers::node_http2(), "http1"),
-        (servers::node_server(), "http2"),
-        (servers::node_http2(), "http2"),
-    ] {
-        let (Some(node), Some(server)) = (node_with("ws"), server) else { return };
-        let gateway = server.secure_gateway();
-        let [plain, _] = urls(&gateway);
-        let dir = TempDir::new();
-        let mut command = Command::new(node);
-        command.arg(script("many_web_sockets.mjs")).arg(plain).arg(packages()).arg(version);
-        let process = Process::start(command.arg(dir.path()), dir.path());
-        process.writes("1000 are open");
-        gateway.signal("TERM");
-        // They are used when nothing new is taken any more, and the gateway ends behind the last.
-        let refused = || TcpStream::connect(gateway.address()).is_err();
-        assert!(eventually(refused), "{version}: it still listens");
-        dir.write("go-on", "");
-        let output = process.ends_well();
-        assert!(output.contains("1000 are closed"), "{output}");
-        assert_eq!(gateway.exited().code, Some(0));
-    }
+macro_rules! thousands {
+    ($($test:ident: $server:ident, $version:literal;)*) => {$(
+        #[test]
+        fn $test() {
+            if let (Some(node), Some(server)) = (node_ws(), servers::$server()) {
+                thousand(&node, &server, $version);
+            }
+        }
+    )*};
+}
+
+thousands! {
+    a_thousand_sockets: node_server, "http1";
+    a_thousand_sockets_to_http2: node_http2, "http1";
+    a_thousand_sockets_over_http2: node_server, "http2";
+    a_thousand_sockets_over_http2_to_http2: node_http2, "http2";
+}
+
+/// All are used when nothing new is taken any more, and the gateway ends behind the last.
+fn thousand(node: &Path, server: &Server, version: &str) {
+    let gateway = server.secure_gateway();
+    let [plain, _] = urls(&gateway);
+    let dir = TempDir::new();
+    let mut command = Command::new(node);
+    command.arg(script("many_web_sockets.mjs")).arg(plain).arg(packages()).arg(version);
+    let process = Process::start(command.arg(dir.path()), dir.path());
+    process.writes("1000 are open");
+    gateway.signal("TERM");
+    assert!(eventually(|| TcpStream::connect(gateway.address()).is_err()), "it still listens");
+    dir.write("go-on", "");
+    let output = process.ends_well();
+    assert!(output.contains("1000 are closed"), "{output}");
+    assert_eq!(gateway.exited().code, Some(0));
 }
