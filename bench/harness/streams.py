@@ -1,5 +1,5 @@
-"""Peak memory with 1,000 connections of 100 streams each. `held`: HTTP/2 behind, and the origin
-answers only when all 100,000 are open. `burst`: all are asked for at once, HTTP/1.1 behind,
+"""Peak memory with 1,000 connections of 100 streams each, all opened at once. `held`: HTTP/2 behind,
+and the origin answers the first only when it has 16,000 of them. `burst`: all are asked for at once, HTTP/1.1 behind,
 answered as fast as may be."""
 
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CONNECTIONS = 1_000
 STREAMS = 100
 ALL = CONNECTIONS * STREAMS
+# A gateway may let the rest wait with itself: Portcullis works on 16,384 a worker.
+HELD_BACK = 16_000
 ROUNDS = 3  # at most: each needs a fresh process
 
 HELD = Scenario("held", "", (), speaks=GRPC)
@@ -48,10 +50,10 @@ def measure(bench: "Bench", taking_part: list[Contender]) -> dict[str, dict[str,
 
 def hold(bench: "Bench", contender: Contender, own: Series) -> None:
     """A fresh origin as well: it counts from its start."""
-    origin, port = bench.h2tool.origin(held=ALL)
+    origin, port = bench.h2tool.origin(held=HELD_BACK)
     peak(bench, contender, HELD, port, own, most=MOST)
-    if not own.faults and f"held {ALL}" not in origin.tail():
-        own.faults.append(f"the origin never had {ALL} requests open")
+    if not own.faults and f"held {HELD_BACK}" not in origin.tail():
+        own.faults.append(f"the origin never had {HELD_BACK} requests open")
     bench.procs.stop(origin)
 
 

@@ -60,7 +60,13 @@ fn parse(page: &str) -> Parsed {
 
 fn lint(name: &str, kind: &str) {
     const UNITS: [&str; 9] = ["ms", "us", "ns", "s", "sec", "b", "kb", "milliseconds", "kilobytes"];
-    assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+    // A digit is a word's last, as in `http2`, and never its first.
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    assert!(name.bytes().all(legal), "{name}");
+    assert!(
+        name.split('_').all(|word| word.starts_with(|c: char| c.is_ascii_lowercase())),
+        "{name}"
+    );
     assert!(["counter", "gauge", "histogram"].contains(&kind), "{kind}");
     assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
     assert!(!["_count", "_sum", "_bucket"].iter().any(|suffix| name.ends_with(suffix)), "{name}");
@@ -153,6 +159,9 @@ fn the_counts_of_workers_are_added() {
         worker.connections_open.add(4);
         worker.log_dropped.add(2);
         worker.failures[Reason::ConnectTimeout.index()].add(1);
+        worker.http2_stream_errors[1].add(3);
+        worker.http2_connection_errors[HTTP2_ERRORS.len() - 1].add(1);
+        worker.http2_floods[2].add(1);
     }
     workers[1].connections_open.sub(3);
 
@@ -166,6 +175,24 @@ fn the_counts_of_workers_are_added() {
         let expected = if reason == Reason::ConnectTimeout { 2.0 } else { 0.0 };
         let value = page.value("portcullis_failures_total", &[("reason", reason.code())]);
         assert_eq!(value, Some(expected), "{}", reason.code());
+    }
+    for code in HTTP2_ERRORS {
+        let told = |scope| {
+            let labels = [("scope", scope), ("code", code)];
+            page.value("portcullis_http2_errors_total", &labels)
+        };
+        let expected = match code {
+            "protocol_error" => (6.0, 0.0),
+            "other" => (0.0, 2.0),
+            _ => (0.0, 0.0),
+        };
+        let (streams, connections) = (told("stream"), told("connection"));
+        assert_eq!((streams, connections), (Some(expected.0), Some(expected.1)), "{code}");
+    }
+    for kind in HTTP2_FLOODS {
+        let expected = if kind == "continuations" { 2.0 } else { 0.0 };
+        let value = page.value("portcullis_http2_floods_total", &[("kind", kind)]);
+        assert_eq!(value, Some(expected), "{kind}");
     }
 }
 

@@ -4,10 +4,11 @@ mod replies;
 mod vectors;
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 
 use portcullis_testkit::{Client, Config, Gateway, Origin, Reply, Request};
 
-use vectors::{Case, Expect, REQUESTS};
+use vectors::{Case, Expect, HTTP2_PREFACE, REQUESTS};
 
 /// What a case is told apart from its successor by: a request that ends the connection.
 const PROBE: &[u8] = b"GET /public/probe HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
@@ -43,6 +44,7 @@ fn requests_that_have_fooled_others_do_not_fool_us() {
         let outcome = match case.expect {
             Expect::Refused(status) => refused(&gateway, &origin, case, status),
             Expect::Answered(status) => answered(&gateway, &origin, case, status),
+            Expect::Closed => closed(&gateway, &origin, case),
             Expect::Forwarded { must_contain, must_not_contain } => {
                 passed_on(&gateway, &origin, case, must_contain, must_not_contain)
             }
@@ -89,19 +91,32 @@ fn refusals_do_not_depend_on_how_the_bytes_arrive() {
     let gateway = Gateway::start(&guarded(&origin));
     let mut failures = Vec::new();
     let mut count = 0;
-    for case in REQUESTS {
-        let Expect::Refused(status) = case.expect else { continue };
+    let whole = |case: &&Case| matches!(case.expect, Expect::Refused(_) | Expect::Closed);
+    for case in REQUESTS.iter().filter(whole) {
         count += 1;
         let mut client = gateway.client();
         // The answer may come before the last byte was sent, and the connection be gone.
         let _ = case.bytes.iter().try_for_each(|byte| client.try_send([*byte]));
-        if let Err(what) = only_reply(client, b"", status) {
+        let outcome = match case.expect {
+            Expect::Refused(status) => only_reply(client, b"", status),
+            _ => no_reply(client, b""),
+        };
+        if let Err(what) = outcome {
             failures.push(describe(case, &what));
         }
     }
     gateway.kill();
     assert_eq!(text(&origin.take_bytes()), "");
     tell(failures, count);
+}
+
+#[test]
+fn the_preface_of_another_version_is_refused_where_that_is_off() {
+    let origin = Origin::echo();
+    let gateway = Gateway::start(&Config::before(&origin).listener("http2: off").to_string());
+    only_reply(gateway.client(), HTTP2_PREFACE, 505).unwrap();
+    gateway.kill();
+    assert_eq!(text(&origin.take_bytes()), "");
 }
 
 fn describe(case: &Case, what: &str) -> String {
@@ -132,6 +147,29 @@ fn only_reply(mut client: Client, bytes: &[u8], status: u16) -> Result<(), Strin
         return Err(format!("the connection goes on after {status}"));
     }
     Ok(())
+}
+
+/// The end of the connection without a reply of HTTP/1.1; nothing at the origin.
+fn closed(gateway: &Gateway, origin: &Origin, case: &Case) -> Result<(), String> {
+    no_reply(gateway.client(), case.bytes)?;
+    match &origin.take_bytes()[..] {
+        [] => Ok(()),
+        seen => Err(format!("the origin got {:?}", text(seen))),
+    }
+}
+
+fn no_reply(mut client: Client, bytes: &[u8]) -> Result<(), String> {
+    let _ = client.try_send(bytes);
+    match client.reader().rest() {
+        Ok(rest) if rest.windows(5).any(|part| part == b"HTTP/") => {
+            Err(format!("expected no reply, got {:?}", text(&rest)))
+        }
+        // A reset is an end as well; a time-out is not.
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err("the connection goes on".to_owned())
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// One reply with this status, and at most the probe's behind it; at most the probe at the origin.
@@ -174,7 +212,7 @@ fn passed_on(
     let seen = origin.take_bytes().to_ascii_lowercase();
     outcome?;
     if let Err(error) = rest
-        && matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+        && matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
     {
         return Err("the connection does not end behind a closing request".to_owned());
     }

@@ -15,6 +15,7 @@ mod replies;
 mod request_line;
 
 pub(crate) use replies::REPLIES;
+pub(crate) use request_line::HTTP2_PREFACE;
 
 /// What one client sends on one connection, and what must come of it.
 #[derive(Clone, Copy)]
@@ -39,6 +40,9 @@ pub(crate) enum Expect {
     /// Exactly one answer, with this status, from a route that never asks the origin. The origin
     /// saw nothing; the connection may stay open.
     Answered(u16),
+    /// The gateway takes it for another version and finds no sense in it: the connection is closed
+    /// without any answer of HTTP/1.1. The origin saw nothing.
+    Closed,
 }
 
 /// What the origin writes, before it closes its side, to a request that the gateway has passed on.
@@ -121,6 +125,11 @@ const fn answered(
     bytes: &'static [u8],
 ) -> Case {
     let expect = Expect::Answered(status);
+    Case { name, cve, bytes, expect }
+}
+
+const fn closed(name: &'static str, cve: &'static str, bytes: &'static [u8]) -> Case {
+    let expect = Expect::Closed;
     Case { name, cve, bytes, expect }
 }
 

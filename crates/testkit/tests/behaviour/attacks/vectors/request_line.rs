@@ -1,6 +1,10 @@
 //! Request lines (RFC 9112 section 3) and what may stand before them (section 2.2).
 
-use super::{Case, forwarded, refused};
+use super::{Case, closed, forwarded, refused};
+
+/// A request behind the preface of HTTP/2 (RFC 9113 section 3.4).
+pub(crate) const HTTP2_PREFACE: &[u8] =
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
 pub(crate) const CASES: &[Case] = &[
     refused(400, "version/none", "CVE-2017-7656", b"GET /smuggled\r\n\r\n"),
@@ -16,11 +20,13 @@ pub(crate) const CASES: &[Case] = &[
         "class of CVE-2017-7656",
         b"GET /smuggled HTTP/2.0\r\nHost: a.example\r\n\r\n",
     ),
+    closed("version/http2-preface", "class of CVE-2017-7656", HTTP2_PREFACE),
+    // What only begins like the preface is a request of HTTP/1.1, and judged as one.
     refused(
         505,
-        "version/http2-preface",
+        "version/http2-preface-begun",
         "class of CVE-2017-7656",
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n",
     ),
     refused(
         400,
