@@ -1,5 +1,5 @@
 """Peak memory with 1,000 connections of 100 streams each, all opened at once. `held`: HTTP/2 behind,
-and the origin answers the first only when it has 16,000 of them. `burst`: all are asked for at once, HTTP/1.1 behind,
+and the origin answers the first only when it has 8,000 of them. `burst`: all are asked for at once, HTTP/1.1 behind,
 answered as fast as may be."""
 
 from typing import TYPE_CHECKING
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 CONNECTIONS = 1_000
 STREAMS = 100
 ALL = CONNECTIONS * STREAMS
-# A gateway may let the rest wait with itself: Portcullis works on 16,384 a worker.
-HELD_BACK = 16_000
+# A gateway may let the rest wait with itself: Portcullis works on 8,192 a worker.
+HELD_BACK = 8_000
 ROUNDS = 3  # at most: each needs a fresh process
 
 HELD = Scenario("held", "", (), speaks=GRPC)

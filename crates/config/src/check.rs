@@ -12,18 +12,18 @@ mod process;
 mod route;
 mod service;
 mod template;
+mod tls;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::inputs::Inputs;
-use crate::model::Certificate;
 use crate::node::{Finding, Span};
-use crate::raw::{CertificateSpec, Spanned, Time};
+use crate::raw::{Spanned, Time};
 
 pub(crate) use listener::listener;
-pub(crate) use process::{access_log, admin, shutdown, workers};
+pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
 
@@ -79,23 +79,5 @@ impl Scope<'_> {
                 (path, Arc::from([]))
             }
         }
-    }
-
-    fn certificate(&mut self, written: &CertificateSpec) -> Certificate {
-        let (cert_path, cert_pem) = self.pem(&written.cert, "CERTIFICATE-----", "certificate");
-        let (key_path, key_pem) = self.pem(&written.key, "PRIVATE KEY-----", "private key");
-        Certificate { cert_path, key_path, cert_pem, key_pem }
-    }
-
-    /// A PEM file that holds at least one block of a kind. What is in the block is for TLS to judge.
-    fn pem(&mut self, written: &Spanned<String>, mark: &str, what: &str) -> (PathBuf, Arc<[u8]>) {
-        let faults = self.findings.len();
-        let (path, content) = self.file(written);
-        let found = content.windows(mark.len()).any(|window| window == mark.as_bytes());
-        if !found && self.findings.len() == faults {
-            self.fault(written.span, format!("there is no {what} in this file")).label =
-                format!("expected PEM with a `{mark}` line");
-        }
-        (path, content)
     }
 }

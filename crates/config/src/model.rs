@@ -10,6 +10,7 @@ mod matching;
 mod path;
 mod route;
 mod service;
+mod tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -19,15 +20,18 @@ use std::time::Duration;
 
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
-    Bind, Certificate, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerTimeouts,
-    ListenerTls, PathPolicy, Trust,
+    Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerTimeouts, PathPolicy, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Protocol, Service, ServiceTimeouts, ServiceTls};
+pub use service::{Balance, HostPolicy, Pool, Protocol, Service, ServiceTimeouts};
+pub use tls::{
+    Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
+    TlsFile, TlsVersions,
+};
 
 /// The stable name of a listener, service or route.
 pub type Name = Arc<str>;
@@ -57,8 +61,10 @@ pub struct Process {
     pub metrics: bool,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
-    /// How long a drain may take before what is left is cut off.
-    pub shutdown_deadline: Duration,
+    /// How it ends.
+    pub shutdown: Shutdown,
+    /// How it gives way to a new binary.
+    pub upgrade: Upgrade,
 }
 
 impl Default for Process {
@@ -68,8 +74,39 @@ impl Default for Process {
             access_log: AccessLog::Stdout,
             metrics: true,
             workers: 0,
-            shutdown_deadline: Duration::from_secs(30),
+            shutdown: Shutdown::default(),
+            upgrade: Upgrade::default(),
         }
+    }
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long a drain may take before what is left is cut off.
+    pub deadline: Duration,
+    /// How long everything goes on once the process has said that it is not ready any more.
+    pub delay: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Shutdown { deadline: Duration::from_secs(30), delay: Duration::ZERO }
+    }
+}
+
+/// How the process gives way to a new binary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upgrade {
+    /// How long the new process may take to be ready. Not zero.
+    pub timeout: Duration,
+    /// How long the drain of the old one may take; `None` is as long as any other.
+    pub deadline: Option<Duration>,
+}
+
+impl Default for Upgrade {
+    fn default() -> Self {
+        Upgrade { timeout: Duration::from_secs(60), deadline: None }
     }
 }
 

@@ -8,25 +8,29 @@ mod route;
 mod service;
 mod shorthand;
 mod spanned;
+mod tls;
 
 use schemars::JsonSchema;
 
 pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
-    CertificateSpec, EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec,
-    ListenerTimeoutsSpec, ListenerTlsSpec, MinVersion, PathPolicySpec,
+    EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec, PathPolicySpec,
 };
-pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec};
+pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,
 };
 pub(crate) use service::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ServiceSpec,
-    ServiceTimeoutsSpec, ServiceTlsSpec,
+    ServiceTimeoutsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;
+pub(crate) use tls::{
+    CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
+    ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
 
 /// Configuration of the Portcullis API gateway.
 ///
@@ -56,4 +60,6 @@ pub(crate) struct ConfigSpec {
     workers: Option<u16>,
     /// How the gateway ends.
     shutdown: Option<ShutdownSpec>,
+    /// How the gateway gives way to a new binary.
+    upgrade: Option<UpgradeSpec>,
 }

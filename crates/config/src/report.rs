@@ -95,6 +95,13 @@ impl Report {
         Report { faults: vec![fault] }
     }
 
+    /// The same for something that can be used, but surely not as meant.
+    pub fn warning_at(place: Option<Place>, message: impl Into<String>) -> Self {
+        let mut report = Report::at(place, message);
+        report.faults.iter_mut().for_each(|fault| fault.severity = Severity::Warning);
+        report
+    }
+
     /// Adds what another report says.
     pub fn merge(self, other: Report) -> Self {
         let mut faults = self.faults;

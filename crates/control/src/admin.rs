@@ -1,4 +1,4 @@
-//! The admin listener: liveness, readiness, metrics and reload over plain HTTP/1.1.
+//! The admin listener: liveness, readiness, metrics, reload and upgrade over plain HTTP/1.1.
 //!
 //! It is meant for loopback or a private network. It asks nobody who they are, so it does little,
 //! and what changes anything is refused to browsers (`guard`).
@@ -21,7 +21,7 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use self::answer::Answer;
@@ -33,14 +33,15 @@ GET  /livez    200 while the process serves this page
 GET  /readyz   200 when requests are taken, else 503 with the reason
 GET  /metrics  metrics in the Prometheus text format
 POST /reload   reads the configuration anew: 200 when it is in force, 422 with what is wrong
+POST /upgrade  starts the binary anew to take over: 200 when it serves, 422 with why it does not
 ";
 
 /// The media type of the Prometheus text format 0.0.4.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A reload on its way: a JSON summary when the new configuration is in force, else the report of
-/// what is wrong with it.
-pub type Reloading = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+/// A reload or an upgrade on its way: a JSON summary of what is in force now, else the report of
+/// what is wrong.
+pub type Changing = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// Whether the gateway takes requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +60,9 @@ pub struct Admin {
     /// Appends the metrics page.
     pub metrics: Arc<dyn Fn(&mut String) + Send + Sync>,
     /// Begins a reload. Never called while an earlier one that it began is on its way.
-    pub reload: Arc<dyn Fn() -> Reloading + Send + Sync>,
+    pub reload: Arc<dyn Fn() -> Changing + Send + Sync>,
+    /// Begins an upgrade, or refuses to while another is under way.
+    pub upgrade: Arc<dyn Fn() -> Changing + Send + Sync>,
 }
 
 impl fmt::Debug for Admin {
@@ -114,6 +117,8 @@ async fn serve_within(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            // First of all: whoever learns of the stop and comes back is not to be let in.
+            biased;
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
@@ -170,7 +175,7 @@ async fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
     let path = request.uri().path();
     let allowed = match path {
         "/" | "/livez" | "/readyz" | "/metrics" => "GET, HEAD",
-        "/reload" => "POST",
+        "/reload" | "/upgrade" => "POST",
         _ => {
             return Answer::problem(
                 StatusCode::NOT_FOUND,
@@ -200,6 +205,7 @@ async fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
             Answer::new(StatusCode::OK, METRICS, page)
         }
         "/reload" => reload(request, shared).await,
+        "/upgrade" => upgrade(request, shared).await,
         _ => Answer::text(StatusCode::OK, INDEX),
     }
 }
@@ -216,12 +222,23 @@ async fn reload(request: &Request<Incoming>, shared: &Shared) -> Answer {
         drop(turn);
         outcome
     });
-    match outcome.await {
+    told(outcome.await)
+}
+
+async fn upgrade(request: &Request<Incoming>, shared: &Shared) -> Answer {
+    if let Err(refusal) = guard::not_from_a_browser(request.headers()) {
+        return Answer::problem(StatusCode::FORBIDDEN, refusal);
+    }
+    told(tokio::spawn((shared.admin.upgrade)()).await)
+}
+
+fn told(outcome: Result<Result<String, String>, JoinError>) -> Answer {
+    match outcome {
         Ok(Ok(summary)) => Answer::new(StatusCode::OK, "application/json", summary),
         Ok(Err(report)) => Answer::text(StatusCode::UNPROCESSABLE_ENTITY, report),
         Err(_) => Answer::problem(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "The reload broke off; the log tells more.",
+            "This broke off; the log tells more.",
         ),
     }
 }

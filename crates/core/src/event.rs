@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::tls::HandshakeFault;
 use crate::{Failure, RequestId};
 
 /// A request that has ended, whichever way.
@@ -16,6 +17,8 @@ pub struct RequestEvent<'a> {
     pub listener: &'a str,
     /// The client, as far as trusted hops tell.
     pub client: Option<IpAddr>,
+    /// The subject of the client's certificate (RFC 4514), where one was shown and verified.
+    pub client_cert: Option<&'a str>,
     /// Empty when the head could not be read; so are the three that follow.
     pub method: &'a [u8],
     /// The authority asked for.
@@ -60,6 +63,7 @@ impl RequestEvent<'_> {
             write_ip(client, out);
             out.push(b'"');
         }
+        text(out, "client_cert", self.client_cert.map(str::as_bytes));
         text(out, "method", Some(self.method));
         text(out, "host", Some(self.host));
         text(out, "path", Some(self.path));
@@ -84,6 +88,40 @@ impl RequestEvent<'_> {
                 text(out, "detail", Some(failure.detail.as_bytes()));
             }
         }
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+/// A TLS handshake with a client that failed, so that no request came of the connection.
+#[derive(Debug, Clone)]
+pub struct HandshakeEvent<'a> {
+    /// When it failed.
+    pub at: SystemTime,
+    /// The listener it came to.
+    pub listener: &'a str,
+    /// The client's address; none over a Unix socket.
+    pub client: Option<IpAddr>,
+    /// What went wrong.
+    pub fault: HandshakeFault,
+    /// The same in the words of TLS.
+    pub detail: &'a str,
+}
+
+impl HandshakeEvent<'_> {
+    /// Appends the event as one line of JSON (RFC 8259) with a newline.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":\"");
+        write_time(self.at, out);
+        out.push(b'"');
+        text(out, "listener", Some(self.listener.as_bytes()));
+        if let Some(client) = self.client {
+            out.extend_from_slice(b",\"client\":\"");
+            write_ip(client, out);
+            out.push(b'"');
+        }
+        text(out, "error", Some(b"tls_handshake"));
+        text(out, "reason", Some(self.fault.code().as_bytes()));
+        text(out, "detail", Some(self.detail.as_bytes()));
         out.extend_from_slice(b"}\n");
     }
 }
@@ -183,6 +221,7 @@ mod tests {
             id: RequestIds::new().draw(),
             listener: "web",
             client: Some(IpAddr::from([192, 0, 2, 1])),
+            client_cert: None,
             method: b"GET",
             host: b"a.example",
             path,
@@ -215,6 +254,24 @@ mod tests {
                 "\"status\":200,\"bytes_in\":0,\"bytes_out\":1024,\"duration_us\":1500}\n"
             )
         );
+    }
+
+    #[test]
+    fn a_failed_handshake_is_a_line_of_its_own() {
+        let event = HandshakeEvent {
+            at: UNIX_EPOCH,
+            listener: "web",
+            client: Some(IpAddr::from([192, 0, 2, 1])),
+            fault: HandshakeFault::ClientCertificateRevoked,
+            detail: "certificate \"revoked\"",
+        };
+        let mut out = Vec::new();
+        event.write_json(&mut out);
+        let expected = "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"listener\":\"web\",\
+                        \"client\":\"192.0.2.1\",\"error\":\"tls_handshake\",\
+                        \"reason\":\"client_certificate_revoked\",\
+                        \"detail\":\"certificate \\\"revoked\\\"\"}\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

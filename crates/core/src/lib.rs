@@ -6,7 +6,8 @@ pub mod failure;
 pub mod log;
 pub mod metrics;
 mod request_id;
+pub mod tls;
 
-pub use event::RequestEvent;
+pub use event::{HandshakeEvent, RequestEvent};
 pub use failure::{Failure, Fault, Reason};
 pub use request_id::{RequestId, RequestIds};

@@ -121,8 +121,8 @@ pub struct WorkerMetrics {
     pub connections_open: Counter,
     /// Client connections refused because a listener was full.
     pub connections_refused: Counter,
-    /// TLS handshakes with clients that failed.
-    pub tls_failures: Counter,
+    /// TLS handshakes with clients that failed, by [`crate::tls::HandshakeFault`]'s position.
+    pub handshake_failures: [Counter; crate::tls::HANDSHAKE_FAULTS.len()],
     /// Requests refused before a route was found, and failures, by [`crate::Reason`]'s position.
     pub failures: [Counter; crate::failure::REASONS.len()],
     /// HTTP/2 errors told to clients over streams, by code; the last place is for unknown ones.

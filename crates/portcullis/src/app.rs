@@ -1,36 +1,73 @@
 //! Wiring, by hand and in order: configuration, workers, admin listener, signals, the end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
-use portcullis_config::Loader;
+use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
-use portcullis_proxy::{Compiler, Gateway};
+use portcullis_proxy::{Compiler, Gateway, Handed};
 use portcullis_telemetry::{ProcessFacts, Scrape};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::cli;
+use crate::life::{Life, UpgradeOrder};
+use crate::manager::Manager;
+use crate::pid_file::PidFile;
 use crate::reload::{Outcome, State};
-use crate::shutdown::{Asked, Signals};
+use crate::shutdown::Signals;
+use crate::upgrade::{Program, Takeover};
 use crate::watch::Watch;
 
 /// Threads of the control side; its work is small or blocking.
 const CONTROL_THREADS: usize = 2;
-/// How long the access log may take to write its last lines.
-const LOG_FINISH: Duration = Duration::from_secs(5);
+/// Orders to upgrade that may wait to be refused.
+const UPGRADE_ORDERS: usize = 16;
+
+/// How a process comes to be.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    /// How it was started, if it can be started again in the same way.
+    pub(crate) program: Option<Program>,
+    /// The process that it is to take over from.
+    pub(crate) takeover: Option<Takeover>,
+    /// Sockets from a service manager.
+    pub(crate) passed: Vec<Handed>,
+    /// The service manager.
+    pub(crate) manager: Manager,
+    /// Where to write which process this is.
+    pub(crate) pid_file: Option<PathBuf>,
+}
 
 /// A gateway that serves.
 #[derive(Debug, Clone)]
 pub(crate) struct App {
-    state: Arc<Mutex<State>>,
+    pub(crate) state: Arc<Mutex<State>>,
+    pub(crate) manager: Manager,
+    pub(crate) program: Option<Program>,
+    pub(crate) admin: Option<Arc<AdminSocket>>,
     started: SystemTime,
-    draining: Arc<AtomicBool>,
+    pub(crate) draining: Arc<AtomicBool>,
+    /// A new process is on its way, which reads the configuration itself.
+    pub(crate) upgrading: Arc<AtomicBool>,
+    upgrades: mpsc::Sender<UpgradeOrder>,
+}
+
+/// The admin listener's socket.
+#[derive(Debug)]
+pub(crate) struct AdminSocket {
+    /// As configured.
+    pub(crate) address: String,
+    pub(crate) socket: StdTcpListener,
+    /// The socket is from the process before, or from a service manager.
+    inherited: bool,
 }
 
 /// Sends the process's own messages to standard error.
@@ -48,26 +85,50 @@ pub(crate) fn init_logging() {
 /// The system does not give what is needed, or `ready` fails.
 pub(crate) fn run(
     loader: Loader,
+    mut origin: Origin,
     ready: impl FnOnce() -> anyhow::Result<()>,
 ) -> anyhow::Result<ExitCode> {
     raise_file_limit();
     let runtime = control_runtime()?;
     let code = runtime.block_on(async {
-        let mut signals = Signals::new()?;
-        let mut files = Watch::new();
-        let Some((app, admin)) = App::start(loader, &mut files).await? else {
-            return Ok(ExitCode::FAILURE);
+        let signals = Signals::new()?;
+        let (upgrades, orders) = mpsc::channel(UPGRADE_ORDERS);
+        let mut takeover = origin.takeover.take();
+        let (pid_file, passed) = (origin.pid_file.take(), std::mem::take(&mut origin.passed));
+        let started = App::start(loader, &origin, takeover.as_mut(), passed, upgrades).await;
+        let (app, files) = match started {
+            Ok(Ok(started)) => started,
+            Ok(Err(report)) => {
+                eprint_report(&report);
+                if let Some(takeover) = takeover {
+                    takeover.failed(report.render(false));
+                }
+                return Ok(ExitCode::FAILURE);
+            }
+            Err(error) => {
+                if let Some(takeover) = takeover {
+                    takeover.failed(format!("{error:#}"));
+                }
+                return Err(error);
+            }
         };
         let (stop_admin, admin_stopped) = watch::channel(false);
-        if let Some(listener) = admin {
-            tracing::info!(address = %listener.local_addr()?, "admin");
-            tokio::spawn(admin::serve(listener, app.admin(), admin_stopped));
-        }
+        let admin = app.begin(admin_stopped).await?;
+        // The old process, if there is one, finds ours there and leaves it.
+        let pid_file = match (pid_file.map(PidFile::write).transpose(), takeover) {
+            (Ok(pid_file), None) => pid_file,
+            (Err(error), None) => return Err(error),
+            (pid_file, Some(takeover)) => {
+                takeover.serving().await;
+                // Too late to give up: the old process has.
+                pid_file.inspect_err(|error| tracing::error!("{error:#}")).ok().flatten()
+            }
+        };
         tracing::info!("ready");
+        app.manager.ready("serving");
         ready()?;
-        app.follow(&mut signals, &mut files).await;
-        app.stop(signals).await;
-        drop(stop_admin);
+        Life { app, signals, files, orders, stop_admin, admin }.live().await;
+        drop(pid_file);
         anyhow::Ok(ExitCode::SUCCESS)
     })?;
     runtime.shutdown_background();
@@ -92,27 +153,35 @@ fn raise_file_limit() {
 }
 
 impl App {
-    /// Loads the first configuration and starts the workers. `None` when the configuration cannot
-    /// be used; what is wrong was printed.
-    pub(crate) async fn start(
+    /// Loads the first configuration and prepares everything that serves it; nothing is accepted
+    /// yet. Inside, all that is wrong with the configuration.
+    async fn start(
         mut loader: Loader,
-        files: &mut Watch,
-    ) -> anyhow::Result<Option<(App, Option<TcpListener>)>> {
+        origin: &Origin,
+        mut takeover: Option<&mut Takeover>,
+        mut passed: Vec<Handed>,
+        upgrades: mpsc::Sender<UpgradeOrder>,
+    ) -> anyhow::Result<Result<(App, Watch), Report>> {
         let begun = Instant::now();
         let loaded = match tokio::task::block_in_place(|| loader.load()) {
             Ok(loaded) => loaded,
-            Err(report) => {
-                eprint_report(&report);
-                return Ok(None);
-            }
+            Err(report) => return Ok(Err(report)),
         };
         // Before the others: a second gateway started by mistake ends here, and takes no client.
-        let admin = bind_admin(loaded.config.process.admin).await?;
+        let admin = match loaded.config.process.admin {
+            Some(address) => {
+                Some(AdminSocket::open(address, takeover.as_deref_mut(), &mut passed)?)
+            }
+            None => None,
+        };
         let workers = worker_count(loaded.config.process.workers);
+        if let Some(takeover) = takeover.as_deref_mut() {
+            passed = takeover.take_listeners();
+        }
         let mut state = State {
             loader,
             compiler: Compiler::new(workers),
-            gateway: Gateway::start(workers)?,
+            gateway: Gateway::start(workers, passed)?,
             log: None,
             outcome: Outcome::new(),
             watched: Vec::new(),
@@ -120,23 +189,54 @@ impl App {
         match state.adopt(loaded, begun).await {
             Ok(reloaded) if reloaded.warnings.is_empty() => {}
             Ok(reloaded) => eprint_report(&reloaded.warnings),
-            Err(report) => {
-                eprint_report(&report);
-                return Ok(None);
-            }
+            Err(report) => return Ok(Err(report)),
         }
+        let mut files = Watch::new();
         files.set(&state.watched);
         log_addresses(&state.gateway);
+        let settled = state.gateway.settle();
+        match takeover {
+            Some(takeover) => {
+                let inherited = admin.as_ref().is_some_and(|admin| admin.inherited);
+                takeover.offer(settled, inherited).await?;
+            }
+            None => {
+                for name in settled.unclaimed {
+                    tracing::warn!(name, "no listener uses this passed socket");
+                }
+            }
+        }
         let app = App {
             state: Arc::new(Mutex::new(state)),
+            manager: origin.manager.clone(),
+            program: origin.program.clone(),
+            admin: admin.map(Arc::new),
             started: SystemTime::now(),
             draining: Arc::default(),
+            upgrading: Arc::default(),
+            upgrades,
         };
-        Ok(Some((app, admin)))
+        Ok(Ok((app, files)))
+    }
+
+    /// Begins to accept. What is returned serves the admin listener.
+    async fn begin(
+        &self,
+        admin_stopped: watch::Receiver<bool>,
+    ) -> anyhow::Result<Option<JoinHandle<()>>> {
+        self.state.lock().await.gateway.begin()?;
+        if let Some(admin) = &self.admin {
+            let listener = TcpListener::from_std(admin.socket.try_clone()?)?;
+            tracing::info!(address = %listener.local_addr()?, "admin");
+            let serving = admin::serve(listener, self.admin(), admin_stopped);
+            return Ok(Some(tokio::spawn(serving)));
+        }
+        Ok(None)
     }
 
     fn admin(&self) -> Admin {
-        let (ready, metrics, reload) = (self.clone(), self.clone(), self.clone());
+        let (ready, metrics, reload, upgrade) =
+            (self.clone(), self.clone(), self.clone(), self.upgrades.clone());
         Admin {
             ready: Arc::new(move || {
                 if ready.draining.load(Relaxed) {
@@ -150,15 +250,23 @@ impl App {
                 let app = reload.clone();
                 Box::pin(async move { app.reload().await })
             }),
+            upgrade: Arc::new(move || {
+                let upgrades = upgrade.clone();
+                Box::pin(async move { UpgradeOrder::give(&upgrades).await })
+            }),
         }
     }
 
     /// Reads the configuration again. The summary, or all that is wrong.
-    async fn reload(&self) -> Result<String, String> {
+    pub(crate) async fn reload(&self) -> Result<String, String> {
+        let mut state = self.state.lock().await;
         if self.draining.load(Relaxed) {
             return Err("the gateway is draining\n".to_owned());
         }
-        let mut state = self.state.lock().await;
+        if self.upgrading.load(Relaxed) {
+            return Err("an upgrade is under way; it reads the configuration\n".to_owned());
+        }
+        self.manager.reloading();
         let refused_before = !state.outcome.last_succeeded;
         match state.reload().await {
             Ok(reloaded) => {
@@ -169,6 +277,7 @@ impl App {
                 if !reloaded.changes.listeners.is_empty() {
                     log_addresses(&state.gateway);
                 }
+                self.manager.ready("serving");
                 Ok(reloaded.summary())
             }
             Err(report) => {
@@ -176,6 +285,7 @@ impl App {
                 tracing::error!(
                     "the configuration was refused; the one before still serves\n{text}"
                 );
+                self.manager.ready("serving; the last reload was refused");
                 Err(text)
             }
         }
@@ -206,55 +316,35 @@ impl App {
             .render(out);
         });
     }
+}
 
-    /// Reloads when asked or when a file changes, until told to stop.
-    async fn follow(&self, signals: &mut Signals, files: &mut Watch) {
-        loop {
-            let asked = tokio::select! {
-                asked = signals.next() => asked,
-                () = files.changed() => Asked::Reload,
-            };
-            if asked == Asked::Stop {
-                return;
-            }
-            // The outcome is in the log and in the metrics.
-            let _ = self.reload().await;
-            let state = self.state.lock().await;
-            files.set(&state.watched);
-            if let Some(log) = &state.log {
-                log.sink.reopen();
-            }
-        }
-    }
-
-    /// Drains the workers; a second signal ends the wait.
-    async fn stop(self, mut signals: Signals) {
-        self.draining.store(true, Relaxed);
-        // The state is not held while connections end: metrics are looked at just then.
-        let drained = {
-            let state = self.state.lock().await;
-            let deadline = state.compiler.config().process.shutdown_deadline;
-            tracing::info!(deadline_s = deadline.as_secs(), "draining");
-            state.gateway.drain(deadline)
+impl AdminSocket {
+    /// The socket of the process before, one that was passed, or a new one.
+    fn open(
+        address: SocketAddr,
+        takeover: Option<&mut Takeover>,
+        passed: &mut Vec<Handed>,
+    ) -> anyhow::Result<AdminSocket> {
+        let configured = address.to_string();
+        let handed = match takeover {
+            Some(takeover) => takeover.take_admin(&configured),
+            None => take_passed(address, passed),
         };
-        tokio::select! {
-            () = drained => {}
-            () = signals.stop_again() => tracing::warn!("ended by a second signal"),
-        }
-        let sink = self.state.lock().await.log.as_ref().map(|log| Arc::clone(&log.sink));
-        if let Some(sink) = sink {
-            let _ = tokio::task::spawn_blocking(move || sink.finish(LOG_FINISH)).await;
-        }
-        tracing::info!("stopped");
+        let inherited = handed.is_some();
+        let socket = match handed {
+            Some(socket) => socket,
+            None => StdTcpListener::bind(address)
+                .with_context(|| format!("the admin listener cannot listen on {address}"))?,
+        };
+        socket.set_nonblocking(true)?;
+        Ok(AdminSocket { address: configured, socket, inherited })
     }
 }
 
-async fn bind_admin(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
-    let Some(address) = address else {
-        return Ok(None);
-    };
-    let bound = TcpListener::bind(address).await;
-    bound.map(Some).with_context(|| format!("the admin listener cannot listen on {address}"))
+/// The passed socket with this address.
+fn take_passed(address: SocketAddr, passed: &mut Vec<Handed>) -> Option<StdTcpListener> {
+    let index = passed.iter().position(|handed| handed.is_at(address))?;
+    passed.remove(index).sockets.pop().map(StdTcpListener::from)
 }
 
 fn worker_count(configured: usize) -> usize {
@@ -270,7 +360,7 @@ fn log_addresses(gateway: &Gateway) {
     }
 }
 
-fn eprint_report(report: &portcullis_config::Report) {
+fn eprint_report(report: &Report) {
     use std::io::Write;
     let _ = io::stderr().write_all(report.render(cli::colour()).as_bytes());
 }

@@ -1,10 +1,12 @@
 //! The command line.
 
+mod ask;
 mod check;
 mod explain;
 mod quickstart;
 mod reload;
 mod run;
+mod upgrade;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -26,7 +28,8 @@ const DEFAULT_CONFIG: &str = "portcullis.yaml";
         portcullis check --config gateway.yaml    find every fault of a configuration\n  \
         portcullis run --config gateway.yaml      serve it\n  \
         portcullis explain GET http://api.example/users/7\n  \
-        portcullis reload                         have the running gateway read it again",
+        portcullis reload                         have the running gateway read it again\n  \
+        portcullis upgrade                        replace the running gateway by a new binary",
     disable_help_subcommand = true
 )]
 struct Cli {
@@ -39,7 +42,8 @@ struct Cli {
 enum Command {
     /// Serve a configuration
     #[command(after_help = "Signals: SIGHUP reads the configuration again and reopens the access \
-        log; SIGTERM and SIGINT let requests finish and end; a second one ends at once.\n\n\
+        log; SIGUSR1 only reopens the access log; SIGUSR2 gives way to the binary as it is now; \
+        SIGTERM and SIGINT let requests finish and end; a second one ends at once.\n\n\
         Example:\n  portcullis run --config /etc/portcullis/gateway.yaml")]
     Run(run::Run),
     /// Find every fault of a configuration; exit status 0 means that it can be used
@@ -61,6 +65,11 @@ enum Command {
         was refused and the one before still serves.\n\nExample:\n  \
         portcullis reload --admin 127.0.0.1:9901")]
     Reload(reload::Reload),
+    /// Have the running gateway give way to its new binary
+    #[command(after_help = "The exit status is 0 when the new process serves, and 1 when it does \
+        not: then the old one goes on as before.\n\nExample:\n  \
+        install portcullis /usr/local/bin/ && portcullis upgrade --admin 127.0.0.1:9901")]
+    Upgrade(upgrade::Upgrade),
     /// Print the JSON Schema of configurations, for editors
     #[command(after_help = "Example:\n  portcullis schema > portcullis.schema.json\n\n\
         and as the first line of a configuration:\n  \
@@ -95,6 +104,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Check(check) => check.execute(),
         Command::Explain(explain) => explain.execute(),
         Command::Reload(reload) => reload.execute(),
+        Command::Upgrade(upgrade) => upgrade.execute(),
         Command::Schema => schema(),
         Command::Quickstart(quickstart) => quickstart.execute(),
         Command::Version => print(&format!("portcullis {}\n", env!("CARGO_PKG_VERSION"))),

@@ -2,8 +2,13 @@
 
 mod app;
 mod cli;
+mod life;
+mod manager;
+mod passed;
+mod pid_file;
 mod reload;
 mod shutdown;
+mod upgrade;
 mod watch;
 
 use std::process::ExitCode;

@@ -7,8 +7,8 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_config::model::{AccessLog, Process};
-use portcullis_config::{Changes, Loaded, Loader, Report};
-use portcullis_proxy::{ApplyError, CompileError, Compiler, Gateway};
+use portcullis_config::{Changes, Loaded, Loader, Place, Report};
+use portcullis_proxy::{ApplyError, CompileError, CompileWarning, Compiler, Gateway};
 use portcullis_telemetry::AccessLogSink;
 use serde_json::json;
 
@@ -87,9 +87,13 @@ impl State {
     ) -> Result<Reloaded, Report> {
         let old = self.compiler.config().process.clone();
         self.watched.clone_from(&loaded.watch);
+        let mut warnings = loaded.warnings.clone();
         if self.outcome.revision == 0 || !loaded.changes.is_empty() {
             match self.put_to_use(&loaded).await {
-                Ok(revision) => self.outcome.revision = revision,
+                Ok((revision, odd)) => {
+                    self.outcome.revision = revision;
+                    warnings = warnings.merge(odd);
+                }
                 Err(report) => {
                     self.loader.reject();
                     return Err(loaded.warnings.merge(report));
@@ -102,13 +106,14 @@ impl State {
         Ok(Reloaded {
             restart: needs_restart(&old, &loaded.config.process),
             changes: loaded.changes,
-            warnings: loaded.warnings,
+            warnings,
             revision: self.outcome.revision,
             took: begun.elapsed(),
         })
     }
 
-    async fn put_to_use(&mut self, loaded: &Loaded) -> Result<u64, Report> {
+    /// The revision in use then, and what is odd about it.
+    async fn put_to_use(&mut self, loaded: &Loaded) -> Result<(u64, Report), Report> {
         let compiled =
             tokio::task::block_in_place(|| self.compiler.compile(&loaded.config, &loaded.changes))
                 .map_err(|errors| located(&self.loader, &errors))?;
@@ -131,11 +136,9 @@ impl State {
             tokio::task::spawn_blocking(move || old.sink.finish(LOG_FINISH));
         }
         let revision = compiled.snapshot.revision;
-        for warning in &compiled.warnings {
-            tracing::warn!("{warning}");
-        }
+        let odd = odd(&self.loader, &compiled.warnings);
         self.compiler.commit(compiled);
-        Ok(revision)
+        Ok((revision, odd))
     }
 
     /// The access log for a new target; `None` when the target is the same.
@@ -159,9 +162,20 @@ impl State {
 /// Compile errors with their places in the files.
 pub(crate) fn located(loader: &Loader, errors: &[CompileError]) -> Report {
     errors.iter().fold(Report::default(), |report, error| {
-        let path: Vec<&str> = error.path.iter().map(String::as_str).collect();
-        report.merge(Report::at(loader.locate(&path), error.to_string()))
+        report.merge(Report::at(place(loader, &error.path), error.to_string()))
     })
+}
+
+/// Compile warnings with their places in the files.
+pub(crate) fn odd(loader: &Loader, warnings: &[CompileWarning]) -> Report {
+    warnings.iter().fold(Report::default(), |report, odd| {
+        report.merge(Report::warning_at(place(loader, &odd.path), odd.warning.to_string()))
+    })
+}
+
+fn place(loader: &Loader, path: &[String]) -> Option<Place> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    loader.locate(&path)
 }
 
 /// Settings that a running process cannot change.

@@ -1,4 +1,4 @@
-//! Signals: what ends the process and what makes it look at its files again.
+//! Signals: what ends the process, what replaces it, and what makes it look at its files again.
 
 use std::io;
 
@@ -9,6 +9,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) enum Asked {
     /// Read the configuration again and reopen the access log.
     Reload,
+    /// Reopen the access log.
+    Reopen,
+    /// Start the new binary and let it take over.
+    Upgrade,
     /// Let requests finish and end.
     Stop,
 }
@@ -17,6 +21,8 @@ pub(crate) enum Asked {
 #[derive(Debug)]
 pub(crate) struct Signals {
     hangup: Signal,
+    user1: Signal,
+    user2: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -26,6 +32,8 @@ impl Signals {
     pub(crate) fn new() -> io::Result<Signals> {
         Ok(Signals {
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
@@ -35,13 +43,10 @@ impl Signals {
     pub(crate) async fn next(&mut self) -> Asked {
         tokio::select! {
             _ = self.hangup.recv() => Asked::Reload,
+            _ = self.user1.recv() => Asked::Reopen,
+            _ = self.user2.recv() => Asked::Upgrade,
             _ = self.terminate.recv() => Asked::Stop,
             _ = self.interrupt.recv() => Asked::Stop,
         }
-    }
-
-    /// Waits for another request to stop.
-    pub(crate) async fn stop_again(&mut self) {
-        while self.next().await != Asked::Stop {}
     }
 }

@@ -48,9 +48,10 @@ impl Watch {
         Watch { watcher, folders: HashSet::new(), files, changes }
     }
 
-    /// Watches the folders of these files from now on, and no others.
-    pub(crate) fn set(&mut self, files: &[PathBuf]) {
-        let Some(watcher) = &mut self.watcher else { return };
+    /// Watches the folders of these files from now on, and no others. Whether there are some among
+    /// them that were not watched before: what has changed there meanwhile was not seen.
+    pub(crate) fn set(&mut self, files: &[PathBuf]) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
         // A link and what it leads to can change apart.
         let targets = files.iter().filter_map(|file| file.canonicalize().ok());
         let all: Vec<PathBuf> = files.iter().cloned().chain(targets).collect();
@@ -64,8 +65,10 @@ impl Watch {
                 tracing::warn!(folder = %folder.display(), %error, "a folder is not watched");
             }
         }
+        let fresh = wanted.difference(&self.folders).next().is_some();
         self.folders = wanted;
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        fresh
     }
 
     /// Waits until something has changed and settled.

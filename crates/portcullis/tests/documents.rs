@@ -14,7 +14,8 @@ mod documents {
     use portcullis_config::{Format, Loader};
     use portcullis_core::failure::REASONS;
     use portcullis_core::metrics::WorkerMetrics;
-    use portcullis_core::{Failure, RequestEvent, RequestIds};
+    use portcullis_core::tls::HANDSHAKE_FAULTS;
+    use portcullis_core::{Failure, HandshakeEvent, RequestEvent, RequestIds};
     use portcullis_proxy::Compiler;
     use portcullis_telemetry::{ProcessFacts, Scrape};
 
@@ -94,9 +95,31 @@ mod documents {
             fs::write(folder.join(format!("tls/{name}-key.pem")), key).unwrap();
             fs::write(folder.join("tls/internal-ca.pem"), made.cert.pem()).unwrap();
         }
+        let (authority, list) = authority();
+        fs::write(folder.join("tls/clients-ca.pem"), authority).unwrap();
+        fs::write(folder.join("tls/clients.crl"), list).unwrap();
         fs::write(folder.join("pages/robots.txt"), "User-agent: *\n").unwrap();
         fs::write(folder.join("motd.txt"), "hello\n").unwrap();
         folder
+    }
+
+    /// PEM of a certificate authority and of its revocation list.
+    fn authority() -> (String, String) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key).unwrap();
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2000, 1, 1),
+            next_update: rcgen::date_time_ymd(4000, 1, 1),
+            crl_number: rcgen::SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&rcgen::Issuer::new(params, key)).unwrap();
+        (certificate.pem(), list.pem().unwrap())
     }
 
     /// Loads a configuration as `portcullis check` does; nothing may be wrong or odd with it.
@@ -358,6 +381,7 @@ mod documents {
             id: RequestIds::new().draw(),
             listener: "l",
             client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            client_cert: Some("CN=c"),
             method: b"GET",
             host: b"h",
             path: b"/",
@@ -376,8 +400,22 @@ mod documents {
         event.write_json(&mut line);
         let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
         let fields = line.as_object().unwrap();
+        let handshake = HandshakeEvent {
+            at: SystemTime::UNIX_EPOCH,
+            listener: "l",
+            client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            fault: HANDSHAKE_FAULTS[0],
+            detail: "detail",
+        };
+        let mut line = Vec::new();
+        handshake.write_json(&mut line);
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let more = line.as_object().unwrap();
+        for fault in HANDSHAKE_FAULTS {
+            assert!(read("docs/src/tls.md").contains(&format!("| `{}` |", fault.code())));
+        }
         let table: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
-        for field in fields.keys() {
+        for field in fields.keys().chain(more.keys()) {
             let quoted = format!("`{field}`");
             assert!(table.iter().any(|row| row.contains(&quoted)), "{field}");
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_wire::Socket;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout_at;
 
@@ -30,28 +30,57 @@ pub(crate) enum Listening {
     Unix(UnixListener),
 }
 
+/// What becomes of a listening socket when nobody accepts here any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It closes.
+    Closed,
+    /// Another process has it as well and goes on with it, and with all that waits in it.
+    Left,
+}
+
+/// What tells an acceptor when.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Nothing is accepted before this is true.
+    pub(crate) gate: watch::Receiver<bool>,
+    pub(crate) stop: oneshot::Receiver<Ending>,
+}
+
 /// Connections of a listener over all workers.
 pub(crate) type OpenConnections = Arc<AtomicUsize>;
 
-/// Accepts until told to stop, and then what has connected already: a client that was let in by
-/// the kernel is not turned away.
+/// Accepts until told to stop, and then, if the socket is to close, what has connected already: a
+/// client that was let in by the kernel is not turned away.
 pub(crate) async fn accept(
     worker: Rc<Worker>,
     listener: Rc<LocalListener>,
     listening: Listening,
     open: OpenConnections,
-    mut stop: oneshot::Receiver<()>,
+    Told { mut gate, mut stop }: Told,
 ) {
-    loop {
-        tokio::select! {
-            biased;
-            _ = &mut stop => break,
-            accepted = listening.accept() => {
-                if !take(&worker, &listener, &open, accepted) {
-                    tokio::time::sleep(EXHAUSTED_PAUSE).await;
+    // A gate that nobody can open any more is no reason to wait.
+    let told = tokio::select! {
+        biased;
+        ending = &mut stop => Some(ending),
+        _ = gate.wait_for(|open| *open) => None,
+    };
+    let ending = match told {
+        Some(ending) => ending,
+        None => loop {
+            tokio::select! {
+                biased;
+                ending = &mut stop => break ending,
+                accepted = listening.accept() => {
+                    if !take(&worker, &listener, &open, accepted) {
+                        tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                    }
                 }
             }
-        }
+        },
+    };
+    if ending == Ok(Ending::Left) {
+        return;
     }
     // What knocks from now on is not let in, and those half-way in get a moment to come in: no
     // request is ever sent into a queue that is about to vanish.

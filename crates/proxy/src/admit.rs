@@ -1,14 +1,22 @@
 //! From an accepted socket to a stream that speaks HTTP: TLS, and who is at the other end.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use portcullis_wire::{Io, Scheme};
+use portcullis_core::HandshakeEvent;
+use portcullis_core::tls::HandshakeFault;
+use portcullis_wire::tls::{ClientCertificate, handshake_fault, of_tls};
+use portcullis_wire::{Io, Scheme, Socket};
+use rustls::{HandshakeKind, ServerConnection};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::accept::Accepted;
 use crate::forwarding::Peer;
+use crate::snapshot::ListenerSettings;
 use crate::worker::{LocalListener, Worker};
 
 /// A connection that may speak.
@@ -28,25 +36,78 @@ pub(crate) async fn admit(
 ) -> Option<Admitted> {
     let Accepted { socket, remote, local_port } = accepted;
     let settings = listener.settings();
-    let (io, scheme, http2) = match &settings.tls {
-        None => (Io::Plain(socket), Scheme::Http, false),
+    let ip = remote.map(|remote| remote.ip().to_canonical());
+    let (io, scheme, certificate, http2) = match &settings.tls {
+        None => (Io::Plain(socket), Scheme::Http, None, false),
         Some(tls) => {
-            let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(socket);
-            let limit = settings.listener.timeouts.head;
             // Boxed: the handshake's state is large and short-lived.
-            match Box::pin(timeout(limit, handshake)).await {
-                Ok(Ok(stream)) => {
+            match Box::pin(shake_hands(&settings, tls, socket)).await {
+                Ok((stream, certificate)) => {
                     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                    (Io::TlsServer(Box::new(stream)), Scheme::Https, http2)
+                    (Io::TlsServer(Box::new(stream)), Scheme::Https, certificate, http2)
                 }
-                Ok(Err(_)) | Err(_) => {
-                    worker.metrics.tls_failures.add(1);
+                Err(refused) => {
+                    report(worker, listener, ip, &refused);
                     return None;
                 }
             }
         }
     };
-    let ip = remote.map(|remote| remote.ip().to_canonical());
     let text = ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into());
-    Some(Admitted { io, peer: Rc::new(Peer { ip, text, local_port, scheme }), http2 })
+    let peer = Rc::new(Peer { ip, text, local_port, scheme, certificate });
+    Some(Admitted { io, peer, http2 })
+}
+
+/// A handshake that failed.
+struct Refused {
+    fault: HandshakeFault,
+    detail: String,
+}
+
+async fn shake_hands(
+    settings: &ListenerSettings,
+    tls: &Arc<rustls::ServerConfig>,
+    socket: Socket,
+) -> Result<(TlsStream<Socket>, Option<Box<ClientCertificate>>), Refused> {
+    let limit = settings.listener.timeouts.head;
+    let stream = match timeout(limit, TlsAcceptor::from(Arc::clone(tls)).accept(socket)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            return Err(Refused { fault: handshake_fault(&error), detail: error.to_string() });
+        }
+        Err(_) => {
+            let detail = format!("no end within {limit:?}");
+            return Err(Refused { fault: HandshakeFault::Timeout, detail });
+        }
+    };
+    let certificate = identify(settings, stream.get_ref().1)
+        .map_err(|error| Refused { fault: of_tls(&error), detail: error.to_string() })?;
+    Ok((stream, certificate))
+}
+
+/// Who the client is by its certificate.
+fn identify(
+    settings: &ListenerSettings,
+    session: &ServerConnection,
+) -> Result<Option<Box<ClientCertificate>>, rustls::Error> {
+    let Some(verifier) = &settings.client_verifier else {
+        return Ok(None);
+    };
+    let chain = session.peer_certificates();
+    if session.handshake_kind() == Some(HandshakeKind::Resumed) {
+        verifier.recheck(chain)?;
+    }
+    Ok(chain.map(|chain| Box::new(ClientCertificate::new(chain))))
+}
+
+/// Counts and logs a handshake that failed.
+fn report(worker: &Worker, listener: &LocalListener, client: Option<IpAddr>, refused: &Refused) {
+    let Refused { fault, detail } = refused;
+    worker.metrics.handshake_failures[fault.index()].add(1);
+    // Load balancers look whether a port is open by connecting and leaving, all day long.
+    if *fault != HandshakeFault::ClientGone {
+        let at = SystemTime::now();
+        let event = HandshakeEvent { at, listener: &listener.name, client, fault: *fault, detail };
+        worker.log_line(|out| event.write_json(out));
+    }
 }

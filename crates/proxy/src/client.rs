@@ -237,7 +237,7 @@ async fn refuse(worker: &Worker, client: &mut Client, failure: &Failure) {
     } else {
         pipeline::refuse(worker, client, id, failure).await
     };
-    worker.log_refusal(&client.listener.name, client.peer.ip, id, status, failure);
+    worker.log_refusal(&client.listener.name, &client.peer, id, status, failure);
 }
 
 /// Reads the rest of content that nobody wants, so that the next request can be read.

@@ -1,21 +1,20 @@
 //! From a configuration to a snapshot, at a cost in proportion to what changed: what is the same
 //! allocation as before is taken over as it is.
 
+mod tls;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
-    Action, Address, Certificate, Config, Http2, Listener, ListenerTls, Name, Protocol, Route,
-    Service, ServiceTls,
+    Action, Address, Config, Http2, Listener, Name, Protocol, Route, Service,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::RouteMetrics;
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
-use portcullis_wire::tls::{
-    self, CertificatePem, ClientOptions, Pem, ServerOptions, SystemRoots, Ticketer, TlsError,
-};
+use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
 
 use crate::router::Router;
@@ -27,9 +26,18 @@ use crate::upstream::Schedule;
 #[error("{error}")]
 pub struct CompileError {
     /// Where it stands, as keys from the top.
-    pub path: [String; 3],
+    pub path: Vec<String>,
     /// What is wrong.
     pub error: TlsError,
+}
+
+/// A part of the configuration that can be put to use, but should be looked at.
+#[derive(Debug)]
+pub struct CompileWarning {
+    /// Where it stands, as keys from the top.
+    pub path: Vec<String>,
+    /// What is odd.
+    pub warning: TlsWarning,
 }
 
 /// A snapshot, and what is odd about it.
@@ -37,8 +45,8 @@ pub struct CompileError {
 pub struct Compiled {
     /// Ready to serve.
     pub snapshot: Arc<Snapshot>,
-    /// Worth a line in the log, each with its place.
-    pub warnings: Vec<String>,
+    /// Worth a line in the log.
+    pub warnings: Vec<CompileWarning>,
     state: State,
     routes: RouteChanges,
 }
@@ -162,7 +170,7 @@ fn compile_listeners(
     state: &mut State,
     config: &Config,
     errors: &mut Vec<CompileError>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<CompileWarning>,
 ) {
     state.listeners.retain(|name, _| config.listeners.contains_key(name));
     for (name, listener) in &config.listeners {
@@ -174,52 +182,65 @@ fn compile_listeners(
             Ok(compiled) => {
                 state.listeners.insert(Arc::clone(name), compiled);
             }
-            Err(error) => errors.push(CompileError {
-                path: ["listeners".into(), name.to_string(), "tls".into()],
-                error,
-            }),
+            Err(error) => {
+                let place = listener.tls.as_ref().map(|t| tls::place_in_listener(t, error.label()));
+                errors.push(CompileError { path: path("listeners", name, place), error });
+            }
         }
     }
+}
+
+/// The place of something in the `tls` of a listener or a service.
+fn path(collection: &str, name: &str, rest: Option<Vec<String>>) -> Vec<String> {
+    let start = [collection.to_owned(), name.to_owned(), "tls".to_owned()];
+    start.into_iter().chain(rest.unwrap_or_default()).collect()
 }
 
 fn compile_listener(
     listener: &Arc<Listener>,
     old: Option<&(Arc<ListenerSettings>, Option<Ticketer>)>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<CompileWarning>,
 ) -> Result<(Arc<ListenerSettings>, Option<Ticketer>), TlsError> {
-    let (tls, ticketer) = match &listener.tls {
-        None => (None, None),
-        Some(written) => {
-            // The same keys seal tickets on, so that clients resume across a reload.
-            let ticketer = match old {
-                Some((_, Some(ticketer))) => ticketer.clone(),
-                _ => Ticketer::new()?,
-            };
-            let same = old.filter(|(old, _)| {
-                let alpn = old.listener.http2.is_some() == listener.http2.is_some();
-                alpn && old.listener.tls.as_ref() == Some(written)
-            });
-            let config = match same {
-                Some((old, _)) => old.tls.clone(),
-                None => {
-                    let built =
-                        tls::server(&server_options(written, listener.http2.is_some()), &ticketer)?;
-                    let place = |w| format!("listeners.{}.tls: {w}", listener.name);
-                    warnings.extend(built.warnings.into_iter().map(place));
-                    Some(built.config)
-                }
-            };
-            (config, Some(ticketer))
-        }
+    let Some(written) = &listener.tls else {
+        let settings = settings(listener, None, None);
+        return Ok((Arc::new(settings), None));
     };
+    let before = old.and_then(|(old, _)| old.listener.tls.as_deref());
+    // The same keys seal tickets on, so that clients resume across a reload; but who would be
+    // judged in another way now must shake hands anew.
+    let ticketer = match old {
+        Some((_, Some(ticketer))) if tls::same_clients(before, written) => ticketer.clone(),
+        _ => Ticketer::new()?,
+    };
+    let same = |old: &Listener| old.http2.is_some() == listener.http2.is_some();
+    if let Some((old, _)) = old.filter(|(old, _)| before == Some(written) && same(&old.listener)) {
+        let settings = settings(listener, old.tls.clone(), old.client_verifier.clone());
+        return Ok((Arc::new(settings), Some(ticketer)));
+    }
+    // Some clients of the oldest version name it, and would be refused otherwise.
+    let versions: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
+    let alpn = &versions[usize::from(listener.http2.is_none())..];
+    let built = tls::server(written, &ticketer, alpn)?;
+    warnings.extend(built.warnings.into_iter().map(|warning| {
+        let place = tls::place_in_listener(written, warning.label());
+        CompileWarning { path: path("listeners", &listener.name, Some(place)), warning }
+    }));
+    let settings = settings(listener, Some(built.config), built.verifier);
+    Ok((Arc::new(settings), Some(ticketer)))
+}
+
+fn settings(
+    listener: &Arc<Listener>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    client_verifier: Option<ClientVerifier>,
+) -> ListenerSettings {
     let head = HeadLimits {
         target: listener.limits.uri,
         fields: listener.limits.fields,
         section: listener.limits.head,
     };
     let http2 = listener.http2.map(|http2| http2_settings(&http2, head));
-    let listener = Arc::clone(listener);
-    Ok((Arc::new(ListenerSettings { listener, tls, head, http2 }), ticketer))
+    ListenerSettings { listener: Arc::clone(listener), tls, client_verifier, head, http2 }
 }
 
 fn http2_settings(http2: &Http2, head: HeadLimits) -> ServerSettings {
@@ -236,35 +257,11 @@ fn http2_settings(http2: &Http2, head: HeadLimits) -> ServerSettings {
     }
 }
 
-fn server_options(tls: &ListenerTls, http2: bool) -> ServerOptions {
-    // Some clients of the oldest version name it, and would be refused otherwise.
-    let versions = [&b"h2"[..], b"http/1.1", b"http/1.0"];
-    ServerOptions {
-        certificates: tls.certificates.iter().map(certificate).collect(),
-        only_tls13: tls.only_tls13,
-        require_sni: tls.require_sni,
-        alpn: versions[usize::from(!http2)..].iter().map(|name| name.to_vec()).collect(),
-    }
-}
-
-fn certificate(written: &Certificate) -> CertificatePem {
-    CertificatePem {
-        chain: Pem {
-            text: Arc::clone(&written.cert_pem),
-            label: written.cert_path.to_string_lossy().into(),
-        },
-        key: Pem {
-            text: Arc::clone(&written.key_pem),
-            label: written.key_path.to_string_lossy().into(),
-        },
-    }
-}
-
 fn compile_services(
     state: &mut State,
     config: &Config,
     errors: &mut Vec<CompileError>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<CompileWarning>,
 ) {
     let roots = SystemRoots::default();
     forget_services(state, config);
@@ -275,10 +272,10 @@ fn compile_services(
         }
         match client_tls(service, old.as_deref(), &roots, warnings) {
             Ok(tls) => install_service(state, service, tls),
-            Err(error) => errors.push(CompileError {
-                path: ["services".into(), name.to_string(), "tls".into()],
-                error,
-            }),
+            Err(error) => {
+                let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
+                errors.push(CompileError { path: path("services", name, place), error });
+            }
         }
     }
 }
@@ -311,7 +308,7 @@ fn forget_services(state: &mut State, config: &Config) {
 fn install_service(
     state: &mut State,
     service: &Arc<Service>,
-    tls: Option<Arc<rustls::ClientConfig>>,
+    config: Option<Arc<rustls::ClientConfig>>,
 ) {
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
         state.free_slots.pop().unwrap_or_else(|| {
@@ -331,6 +328,7 @@ fn install_service(
                 slot,
                 address: endpoint.address.clone(),
                 label: endpoint.address.to_string(),
+                server_name: tls::endpoint_name(&endpoint.address).ok(),
                 active: AtomicU64::new(0),
             })
         });
@@ -341,7 +339,8 @@ fn install_service(
         slot,
         endpoints: endpoints.into(),
         schedule: Schedule::new(&service.endpoints),
-        tls,
+        tls: config,
+        server_name: tls::service_name(service).ok().flatten(),
     }));
 }
 
@@ -349,7 +348,7 @@ fn client_tls(
     service: &Service,
     old: Option<&CompiledService>,
     roots: &SystemRoots,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<CompileWarning>,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
     let Some(written) = &service.tls else {
         return Ok(None);
@@ -359,27 +358,20 @@ fn client_tls(
     if let Some(old) = old.filter(|old| same(&old.service)) {
         return Ok(old.tls.clone());
     }
-    let built = tls::client(&client_options(written, service.protocol), roots)?;
-    let place = |warning| format!("services.{}.tls: {warning}", service.name);
-    warnings.extend(built.warnings.into_iter().map(place));
-    Ok(Some(built.config))
-}
-
-fn client_options(tls: &ServiceTls, protocol: Protocol) -> ClientOptions {
-    let alpn = match protocol {
-        Protocol::Http1 => vec![b"http/1.1".to_vec()],
-        Protocol::Http2 => vec![b"h2".to_vec()],
-        Protocol::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-    };
-    ClientOptions {
-        ca: tls
-            .ca
-            .as_ref()
-            .map(|(path, pem)| Pem { text: Arc::clone(pem), label: path.to_string_lossy().into() }),
-        certificate: tls.certificate.as_ref().map(certificate),
-        verify: tls.verify,
-        alpn,
+    if tls::service_name(service)?.is_none() {
+        service.endpoints.iter().try_for_each(|e| tls::endpoint_name(&e.address).map(|_| ()))?;
     }
+    let alpn: &[&[u8]] = match service.protocol {
+        Protocol::Http1 => &[b"http/1.1"],
+        Protocol::Http2 => &[b"h2"],
+        Protocol::Auto => &[b"h2", b"http/1.1"],
+    };
+    let built = tls::client(written, roots, alpn)?;
+    warnings.extend(built.warnings.into_iter().map(|warning| {
+        let place = tls::place_in_service(written, warning.label());
+        CompileWarning { path: path("services", &service.name, Some(place)), warning }
+    }));
+    Ok(Some(built.config))
 }
 
 fn compile_route(

@@ -4,7 +4,8 @@
 
 use std::net::IpAddr;
 
-use portcullis_config::model::{Forwarded, Trust};
+use portcullis_config::model::{ClientAuth, ClientCertHeader, Forwarded, Listener, Trust};
+use portcullis_wire::tls::ClientCertificate;
 use portcullis_wire::{Fields, HeadWriter, Known, RequestHead, Scheme};
 
 /// Most times that a request may pass through gateways of one pseudonym.
@@ -21,6 +22,15 @@ pub(crate) struct Peer {
     pub(crate) local_port: u16,
     /// How it came.
     pub(crate) scheme: Scheme,
+    /// The certificate that it has shown, if one was asked for; verified.
+    pub(crate) certificate: Option<Box<ClientCertificate>>,
+}
+
+impl Peer {
+    /// What its certificate calls it.
+    pub(crate) fn certificate_name(&self) -> Option<&str> {
+        self.certificate.as_ref()?.name()
+    }
 }
 
 /// Whether what the peer says about the client is believed.
@@ -104,7 +114,8 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 
 /// Whether a field is about forwarding and so written by [`write`] rather than copied. `Via` is
 /// copied: it is nobody's secret and a loop shows in it.
-pub(crate) fn is_managed(forwarded: &Forwarded, trusted: bool, known: Known) -> bool {
+pub(crate) fn is_managed(listener: &Listener, trusted: bool, known: Known) -> bool {
+    let forwarded = &listener.forwarded;
     match known {
         Known::XForwardedFor
         | Known::XForwardedHost
@@ -112,6 +123,8 @@ pub(crate) fn is_managed(forwarded: &Forwarded, trusted: bool, known: Known) -> 
         | Known::XForwardedProto => forwarded.x_forwarded || !trusted,
         Known::Forwarded => forwarded.rfc7239 || !trusted,
         Known::XForwardedOther | Known::XRealIp => !trusted,
+        // Where certificates are asked for, nobody else has seen the client's (RFC 9440, 4.1).
+        Known::ClientCert => !trusted || client_auth(listener).is_some(),
         _ => false,
     }
 }
@@ -131,11 +144,12 @@ pub(crate) fn is_loop(forwarded: &Forwarded, fields: &Fields) -> bool {
 /// Writes the forwarding fields of a request.
 pub(crate) fn write(
     out: &mut HeadWriter<'_>,
-    forwarded: &Forwarded,
+    listener: &Listener,
     trusted: bool,
     peer: &Peer,
     head: &RequestHead,
 ) {
+    let forwarded = &listener.forwarded;
     if forwarded.x_forwarded {
         write_x_forwarded(out, trusted, peer, head);
     }
@@ -147,12 +161,43 @@ pub(crate) fn write(
             write_element(out, peer, head.authority());
         });
     }
+    if let (Some(certificate), Some(auth)) = (&peer.certificate, client_auth(listener)) {
+        write_certificate(out, &auth.headers, certificate);
+    }
     if let Some(via) = &forwarded.via {
         out.field_with(b"Via", |out| {
             out.extend_from_slice(head.version.as_str().as_bytes());
             out.push(b' ');
             out.extend_from_slice(via.as_bytes());
         });
+    }
+}
+
+fn client_auth(listener: &Listener) -> Option<&ClientAuth> {
+    listener.tls.as_ref()?.client_auth.as_ref()
+}
+
+/// Writes what is to be told of the client's certificate.
+fn write_certificate(
+    out: &mut HeadWriter<'_>,
+    headers: &[ClientCertHeader],
+    certificate: &ClientCertificate,
+) {
+    for header in headers {
+        let value = match header {
+            ClientCertHeader::ClientCert => certificate.encoded(),
+            ClientCertHeader::ClientCertChain => certificate.encoded_issuers(),
+            ClientCertHeader::Subject => certificate.subject(),
+            ClientCertHeader::Dns => certificate.dns(),
+            ClientCertHeader::Uri => certificate.uris(),
+            ClientCertHeader::Email => certificate.emails(),
+            ClientCertHeader::Ip => certificate.ips(),
+            ClientCertHeader::Serial => certificate.serial(),
+            ClientCertHeader::Fingerprint => certificate.fingerprint(),
+        };
+        if let Some(value) = value {
+            out.field(header.name().as_bytes(), value.as_bytes());
+        }
     }
 }
 
@@ -222,6 +267,7 @@ mod tests {
             text: ip.into(),
             local_port: 80,
             scheme: Scheme::Http,
+            certificate: None,
         }
     }
 

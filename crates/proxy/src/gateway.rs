@@ -1,9 +1,10 @@
 //! The workers as seen from the control side: starting them, giving them a new configuration,
 //! draining them.
 
-use std::collections::HashMap;
+mod thread;
+
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::SyncSender;
@@ -12,23 +13,14 @@ use std::time::{Duration, Instant};
 use portcullis_config::model::{Bind, Name};
 use portcullis_core::metrics::WorkerMetrics;
 use thiserror::Error;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout_at;
 
-use crate::accept::{self, Listening, OpenConnections};
-use crate::snapshot::{ListenerSettings, Snapshot};
+use self::thread::{Change, Handle, Opened, Order, SocketChange};
+use crate::accept::{Ending, OpenConnections};
+use crate::handover::{Handed, Inheritance, Settled, deal};
+use crate::snapshot::Snapshot;
 use crate::sockets::{self, Bound};
-use crate::upstream::pool::SWEEP_EVERY;
-use crate::worker::{LocalListener, Worker};
-
-/// How often a worker hands over log lines that have not filled a batch.
-const FLUSH_EVERY: Duration = Duration::from_millis(200);
-/// How often a draining worker looks whether all connections have ended.
-const DRAIN_LOOK: Duration = Duration::from_millis(20);
-
-/// How long what is cut off at the drain deadline has to say so.
-const CUT_GRACE: Duration = Duration::from_millis(100);
 
 /// Why workers could not take a configuration.
 #[derive(Debug, Error)]
@@ -56,6 +48,9 @@ pub enum ApplyError {
 pub struct Gateway {
     workers: Vec<Handle>,
     listeners: HashMap<Name, OpenListener>,
+    inheritance: Inheritance,
+    /// Workers accept once this is true.
+    gate: watch::Sender<bool>,
     /// The snapshot in use and the one before. Whoever lets a snapshot go last frees what only it
     /// held, which is much at times; held here for one change longer, it is not a worker.
     snapshots: [Option<Arc<Snapshot>>; 2],
@@ -66,44 +61,32 @@ struct OpenListener {
     bind: Bind,
     /// The address with the port that the system chose.
     address: String,
+    /// A service manager has its socket as well.
+    lent: bool,
+    /// Our own copies, for whoever takes over.
+    sockets: Vec<Bound>,
 }
 
-#[derive(Debug)]
-struct Handle {
-    orders: mpsc::UnboundedSender<Order>,
-    metrics: Arc<WorkerMetrics>,
-}
-
-/// What the control side asks of a worker.
-enum Order {
-    Apply(Box<Change>),
-    Drain { deadline: Instant, done: oneshot::Sender<()> },
-}
-
-/// A change of configuration for one worker.
-struct Change {
-    snapshot: Arc<Snapshot>,
-    log: Option<SyncSender<Vec<u8>>>,
-    sockets: SocketChange,
-    done: oneshot::Sender<()>,
-}
-
-/// Listeners that a worker closes, then those that it opens.
-#[derive(Default)]
-struct SocketChange {
-    closed: Vec<Name>,
-    opened: Vec<(Name, Bound, OpenConnections)>,
-}
+/// Asks the workers whether they still do anything.
+#[derive(Debug, Clone)]
+pub struct Pulse(Vec<mpsc::UnboundedSender<Order>>);
 
 impl Gateway {
-    /// Starts so many workers, which serve nothing yet.
+    /// Starts so many workers, which serve nothing yet. Listeners take what was handed to this
+    /// process before they open sockets of their own.
     ///
     /// # Errors
     /// [`ApplyError::Start`].
-    pub fn start(workers: usize) -> Result<Gateway, ApplyError> {
-        let workers =
-            (0..workers).map(start_worker).collect::<io::Result<_>>().map_err(ApplyError::Start)?;
-        Ok(Gateway { workers, listeners: HashMap::new(), snapshots: [None, None] })
+    pub fn start(workers: usize, handed: Vec<Handed>) -> Result<Gateway, ApplyError> {
+        let (gate, closed) = watch::channel(false);
+        let workers = (0..workers).map(|id| thread::start(id, closed.clone()));
+        Ok(Gateway {
+            workers: workers.collect::<io::Result<_>>().map_err(ApplyError::Start)?,
+            listeners: HashMap::new(),
+            inheritance: Inheritance::new(handed),
+            gate,
+            snapshots: [None, None],
+        })
     }
 
     /// Puts a configuration to use in every worker and waits until it is. On an error nothing has
@@ -120,14 +103,13 @@ impl Gateway {
             self.workers.iter().map(|_| SocketChange::default()).collect();
         let mut opened = Vec::new();
         if let Err(error) = self.open(snapshot, &mut changes, &mut opened) {
-            for (_, listener) in &opened {
-                sockets::unlink(&listener.bind);
-            }
+            // What was handed over is somebody else's until they let go of it.
+            opened.iter().filter(|(_, new)| new.fresh).for_each(|(_, new)| new.listener.unlink());
             return Err(error);
         }
-        for (name, listener) in opened {
-            if let Some(old) = self.listeners.insert(name, listener) {
-                sockets::unlink(&old.bind);
+        for (name, new) in opened {
+            if let Some(old) = self.listeners.insert(name, new.listener) {
+                old.unlink();
             }
         }
         let gone: Vec<Name> = self
@@ -136,14 +118,16 @@ impl Gateway {
             .filter(|name| !snapshot.listeners.contains_key(*name))
             .cloned()
             .collect();
-        for name in &gone {
-            if let Some(old) = self.listeners.remove(name) {
-                sockets::unlink(&old.bind);
+        let mut closed = Vec::with_capacity(gone.len());
+        for name in gone {
+            if let Some(old) = self.listeners.remove(&name) {
+                old.unlink();
+                closed.push((name, old.ending()));
             }
         }
         let mut applied = Vec::with_capacity(self.workers.len());
         for (worker, mut sockets) in self.workers.iter().zip(changes) {
-            sockets.closed.extend(gone.iter().cloned());
+            sockets.closed.extend(closed.iter().cloned());
             let (done, finished) = oneshot::channel();
             let snapshot = Arc::clone(snapshot);
             let change = Change { snapshot, log: log.cloned(), sockets, done };
@@ -157,12 +141,13 @@ impl Gateway {
         Ok(())
     }
 
-    /// Binds the listeners that are new or have moved, and deals their sockets to the workers.
+    /// Finds or binds the sockets of listeners that are new or have moved, and deals them to the
+    /// workers.
     fn open(
-        &self,
+        &mut self,
         snapshot: &Snapshot,
         changes: &mut [SocketChange],
-        opened: &mut Vec<(Name, OpenListener)>,
+        opened: &mut Vec<(Name, New)>,
     ) -> Result<(), ApplyError> {
         for (name, settings) in &snapshot.listeners {
             let wanted = &settings.listener.bind;
@@ -170,26 +155,104 @@ impl Gateway {
             if old.is_some_and(|old| old.bind == *wanted) {
                 continue;
             }
-            let refused = |error| ApplyError::Bind {
+            let closed = old.map(|old| (Arc::clone(name), old.ending()));
+            let new = self.open_one(name, wanted).map_err(|error| ApplyError::Bind {
                 listener: Arc::clone(name),
                 address: wanted.to_string(),
                 error,
-            };
-            // One of ours may hold the address under another name, which it gives up.
-            if !self.listeners.values().any(|other| other.bind == *wanted) {
-                sockets::check_free(wanted).map_err(refused)?;
-            }
-            let (sockets, address) = sockets::bind(wanted, self.workers.len()).map_err(refused)?;
+            })?;
             let open: OpenConnections = Arc::new(AtomicUsize::new(0));
-            for (change, socket) in changes.iter_mut().zip(sockets) {
-                change.opened.push((Arc::clone(name), socket, Arc::clone(&open)));
-                if old.is_some() {
-                    change.closed.push(Arc::clone(name));
-                }
+            for (change, sockets) in changes.iter_mut().zip(new.hands) {
+                change.closed.extend(closed.clone());
+                let open = Arc::clone(&open);
+                change.opened.push(Opened { name: Arc::clone(name), sockets, open });
             }
-            opened.push((Arc::clone(name), OpenListener { bind: wanted.clone(), address }));
+            opened.push((Arc::clone(name), New { hands: Vec::new(), ..new }));
         }
         Ok(())
+    }
+
+    fn open_one(&mut self, name: &str, wanted: &Bind) -> io::Result<New> {
+        let workers = self.workers.len();
+        let handed = self.inheritance.claim(name, wanted);
+        let (fresh, lent) = (handed.is_none(), handed.as_ref().is_some_and(|handed| handed.lent));
+        let sockets = match handed {
+            Some(handed) => {
+                handed.sockets.into_iter().map(Bound::handed).collect::<io::Result<_>>()?
+            }
+            None => {
+                // One of ours may hold the address under another name, or as one of those that we
+                // took over, and gives it up.
+                let ours = self.listeners.values().any(|other| other.bind == *wanted)
+                    || self.inheritance.overlaps(wanted);
+                if !ours {
+                    sockets::check_free(wanted)?;
+                }
+                sockets::bind(wanted, workers)?
+            }
+        };
+        let copies = sockets.iter().map(Bound::try_clone).collect::<io::Result<_>>()?;
+        let mut hands = deal(copies, workers);
+        let address = sockets.first().map_or_else(|| Ok(String::new()), Bound::address)?;
+        let listener = OpenListener { bind: wanted.clone(), address, lent, sockets };
+        if listener.is_shared() {
+            for (turn, hand) in hands.iter_mut().enumerate().filter(|(_, hand)| hand.is_empty()) {
+                hand.extend(sockets::join(&listener.sockets, true, turn)?);
+            }
+        }
+        Ok(New { listener, fresh, hands })
+    }
+
+    /// Ends the time in which listeners claim what was handed to this process.
+    pub fn settle(&mut self) -> Settled {
+        self.inheritance.settle()
+    }
+
+    /// Begins to accept. Workers that have no socket yet, as there were fewer before, get one: not
+    /// earlier, since the kernel deals connections to a socket as soon as it is there.
+    ///
+    /// # Errors
+    /// [`ApplyError::WorkerGone`].
+    pub fn begin(&mut self) -> Result<(), ApplyError> {
+        self.gate.send_replace(true);
+        for (name, listener) in &mut self.listeners {
+            if listener.is_shared() {
+                continue;
+            }
+            for turn in listener.sockets.len()..self.workers.len() {
+                let joined = sockets::join(&listener.sockets, false, turn)
+                    .and_then(|joined| joined.map(|own| Ok((own.try_clone()?, own))).transpose());
+                match joined {
+                    Ok(Some((copy, socket))) => {
+                        listener.sockets.push(copy);
+                        let listener = Arc::clone(name);
+                        self.workers[turn].order(Order::Join { listener, socket })?;
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(
+                        listener = &**name, %error, worker = turn, "a worker has no socket"
+                    ),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies of all sockets, for a process that is to take over.
+    ///
+    /// # Errors
+    /// There are too many open files.
+    pub fn hand_out(&self) -> io::Result<Vec<Handed>> {
+        let hand_out = |(name, listener): (&Name, &OpenListener)| {
+            let copies = listener.sockets.iter().map(|socket| Ok(socket.try_clone()?.into()));
+            Ok(Handed {
+                name: name.to_string(),
+                bind: Some(listener.bind.to_string()),
+                lent: listener.lent,
+                sockets: copies.collect::<io::Result<_>>()?,
+            })
+        };
+        self.listeners.iter().map(hand_out).collect()
     }
 
     /// Where the gateway listens: names and addresses, with the ports that the system chose.
@@ -203,20 +266,39 @@ impl Gateway {
         self.workers.iter().map(|worker| Arc::clone(&worker.metrics)).collect()
     }
 
+    /// A way to ask whether the workers live.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse(self.workers.iter().map(|worker| worker.orders.clone()).collect())
+    }
+
     /// Stops accepting, lets every connection finish its exchange, and cuts off at the deadline
     /// what has not ended by then. What is returned ends when all workers have.
-    pub fn drain(&self, deadline: Duration) -> impl Future<Output = ()> + use<> {
-        let deadline = Instant::now() + deadline;
+    ///
+    /// Sockets of the listeners in `heirs` are left to the process that has taken them over, with
+    /// whoever waits in them; those that a service manager keeps are left to it.
+    pub fn drain(
+        &mut self,
+        deadline: &watch::Receiver<Instant>,
+        heirs: &HashSet<String>,
+    ) -> impl Future<Output = ()> + use<> {
+        let mut left = HashSet::new();
+        for (name, listener) in self.listeners.drain() {
+            if heirs.contains(&*name) || listener.lent {
+                left.insert(name);
+            } else {
+                listener.unlink();
+            }
+        }
+        let left = Arc::new(left);
         let mut drained = Vec::with_capacity(self.workers.len());
         for worker in &self.workers {
             let (done, finished) = oneshot::channel();
+            let (deadline, left) = (deadline.clone(), Arc::clone(&left));
             // A worker that is gone has nothing to drain.
-            if worker.order(Order::Drain { deadline, done }).is_ok() {
+            if worker.order(Order::Drain { deadline, left, done }).is_ok() {
                 drained.push(finished);
             }
-        }
-        for listener in self.listeners.values() {
-            sockets::unlink(&listener.bind);
         }
         async move {
             for finished in drained {
@@ -226,142 +308,62 @@ impl Gateway {
     }
 }
 
-impl Handle {
-    fn order(&self, order: Order) -> Result<(), ApplyError> {
-        self.orders.send(order).map_err(|_| ApplyError::WorkerGone)
+/// A listener on its way to be used.
+struct New {
+    listener: OpenListener,
+    /// We opened its sockets ourselves.
+    fresh: bool,
+    /// What each worker gets.
+    hands: Vec<Vec<Bound>>,
+}
+
+impl OpenListener {
+    /// Whether workers accept from the same socket, rather than each from its own.
+    fn is_shared(&self) -> bool {
+        self.lent || matches!(self.bind, Bind::Unix(_))
+    }
+
+    fn ending(&self) -> Ending {
+        if self.lent { Ending::Left } else { Ending::Closed }
+    }
+
+    /// Removes what it leaves in the file system, unless that is somebody else's.
+    fn unlink(&self) {
+        if !self.lent {
+            sockets::unlink(&self.bind);
+        }
     }
 }
 
-fn start_worker(id: usize) -> io::Result<Handle> {
-    let (orders, inbox) = mpsc::unbounded_channel();
-    let metrics = Arc::new(WorkerMetrics::default());
-    let shared = Arc::clone(&metrics);
-    let (started, start) = std::sync::mpsc::sync_channel(1);
-    std::thread::Builder::new().name(format!("worker-{id}")).spawn(move || {
-        let built = Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(16)
-            .build_local(LocalOptions::default());
-        match built {
-            Ok(runtime) => {
-                let _ = started.send(Ok(()));
-                runtime.block_on(run(id, shared, inbox));
+impl Pulse {
+    /// Whether every worker answers within a time. One that waits does; one that hangs does not.
+    pub async fn beats(&self, within: Duration) -> bool {
+        let by = tokio::time::Instant::now() + within;
+        let asked = self.0.iter().map(|worker| {
+            let (asked, answer) = oneshot::channel();
+            worker.send(Order::Answer(asked)).is_ok().then_some(answer)
+        });
+        for answer in asked.collect::<Vec<_>>() {
+            let Some(answer) = answer else { return false };
+            if !matches!(timeout_at(by, answer).await, Ok(Ok(()))) {
+                return false;
             }
-            Err(error) => {
-                let _ = started.send(Err(error));
-            }
         }
-    })?;
-    match start.recv() {
-        Ok(result) => result?,
-        Err(_) => return Err(io::Error::other("the worker ended at once")),
-    }
-    Ok(Handle { orders, metrics })
-}
-
-/// A listener that accepts on this worker.
-struct LiveListener {
-    listener: Rc<LocalListener>,
-    stop: oneshot::Sender<()>,
-    acceptor: JoinHandle<()>,
-}
-
-impl LiveListener {
-    /// Tells the acceptor to stop; it ends once it has let in who was at the door. `None` when it
-    /// has ended already.
-    fn stop(self) -> Option<JoinHandle<()>> {
-        self.stop.send(()).ok().map(|()| self.acceptor)
+        true
     }
 }
 
-/// A worker's life: orders as they come, and small duties in between.
-async fn run(id: usize, metrics: Arc<WorkerMetrics>, mut inbox: mpsc::UnboundedReceiver<Order>) {
-    let worker = Rc::new(Worker::new(id, metrics));
-    let mut listeners: HashMap<Name, LiveListener> = HashMap::new();
-    let mut flush = tokio::time::interval(FLUSH_EVERY);
-    let mut sweep = tokio::time::interval(SWEEP_EVERY);
-    loop {
-        tokio::select! {
-            order = inbox.recv() => match order {
-                Some(Order::Apply(change)) => apply(&worker, &mut listeners, *change),
-                Some(Order::Drain { deadline, done }) => {
-                    drain(&worker, listeners, deadline).await;
-                    let _ = done.send(());
-                    return;
-                }
-                None => return,
-            },
-            _ = flush.tick() => worker.flush_log(),
-            _ = sweep.tick() => worker.sweep().await,
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn apply(worker: &Rc<Worker>, listeners: &mut HashMap<Name, LiveListener>, change: Change) {
-    for name in &change.sockets.closed {
-        if let Some(live) = listeners.remove(name) {
-            live.listener.close();
-            live.stop();
-        }
+    #[tokio::test]
+    async fn a_worker_that_hangs_has_no_pulse() {
+        let gateway = Gateway::start(2, Vec::new()).unwrap();
+        let pulse = gateway.pulse();
+        assert!(pulse.beats(Duration::from_secs(20)).await);
+        gateway.workers[1].order(Order::Hang(Duration::from_millis(500))).unwrap();
+        assert!(!pulse.beats(Duration::from_millis(100)).await);
+        assert!(pulse.beats(Duration::from_secs(20)).await, "it is back");
     }
-    if !change.sockets.closed.is_empty() {
-        worker.wake_all();
-    }
-    // Listeners first: a connection must never meet settings older than its snapshot.
-    for (name, live) in listeners.iter() {
-        if let Some(settings) = change.snapshot.listeners.get(name) {
-            live.listener.change(ListenerSettings::clone(settings));
-        }
-    }
-    worker.adopt(Snapshot::clone(&change.snapshot), change.log);
-    for (name, socket, open) in change.sockets.opened {
-        let Some(settings) = change.snapshot.listeners.get(&name) else { continue };
-        let listening = match listening(socket) {
-            Ok(listening) => listening,
-            Err(error) => {
-                tracing::error!(listener = &*name, %error, "cannot listen");
-                continue;
-            }
-        };
-        let listener =
-            Rc::new(LocalListener::new(Arc::clone(&name), ListenerSettings::clone(settings)));
-        let (stop, stopped) = oneshot::channel();
-        let accepting =
-            accept::accept(Rc::clone(worker), Rc::clone(&listener), listening, open, stopped);
-        let acceptor = spawn_local(accepting);
-        listeners.insert(name, LiveListener { listener, stop, acceptor });
-    }
-    let _ = change.done.send(());
-}
-
-fn listening(socket: Bound) -> io::Result<Listening> {
-    Ok(match socket {
-        Bound::Tcp(tcp) => Listening::Tcp(tokio::net::TcpListener::from_std(tcp)?),
-        Bound::Unix(unix) => Listening::Unix(tokio::net::UnixListener::from_std(unix)?),
-    })
-}
-
-/// Stops accepting and waits for the connections to end.
-async fn drain(worker: &Rc<Worker>, listeners: HashMap<Name, LiveListener>, deadline: Instant) {
-    let acceptors: Vec<JoinHandle<()>> =
-        listeners.into_values().filter_map(LiveListener::stop).collect();
-    // Nobody is let in any more before anybody is told to go, or they would all come back in.
-    tokio::task::yield_now().await;
-    worker.drain();
-    for acceptor in acceptors {
-        let _ = acceptor.await;
-    }
-    let open = &worker.metrics.connections_open;
-    while open.value() > 0 && Instant::now() < deadline {
-        tokio::time::sleep(DRAIN_LOOK).await;
-        worker.flush_log();
-    }
-    if open.value() > 0 {
-        tracing::warn!(worker = worker.id, connections = open.value(), "cut off at the deadline");
-        // A moment for the log and for those who can still be told.
-        worker.cut_off();
-        tokio::time::sleep(CUT_GRACE).await;
-    }
-    worker.flush_log();
 }

@@ -11,6 +11,7 @@ mod deadline;
 pub mod explain;
 mod forwarding;
 mod gateway;
+mod handover;
 mod multiplex;
 pub mod path;
 mod pipeline;
@@ -20,6 +21,7 @@ mod sockets;
 mod upstream;
 mod worker;
 
-pub use compile::{CompileError, Compiled, Compiler};
-pub use gateway::{ApplyError, Gateway};
+pub use compile::{CompileError, CompileWarning, Compiled, Compiler};
+pub use gateway::{ApplyError, Gateway, Pulse};
+pub use handover::{Handed, Settled};
 pub use snapshot::Snapshot;

@@ -36,7 +36,7 @@ pub(crate) async fn serve(
         Ok(Err(error)) => Failure::new(Reason::BadRequest, error),
         Err(_) => Reason::HeadTimeout.into(),
     };
-    worker.refuse_connection(&listener.name, peer.ip, &refused);
+    worker.refuse_connection(&listener.name, &peer, &refused);
 }
 
 async fn run(worker: &Rc<Worker>, listener: &Rc<LocalListener>, peer: &Rc<Peer>, server: Server) {
@@ -175,7 +175,7 @@ impl Owner<'_> {
         }
         if self.watched.owing.is_some_and(|(_, since)| since + timeouts.head <= now) {
             let late = Reason::HeadTimeout.into();
-            self.worker.refuse_connection(&self.listener.name, self.peer.ip, &late);
+            self.worker.refuse_connection(&self.listener.name, self.peer, &late);
             self.server.end(false);
             self.ending = Some(now + LINGER);
         } else if self.watched.leaving.is_none() {
@@ -211,7 +211,7 @@ impl Owner<'_> {
         };
         self.worker.metrics.http2_floods[kind].add(1);
         let failure = Failure::new(Reason::Flood, what);
-        self.worker.refuse_connection(&self.listener.name, self.peer.ip, &failure);
+        self.worker.refuse_connection(&self.listener.name, self.peer, &failure);
     }
 }
 

@@ -8,6 +8,8 @@ use portcullis_config::model::{Address, Listener, Name, Route, Service};
 use portcullis_core::metrics::RouteMetrics;
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
+use portcullis_wire::tls::ClientVerifier;
+use rustls::pki_types::ServerName;
 
 use crate::router::Router;
 use crate::upstream::balance::Schedule;
@@ -35,6 +37,8 @@ pub struct ListenerSettings {
     pub listener: Arc<Listener>,
     /// TLS towards clients.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Judges the certificates of clients whose session resumes, if any are asked for.
+    pub client_verifier: Option<ClientVerifier>,
     /// Its limits for heads.
     pub head: HeadLimits,
     /// Its settings for HTTP/2, unless that is off.
@@ -67,6 +71,8 @@ pub struct CompiledService {
     pub schedule: Schedule,
     /// TLS towards its endpoints.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The name for SNI and verification, where it is not the endpoint's own.
+    pub server_name: Option<ServerName<'static>>,
 }
 
 /// What is known of an endpoint over and beyond a configuration.
@@ -78,6 +84,8 @@ pub struct EndpointState {
     pub address: Address,
     /// The same as text.
     pub label: String,
+    /// Its host for SNI and verification; none if it could not stand in a certificate.
+    pub server_name: Option<ServerName<'static>>,
     /// Requests under way; counted only where balancing asks.
     pub active: AtomicU64,
 }

@@ -1,9 +1,10 @@
-//! Listening sockets: one a worker and address, bound before a configuration is put to use, so
-//! that an address that is taken refuses the configuration and not the first client.
+//! Listening sockets: bound before a configuration is put to use, so that an address that is taken
+//! refuses the configuration and not the first client.
 
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -20,6 +21,62 @@ pub(crate) enum Bound {
     Unix(UnixListener),
 }
 
+impl Bound {
+    /// A socket that was handed over.
+    pub(crate) fn handed(socket: OwnedFd) -> io::Result<Bound> {
+        let unix = socket2::SockRef::from(&socket).domain()? == Domain::UNIX;
+        let bound = if unix { Bound::Unix(socket.into()) } else { Bound::Tcp(socket.into()) };
+        match &bound {
+            Bound::Tcp(tcp) => tcp.set_nonblocking(true)?,
+            Bound::Unix(unix) => unix.set_nonblocking(true)?,
+        }
+        Ok(bound)
+    }
+
+    /// The same socket once more.
+    pub(crate) fn try_clone(&self) -> io::Result<Bound> {
+        Ok(match self {
+            Bound::Tcp(tcp) => Bound::Tcp(tcp.try_clone()?),
+            Bound::Unix(unix) => Bound::Unix(unix.try_clone()?),
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> io::Result<String> {
+        Ok(match self {
+            Bound::Tcp(tcp) => tcp.local_addr()?.to_string(),
+            Bound::Unix(unix) => {
+                let address = unix.local_addr()?;
+                let path = address.as_pathname().unwrap_or(Path::new("?"));
+                format!("unix:{}", path.display())
+            }
+        })
+    }
+}
+
+impl From<Bound> for OwnedFd {
+    fn from(bound: Bound) -> OwnedFd {
+        match bound {
+            Bound::Tcp(tcp) => tcp.into(),
+            Bound::Unix(unix) => unix.into(),
+        }
+    }
+}
+
+/// Another socket for a worker that has none: one that joins these, or one of these once more.
+pub(crate) fn join(sockets: &[Bound], lent: bool, turn: usize) -> io::Result<Option<Bound>> {
+    let Some(shared) = sockets.get(turn % sockets.len().max(1)) else { return Ok(None) };
+    if let Bound::Tcp(tcp) = shared
+        && !lent
+    {
+        match bind_tcp(tcp.local_addr()?) {
+            Ok(own) => return Ok(Some(Bound::Tcp(own))),
+            Err(error) => tracing::warn!(%error, "workers share a socket"),
+        }
+    }
+    shared.try_clone().map(Some)
+}
+
 /// Fails if somebody else listens on `bind` already. Our own sockets could join theirs, and would
 /// take a share of their clients without anybody noticing.
 pub(crate) fn check_free(bind: &Bind) -> io::Result<()> {
@@ -32,9 +89,9 @@ pub(crate) fn check_free(bind: &Bind) -> io::Result<()> {
     probe.bind(&(*address).into())
 }
 
-/// Binds `bind`, one socket a worker; the address says which port the system chose. The kernel
-/// spreads connections over TCP sockets (`SO_REUSEPORT`); from a Unix socket all workers accept.
-pub(crate) fn bind(bind: &Bind, workers: usize) -> io::Result<(Vec<Bound>, String)> {
+/// Binds `bind`. The kernel spreads connections over TCP sockets (`SO_REUSEPORT`), so there is one a
+/// worker; from a Unix socket all workers accept.
+pub(crate) fn bind(bind: &Bind, workers: usize) -> io::Result<Vec<Bound>> {
     let mut sockets = Vec::with_capacity(workers);
     match bind {
         Bind::Tcp(address) => {
@@ -44,17 +101,10 @@ pub(crate) fn bind(bind: &Bind, workers: usize) -> io::Result<(Vec<Bound>, Strin
             for _ in 1..workers {
                 sockets.push(Bound::Tcp(bind_tcp(address)?));
             }
-            Ok((sockets, address.to_string()))
         }
-        Bind::Unix(path) => {
-            let first = bind_unix(path)?;
-            for _ in 1..workers {
-                sockets.push(Bound::Unix(first.try_clone()?));
-            }
-            sockets.push(Bound::Unix(first));
-            Ok((sockets, bind.to_string()))
-        }
+        Bind::Unix(path) => sockets.push(Bound::Unix(bind_unix(path)?)),
     }
+    Ok(sockets)
 }
 
 fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {

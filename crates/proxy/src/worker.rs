@@ -4,7 +4,6 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -20,6 +19,7 @@ use slab::Slab;
 use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
+use crate::forwarding::Peer;
 use crate::pipeline::Scratch;
 use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
 use crate::upstream::lines::Lines;
@@ -229,16 +229,16 @@ impl Worker {
     }
 
     /// Counts and logs a connection that is ended for what its client did outside any request.
-    pub(crate) fn refuse_connection(&self, listener: &Name, ip: Option<IpAddr>, why: &Failure) {
+    pub(crate) fn refuse_connection(&self, listener: &Name, peer: &Peer, why: &Failure) {
         self.metrics.failures[why.reason.index()].add(1);
-        self.log_refusal(listener, ip, self.next_id(), why.reason.status(), why);
+        self.log_refusal(listener, peer, self.next_id(), why.reason.status(), why);
     }
 
     /// Logs a request whose head could not be read.
     pub(crate) fn log_refusal(
         &self,
         listener: &Name,
-        ip: Option<IpAddr>,
+        peer: &Peer,
         id: RequestId,
         status: u16,
         failure: &Failure,
@@ -247,7 +247,8 @@ impl Worker {
             started: SystemTime::now(),
             id,
             listener,
-            client: ip,
+            client: peer.ip,
+            client_cert: peer.certificate_name(),
             method: b"",
             host: b"",
             path: b"",

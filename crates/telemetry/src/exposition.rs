@@ -15,6 +15,7 @@ use portcullis_core::metrics::{
     Counter, DURATION_BOUNDS_US, HTTP2_ERRORS, HTTP2_FLOODS, RouteMetrics, RouteSeries,
     WorkerMetrics,
 };
+use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 use self::page::{Kind, Page};
 use crate::resources::Resources;
@@ -153,11 +154,15 @@ impl Scrape<'_> {
             "Client connections refused because a listener was full.",
             self.sum(|w| &w.connections_refused),
         );
-        page.counter(
+        page.family(
             "portcullis_tls_handshake_failures_total",
-            "TLS handshakes with clients that failed.",
-            self.sum(|w| &w.tls_failures),
+            Kind::Counter,
+            "TLS handshakes with clients that failed, by reason.",
         );
+        for fault in HANDSHAKE_FAULTS {
+            let count = self.sum(|worker| &worker.handshake_failures[fault.index()]);
+            page.sample(&[("reason", fault.code())], count);
+        }
     }
 
     fn http2(&self, page: &mut Page<'_>) {

@@ -3,10 +3,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_RSA_SHA256};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256,
+    RevokedCertParams, SerialNumber,
+};
+use rustls::client::WantsClientCert;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::TempDir;
@@ -50,7 +55,8 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([]).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "Portcullis test authority");
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.distinguished_name.push(DnType::CommonName, "Portcullis test authority");
         let certificate = params.self_signed(&key).expect("a certificate");
         Authority { issuer: Issuer::new(params, key), certificate }
     }
@@ -73,9 +79,58 @@ impl Authority {
         self.issue_with(names, &KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key"))
     }
 
+    /// A certificate as `change` wants it, with an ECDSA key.
+    ///
+    /// # Panics
+    /// There can be no such certificate.
+    #[must_use]
+    pub fn issue_as(&self, change: impl FnOnce(&mut CertificateParams)) -> Issued {
+        let mut params = CertificateParams::default();
+        change(&mut params);
+        self.sign(&params, &KeyPair::generate().expect("a key"))
+    }
+
+    /// A client's certificate: its common name, serial number, and the year that it ends before.
+    #[must_use]
+    pub fn issue_client(&self, name: &str, serial: u64, until: i32) -> Issued {
+        self.issue_as(|params| {
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.serial_number = Some(SerialNumber::from(serial));
+            params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        })
+    }
+
+    /// PEM of a list of revoked serial numbers, good until the first day of a year.
+    ///
+    /// # Panics
+    /// No randomness.
+    #[must_use]
+    pub fn revoking(&self, serials: &[u64], until: i32) -> String {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: rcgen::date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).expect("a list");
+        list.pem().expect("a list as PEM")
+    }
+
     fn issue_with(&self, names: &[&str], key: &KeyPair) -> Issued {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let params = CertificateParams::new(names).expect("legal names");
+        self.sign(&CertificateParams::new(names).expect("legal names"), key)
+    }
+
+    fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Issued {
         let certificate = params.signed_by(key, &self.issuer).expect("a certificate");
         Issued {
             cert: certificate.pem(),
@@ -98,12 +153,36 @@ impl Authority {
         name: &str,
         versions: &[&'static SupportedProtocolVersion],
     ) -> TlsClient {
-        let config = ClientConfig::builder_with_provider(provider())
+        let config = self.building_client(versions).with_no_client_auth();
+        TlsClient { config: Arc::new(config), name: name.to_owned() }
+    }
+
+    /// The same, with a certificate to show to servers that ask for one.
+    ///
+    /// # Panics
+    /// Never for what an [`Authority`] issued.
+    #[must_use]
+    pub fn client_showing(
+        &self,
+        name: &str,
+        versions: &[&'static SupportedProtocolVersion],
+        own: &Issued,
+    ) -> TlsClient {
+        let config = self
+            .building_client(versions)
+            .with_client_auth_cert(vec![own.der.clone()], own.private_key())
+            .expect("a key that fits its certificate");
+        TlsClient { config: Arc::new(config), name: name.to_owned() }
+    }
+
+    fn building_client(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+        ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .expect("versions that the provider knows")
             .with_root_certificates(self.roots())
-            .with_no_client_auth();
-        TlsClient { config: Arc::new(config), name: name.to_owned() }
     }
 
     /// A server with this certificate that asks every client for one of this authority.

@@ -41,8 +41,16 @@ impl Client {
     /// Nobody listens there.
     #[must_use]
     pub fn unix(path: &Path) -> Client {
-        let stream = UnixStream::connect(path).and_then(Stream::unix);
-        Client::over(stream.unwrap_or_else(|e| panic!("no connection to {}: {e}", path.display())))
+        Client::try_unix(path)
+            .unwrap_or_else(|e| panic!("no connection to {}: {e}", path.display()))
+    }
+
+    /// Connects over a Unix domain socket.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub fn try_unix(path: &Path) -> io::Result<Client> {
+        UnixStream::connect(path).and_then(Stream::unix).map(Client::over)
     }
 
     /// Connects over TLS and shakes hands.

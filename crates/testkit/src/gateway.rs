@@ -1,7 +1,9 @@
 //! The real gateway, as a process of its own.
 
 mod lines;
+mod start;
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,11 +15,14 @@ use serde_json::Value;
 use crate::patience::until;
 use crate::{Client, Config, Origin, Reply, TempDir, binary};
 use lines::Lines;
+pub use start::{Starting, signal};
 
 /// A running gateway. It is killed when dropped.
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
+    /// It leads a process group, which ends with it.
+    group: bool,
     dir: TempDir,
     log: Lines,
     access_log: Lines,
@@ -43,32 +48,13 @@ impl Gateway {
     /// It does not start.
     #[must_use]
     pub fn start(config: &impl Display) -> Gateway {
-        let gateway = Gateway::spawn(config);
-        gateway
-            .log
-            .wait_for_line("\"ready\" alone", |line| line.split(' ').next_back() == Some("ready"));
-        gateway
+        Starting::new(config).start()
     }
 
     /// Starts one with one worker in front of an origin.
     #[must_use]
     pub fn before(origin: &Origin) -> Gateway {
         Gateway::start(&Config::before(origin))
-    }
-
-    fn spawn(config: &impl Display) -> Gateway {
-        let dir = TempDir::new();
-        let path = dir.write("gateway.yaml", completed(config));
-        let mut child = command()
-            .args(["run", "--config"])
-            .arg(path)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the gateway's process");
-        let access_log = Lines::of(child.stdout.take().expect("its output"));
-        let log = Lines::of(child.stderr.take().expect("its log"));
-        Gateway { child, dir, log, access_log }
     }
 
     /// The address of the listener `web`.
@@ -223,8 +209,7 @@ impl Gateway {
     /// # Panics
     /// There is no such process.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
-        assert!(sent.expect("kill").success(), "no {name} for the gateway");
+        signal(self.pid(), name);
     }
 
     /// Waits for the process to end by itself.
@@ -260,8 +245,7 @@ impl Gateway {
     }
 
     fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        start::kill(&mut self.child, self.group);
     }
 }
 
@@ -279,15 +263,17 @@ impl Drop for Gateway {
 /// # Panics
 /// There is no such binary.
 pub fn run_command(arguments: &[&str], dir: &Path) -> Output {
-    let output = command().args(arguments).current_dir(dir).output();
+    let output = command(binary()).args(arguments).current_dir(dir).output();
     output.expect("the gateway's binary")
 }
 
-/// The gateway's binary, with nothing of this environment that would change what it does.
-fn command() -> Command {
-    let mut command = Command::new(binary());
+/// A program, with nothing of this environment that would change what the gateway does.
+fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     command.stdin(Stdio::null());
-    for variable in ["PORTCULLIS_CONFIG", "PORTCULLIS_ADMIN", "RUST_LOG"] {
+    for variable in
+        ["PORTCULLIS_CONFIG", "PORTCULLIS_ADMIN", "RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC"]
+    {
         command.env_remove(variable);
     }
     command

@@ -11,9 +11,9 @@ use crate::{Client, eventually};
 /// Load under way.
 #[derive(Debug)]
 pub struct Load {
-    stopping: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    clients: Vec<JoinHandle<LoadReport>>,
+    pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) answered: Arc<AtomicUsize>,
+    pub(crate) clients: Vec<JoinHandle<LoadReport>>,
 }
 
 /// What became of the requests.
@@ -33,12 +33,30 @@ impl Load {
     /// refused is done.
     #[must_use]
     pub fn start(address: SocketAddr, path: &str, clients: usize) -> Load {
+        Load::through(move || Client::try_connect(address), path, clients, usize::MAX)
+    }
+
+    /// The same with a new connection for each request.
+    #[must_use]
+    pub fn start_anew(address: SocketAddr, path: &str, clients: usize) -> Load {
+        Load::through(move || Client::try_connect(address), path, clients, 1)
+    }
+
+    /// The same over any kind of connection, and so many requests on each.
+    #[must_use]
+    pub fn through(
+        connect: impl Fn() -> io::Result<Client> + Send + Sync + 'static,
+        path: &str,
+        clients: usize,
+        requests: usize,
+    ) -> Load {
         let stopping = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
+        let connect = Arc::new(connect);
         let client = |_| {
             let (stopping, answered) = (stopping.clone(), answered.clone());
-            let path = path.to_owned();
-            thread::spawn(move || ask_on(address, &path, &stopping, &answered))
+            let (connect, path) = (connect.clone(), path.to_owned());
+            thread::spawn(move || ask_on(&*connect, &path, requests, &stopping, &answered))
         };
         let clients = (0..clients).map(client).collect();
         Load { stopping, answered, clients }
@@ -82,15 +100,16 @@ impl Load {
 }
 
 fn ask_on(
-    address: SocketAddr,
+    connect: &dyn Fn() -> io::Result<Client>,
     path: &str,
+    requests: usize,
     stopping: &AtomicBool,
     answered: &AtomicUsize,
 ) -> LoadReport {
     let mut report = LoadReport::default();
     let request = format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n");
     while !stopping.load(Ordering::Relaxed) {
-        let mut client = match Client::try_connect(address) {
+        let mut client = match connect() {
             Ok(client) => client,
             Err(_) => {
                 report.refused += 1;
@@ -98,7 +117,7 @@ fn ask_on(
             }
         };
         let mut served = 0;
-        while !stopping.load(Ordering::Relaxed) {
+        while served < requests && !stopping.load(Ordering::Relaxed) {
             let reply = client.try_send(&request).and_then(|()| client.try_reply("GET"));
             match reply {
                 Ok(reply) if reply.status == 200 => {

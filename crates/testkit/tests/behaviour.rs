@@ -19,14 +19,17 @@ mod behaviour {
     mod limits;
     mod metrics;
     mod mixed_load;
+    mod mtls;
     mod peers;
     mod pool;
     mod reload;
     mod routing;
     mod slow_peers;
+    mod systemd;
     mod tls;
     mod truncation;
     mod tunnel;
+    mod upgrade;
     mod upstream_timeouts;
     mod upstream_tls;
     mod versions;

@@ -11,6 +11,9 @@ pub enum Known {
     Alias,
     /// `Authorization`
     Authorization,
+    /// `Client-Cert`, `Client-Cert-Chain` (RFC 9440) and whatever else begins with `Client-Cert`:
+    /// what a gateway that has verified a client's certificate tells of it.
+    ClientCert,
     /// `Connection`
     Connection,
     /// `Content-Length`
@@ -107,12 +110,14 @@ impl Known {
 
     /// A name that is known by how it begins alone.
     fn by_prefix(name: &[u8]) -> Known {
-        const PREFIX: &[u8] = b"x-forwarded-";
-        if !matches!(name.first(), Some(b'x' | b'X')) {
-            return Known::Other;
-        }
-        match name.get(..PREFIX.len()).map(|start| likeness(start, PREFIX)) {
-            Some(Likeness::Same) => Known::XForwardedOther,
+        let (prefix, known): (&[u8], Known) = match name {
+            [b'x' | b'X', ..] => (b"x-forwarded-", Known::XForwardedOther),
+            // Many names begin with a `c`.
+            [b'c' | b'C', b'l' | b'L', ..] => (b"client-cert", Known::ClientCert),
+            _ => return Known::Other,
+        };
+        match name.get(..prefix.len()).map(|start| likeness(start, prefix)) {
+            Some(Likeness::Same) => known,
             Some(Likeness::Alias) => Known::Alias,
             Some(Likeness::None) | None => Known::Other,
         }
@@ -196,6 +201,20 @@ mod tests {
         assert_eq!(Known::of(b"content_length"), Known::Alias);
         assert_eq!(Known::of(b"x_custom"), Known::Other);
         assert_eq!(Known::of(b"x_forwarded_prefix"), Known::Alias);
+    }
+
+    #[test]
+    fn all_that_begins_with_client_cert_is_about_the_certificate() {
+        for name in ["Client-Cert", "client-cert-chain", "CLIENT-CERT-SUBJECT", "Client-Certify"] {
+            assert_eq!(Known::of(name.as_bytes()), Known::ClientCert, "{name}");
+        }
+        for name in ["Client_Cert", "client-cert_chain", "client_cert-subject"] {
+            let known = Known::of(name.as_bytes());
+            assert!(matches!(known, Known::Alias | Known::ClientCert), "{name}");
+        }
+        for name in ["client-cer", "Client-Id", "x-client-cert", "clientcert-a"] {
+            assert_eq!(Known::of(name.as_bytes()), Known::Other, "{name}");
+        }
     }
 
     #[test]

@@ -6,8 +6,13 @@
 
 mod certificate;
 mod client;
+mod client_auth;
+mod client_certificate;
+mod fault;
+mod ocsp;
 mod provider;
 mod resolver;
+mod revocation;
 mod server;
 #[cfg(test)]
 mod testing;
@@ -19,7 +24,13 @@ use std::sync::Arc;
 use rustls_pki_types::ServerName;
 
 pub use client::{ClientOptions, SystemRoots, client};
-pub use server::{ServerOptions, Ticketer, server};
+pub use client_auth::{ClientAuth, ClientVerifier};
+pub use client_certificate::ClientCertificate;
+pub use fault::{handshake_fault, of_tls};
+pub use ocsp::OcspResponse;
+pub use provider::{Choices, Versions};
+pub use revocation::Revocation;
+pub use server::{Server, ServerOptions, Ticketer, server};
 
 /// A text in PEM (RFC 7468) and where it came from.
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +55,8 @@ pub struct CertificatePem {
     pub chain: Pem,
     /// The key in PKCS #8, PKCS #1 or SEC 1; not encrypted.
     pub key: Pem,
+    /// What is stapled to the certificate in handshakes.
+    pub ocsp: Option<OcspResponse>,
 }
 
 /// A configuration that can be used, and what is odd about it.
@@ -124,6 +137,30 @@ pub enum TlsError {
         /// Where in the chain the key's certificate stands, from 1.
         position: usize,
     },
+    /// The text holds no revocation list.
+    #[error("{label}: no revocation list found (expected -----BEGIN X509 CRL-----)")]
+    NoRevocationList {
+        /// Where the text came from.
+        label: Arc<str>,
+    },
+    /// A revocation list cannot be read.
+    #[error("{label}: revocation list {position} cannot be used: {reason}")]
+    RevocationList {
+        /// Where the text came from.
+        label: Arc<str>,
+        /// Which of the text's lists, from 1.
+        position: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// An OCSP response is none, or not about the certificate that it stands with.
+    #[error("{label}: OCSP response cannot be used: {reason}")]
+    Ocsp {
+        /// Where it came from.
+        label: Arc<str>,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The system's certificate authorities cannot be read.
     #[error("the system's certificate authorities cannot be read: {reason}")]
     SystemRoots {
@@ -142,6 +179,30 @@ pub enum TlsError {
         /// What it says.
         reason: String,
     },
+}
+
+impl TlsError {
+    /// The file at fault, if it is one alone.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            TlsError::EmptyChain { label }
+            | TlsError::NoKey { label }
+            | TlsError::EncryptedKey { label }
+            | TlsError::Pem { label, .. }
+            | TlsError::Certificate { label, .. }
+            | TlsError::Key { label, .. }
+            | TlsError::NoRevocationList { label }
+            | TlsError::RevocationList { label, .. }
+            | TlsError::Ocsp { label, .. }
+            | TlsError::KeyMismatch { key: label, .. }
+            | TlsError::LeafNotFirst { chain: label, .. } => Some(label),
+            TlsError::NoCertificates
+            | TlsError::SystemRoots { .. }
+            | TlsError::ServerName { .. }
+            | TlsError::Setup { .. } => None,
+        }
+    }
 }
 
 /// What does not stop a configuration from being used but should be looked at.
@@ -170,9 +231,40 @@ pub enum TlsWarning {
         /// Where it came from.
         label: Arc<str>,
     },
+    /// Certificates of its issuer are refused, unless that is switched off.
+    #[error("{label}: the revocation list has expired on {on}")]
+    ExpiredRevocationList {
+        /// Where it came from.
+        label: Arc<str>,
+        /// By when the next list was promised, as an HTTP date (RFC 9110, 5.6.7).
+        on: String,
+    },
+    /// Clients will not heed it.
+    #[error("{label}: the OCSP response has expired on {on}")]
+    ExpiredOcsp {
+        /// Where it came from.
+        label: Arc<str>,
+        /// By when the next one was promised, as an HTTP date (RFC 9110, 5.6.7).
+        on: String,
+    },
     /// The system has no certificate authorities.
     #[error("the system has no certificate authorities; using the built-in list of Mozilla's")]
     BuiltInRoots,
+}
+
+impl TlsWarning {
+    /// The file that it is about, if it is about one.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        match self {
+            TlsWarning::Expired { label, .. }
+            | TlsWarning::NotYetValid { label, .. }
+            | TlsWarning::Unreachable { label }
+            | TlsWarning::ExpiredRevocationList { label, .. }
+            | TlsWarning::ExpiredOcsp { label, .. } => Some(label),
+            TlsWarning::BuiltInRoots => None,
+        }
+    }
 }
 
 /// The name under which an upstream's certificate is verified, from a host name, an IPv4 address

@@ -2,37 +2,26 @@
 
 use std::time::Duration;
 
-use super::{Scope, address, http, http2};
+use super::{Scope, address, http, http2, tls};
 use crate::model::{
-    EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, ListenerTls, PathPolicy, Trust,
+    EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, PathPolicy, Trust,
 };
 use crate::node::Span;
 use crate::raw::{
-    EncodedSlashSpec, ForwardedSpec, Limit, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec,
-    ListenerTlsSpec, MinVersion, OffOr, PathPolicySpec,
+    EncodedSlashSpec, ForwardedSpec, Limit, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec, OffOr,
+    PathPolicySpec,
 };
 
 pub(crate) fn listener(spec: &ListenerSpec, scope: &mut Scope<'_>) -> Listener {
     Listener {
         name: scope.name.clone(),
         bind: address::bind(&spec.address, scope),
-        tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
+        tls: spec.tls.as_ref().map(|tls| tls::listener(tls, scope).into()),
         http2: http2::http2(spec.http2.as_ref(), scope),
         forwarded: forwarded(&spec.forwarded, scope),
         path: path_policy(&spec.path),
         limits: limits(&spec.limits, scope),
         timeouts: timeouts(&spec.timeouts, scope),
-    }
-}
-
-fn tls(spec: &ListenerTlsSpec, scope: &mut Scope<'_>) -> ListenerTls {
-    if spec.certificates.value.is_empty() && !scope.incomplete {
-        scope.fault(spec.certificates.span, "TLS needs at least one certificate");
-    }
-    ListenerTls {
-        certificates: spec.certificates.value.iter().map(|c| scope.certificate(c)).collect(),
-        only_tls13: spec.min_version == Some(MinVersion::Tls13),
-        require_sni: spec.require_sni,
     }
 }
 
@@ -107,7 +96,7 @@ fn limits(spec: &LimitsSpec, scope: &mut Scope<'_>) -> Limits {
             None | Some(Limit::Unlimited) => None,
             Some(Limit::Size(bytes)) => Some(bytes),
         },
-        streams: count(spec.streams.as_ref().map(|s| (s.value.into(), s.span)), 16_384),
+        streams: count(spec.streams.as_ref().map(|s| (s.value.into(), s.span)), 8192),
         connections: count(spec.connections.as_ref().map(|s| (s.value.into(), s.span)), 100_000),
     };
     check_head(spec, &limits, scope);

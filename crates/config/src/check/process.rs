@@ -1,11 +1,10 @@
 //! What is not a named collection.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use super::{Scope, address};
-use crate::model::{AccessLog, Process};
-use crate::raw::{AccessLogSpec, AdminSpec, OffOr, ShutdownSpec, Spanned};
+use crate::model::{AccessLog, Process, Shutdown, Upgrade};
+use crate::raw::{AccessLogSpec, AdminSpec, OffOr, ShutdownSpec, Spanned, UpgradeSpec};
 
 /// The most worker threads.
 const MOST_WORKERS: u16 = 1024;
@@ -50,6 +49,21 @@ pub(crate) fn workers(spec: &Spanned<u16>, scope: &mut Scope<'_>) -> usize {
     spec.value.into()
 }
 
-pub(crate) fn shutdown(spec: &ShutdownSpec) -> Duration {
-    spec.deadline.map_or(Process::default().shutdown_deadline, |deadline| deadline.0)
+pub(crate) fn shutdown(spec: &ShutdownSpec) -> Shutdown {
+    let Shutdown { deadline, delay } = Shutdown::default();
+    Shutdown {
+        deadline: spec.deadline.map_or(deadline, |deadline| deadline.0),
+        delay: spec.delay.map_or(delay, |delay| delay.0),
+    }
+}
+
+pub(crate) fn upgrade(spec: &UpgradeSpec, scope: &mut Scope<'_>) -> Upgrade {
+    let mut timeout = Upgrade::default().timeout;
+    if let Some(written) = &spec.timeout {
+        timeout = written.value.0;
+        if timeout.is_zero() {
+            scope.fault(written.span, "a new process needs some time");
+        }
+    }
+    Upgrade { timeout, deadline: spec.deadline.map(|deadline| deadline.0) }
 }

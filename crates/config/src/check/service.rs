@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Scope, address, host, route};
+use super::{Scope, address, host, route, tls};
 use crate::model::{
-    Address, Balance, Endpoint, HostPolicy, Pool, Protocol, Service, ServiceTimeouts, ServiceTls,
+    Address, Balance, Endpoint, HostPolicy, Pool, Protocol, Service, ServiceTimeouts,
 };
 use crate::node::Span;
 use crate::raw::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ServiceSpec,
-    ServiceTimeoutsSpec, ServiceTlsSpec, Spanned,
+    ServiceTimeoutsSpec, Spanned,
 };
 
 /// The largest weight of an endpoint.
@@ -29,7 +29,7 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
             Some(HostPolicySpec::Endpoint) => HostPolicy::Endpoint,
             Some(HostPolicySpec::Set(name)) => HostPolicy::Set(host::authority(name, scope)),
         },
-        tls: spec.tls.as_ref().map(|tls| self::tls(tls, scope).into()),
+        tls: spec.tls.as_ref().map(|tls| tls::service(tls, scope).into()),
         protocol: protocol(spec, scope),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
@@ -77,15 +77,6 @@ fn endpoint_address(item: &Spanned<EndpointSpec>) -> Spanned<String> {
         span: item.span,
         hidden: item.hidden,
     })
-}
-
-fn tls(spec: &ServiceTlsSpec, scope: &mut Scope<'_>) -> ServiceTls {
-    ServiceTls {
-        server_name: spec.server_name.as_ref().map(|name| host::server_name(name, scope)),
-        ca: spec.ca.as_ref().map(|ca| scope.pem(ca, "CERTIFICATE-----", "certificate")),
-        certificate: spec.certificate.as_ref().map(|written| scope.certificate(written)),
-        verify: spec.verify.unwrap_or(true),
-    }
 }
 
 fn protocol(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Protocol {

@@ -206,7 +206,8 @@ impl Entries {
                 Some(Value::AccessLog(to)) => process.access_log = to.clone(),
                 Some(Value::Metrics(on)) => process.metrics = *on,
                 Some(Value::Workers(count)) => process.workers = *count,
-                Some(Value::Shutdown(deadline)) => process.shutdown_deadline = *deadline,
+                Some(Value::Shutdown(shutdown)) => process.shutdown = *shutdown,
+                Some(Value::Upgrade(upgrade)) => process.upgrade = *upgrade,
                 _ => {}
             }
         }

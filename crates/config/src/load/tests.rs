@@ -4,6 +4,7 @@
 mod faults;
 mod mutation;
 mod reload;
+mod tls;
 
 use super::*;
 use crate::report::Fault;
@@ -29,7 +30,7 @@ services:
       - { address: "users.internal:8080", weight: 3 }
     balance: least_requests
     host: { set: users.example.com }
-    tls: { server_name: users.example.com, verify: false }
+    tls: { server_name: users.example.com, verify: false, min_version: 1.2, ciphers: [ECDHE-RSA-AES128-GCM-SHA256, TLS_AES_128_GCM_SHA256], curves: [P-256] }
     pool: { idle: 8, idle_timeout: 30s }
     timeouts: { connect: 1s, total: 2m }
   # the newer one
@@ -66,7 +67,8 @@ access_log:
   to: off
 metrics: false
 workers: 2
-shutdown: { deadline: 5s }
+shutdown: { deadline: 5s, delay: 1s }
+upgrade: { timeout: 10s, deadline: 1h }
 "#;
 
 /// [`FULL`] without the one thing that is wrong in it on purpose.
@@ -192,10 +194,12 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
 
-    let Process { admin, access_log, metrics, workers, shutdown_deadline } = process;
+    let Process { admin, access_log, metrics, workers, shutdown, upgrade } = process;
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));
-    assert_eq!(*shutdown_deadline, Duration::from_secs(5));
+    let seconds = Duration::from_secs;
+    assert_eq!((shutdown.deadline, shutdown.delay), (seconds(5), seconds(1)));
+    assert_eq!((upgrade.timeout, upgrade.deadline), (seconds(10), Some(seconds(3600))));
 }
 
 #[test]

@@ -4,14 +4,13 @@
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
-use crate::model::{AccessLog, Listener, Name, Route, Service};
+use crate::model::{AccessLog, Listener, Name, Route, Service, Shutdown, Upgrade};
 use crate::node::{Entry, Finding, Span, reference};
 use crate::report::Severity;
 
@@ -40,11 +39,21 @@ impl Collection {
 }
 
 /// The top-level keys that are no collections.
-pub(crate) const SETTINGS: &[&str] = &["admin", "access_log", "metrics", "workers", "shutdown"];
+pub(crate) const SETTINGS: &[&str] =
+    &["admin", "access_log", "metrics", "workers", "shutdown", "upgrade"];
 
 /// All top-level keys.
-pub(crate) const KEYS: &[&str] =
-    &["listeners", "services", "routes", "admin", "access_log", "metrics", "workers", "shutdown"];
+pub(crate) const KEYS: &[&str] = &[
+    "listeners",
+    "services",
+    "routes",
+    "admin",
+    "access_log",
+    "metrics",
+    "workers",
+    "shutdown",
+    "upgrade",
+];
 
 /// One entry and what it came to.
 #[derive(Debug)]
@@ -73,7 +82,8 @@ pub(crate) enum Value {
     AccessLog(AccessLog),
     Metrics(bool),
     Workers(usize),
-    Shutdown(Duration),
+    Shutdown(Shutdown),
+    Upgrade(Upgrade),
 }
 
 impl Value {
@@ -161,6 +171,7 @@ fn value(
             "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
             "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
             "shutdown" => decode.run(|spec, _| Value::Shutdown(check::shutdown(spec))),
+            "upgrade" => decode.run(|spec, scope| Value::Upgrade(check::upgrade(spec, scope))),
             _ => None,
         },
     };

@@ -16,7 +16,7 @@ pub struct Listener {
     /// Where it listens.
     pub bind: Bind,
     /// TLS towards clients, if any.
-    pub tls: Option<Arc<ListenerTls>>,
+    pub tls: Option<Arc<super::ListenerTls>>,
     /// HTTP/2 towards clients, unless it is off.
     pub http2: Option<Http2>,
     /// Whom it believes about the client and what it tells the upstream.
@@ -63,39 +63,6 @@ pub struct Http2 {
     pub control_frames: u32,
     /// CONTINUATION frames of one header block.
     pub continuations: u32,
-}
-
-/// TLS of a listener.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// At least one; the first answers when no SNI name matches.
-    pub certificates: Vec<Certificate>,
-    /// Refuse TLS 1.2.
-    pub only_tls13: bool,
-    /// Refuse a handshake whose SNI matches no certificate.
-    pub require_sni: bool,
-}
-
-/// A certificate chain and its private key, as read from their files.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Certificate {
-    /// Where the chain was read.
-    pub cert_path: PathBuf,
-    /// Where the key was read.
-    pub key_path: PathBuf,
-    /// PEM of the chain, leaf first.
-    pub cert_pem: Arc<[u8]>,
-    /// PEM of the private key.
-    pub key_pem: Arc<[u8]>,
-}
-
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate")
-            .field("cert_path", &self.cert_path)
-            .field("key_path", &self.key_path)
-            .finish_non_exhaustive()
-    }
 }
 
 /// Whom a listener believes about the client, and what is written for the upstream.

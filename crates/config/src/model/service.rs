@@ -1,10 +1,9 @@
 //! A service: endpoints that serve the same thing, and how they are called.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Certificate, Endpoint, Name};
+use super::{Endpoint, Name, ServiceTls};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,19 +55,6 @@ pub enum HostPolicy {
     Endpoint,
     /// This.
     Set(Arc<str>),
-}
-
-/// TLS towards endpoints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceTls {
-    /// Name for SNI and verification; `None` takes the endpoint's host.
-    pub server_name: Option<Arc<str>>,
-    /// PEM of the accepted authorities and where it was read; `None` takes the system's.
-    pub ca: Option<(PathBuf, Arc<[u8]>)>,
-    /// Certificate shown to the endpoint.
-    pub certificate: Option<Certificate>,
-    /// Whether the endpoint's certificate is verified.
-    pub verify: bool,
 }
 
 /// Idle connections to endpoints.

@@ -1,13 +1,9 @@
 //! A listener as written.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-use super::{Http2Spec, Limit, OffOr, Size, Spanned, Time};
+use super::{Http2Spec, Limit, ListenerTlsSpec, OffOr, Size, Spanned, Time};
 
 /// A place where the gateway accepts connections.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,77 +28,6 @@ pub(crate) struct ListenerSpec {
     /// How long the listener waits for a client.
     #[serde(default)]
     pub(crate) timeouts: ListenerTimeoutsSpec,
-}
-
-/// TLS of a listener.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ListenerTlsSpec {
-    /// At least one. The names a certificate answers for come from its subject alternative names;
-    /// the first certificate is the default.
-    #[schemars(length(min = 1))]
-    pub(crate) certificates: Spanned<Vec<CertificateSpec>>,
-    /// The oldest TLS version taken: `1.2` or `1.3`. Default: `1.2`.
-    pub(crate) min_version: Option<MinVersion>,
-    /// Refuse a handshake whose server name matches no certificate. Default: false.
-    #[serde(default)]
-    pub(crate) require_sni: bool,
-}
-
-/// A certificate chain and its private key.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CertificateSpec {
-    /// Path of the PEM chain, leaf first.
-    pub(crate) cert: Spanned<String>,
-    /// Path of the PEM private key.
-    pub(crate) key: Spanned<String>,
-}
-
-/// The oldest TLS version taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MinVersion {
-    Tls12,
-    Tls13,
-}
-
-impl<'de> Deserialize<'de> for MinVersion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MinVersionVisitor)
-    }
-}
-
-struct MinVersionVisitor;
-
-impl Visitor<'_> for MinVersionVisitor {
-    type Value = MinVersion;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`1.2` or `1.3`")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<MinVersion, E> {
-        match text {
-            "1.2" => Ok(MinVersion::Tls12),
-            "1.3" => Ok(MinVersion::Tls13),
-            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
-        }
-    }
-
-    /// Without quotes YAML reads a number.
-    fn visit_f64<E: Error>(self, number: f64) -> Result<MinVersion, E> {
-        self.visit_str(&number.to_string())
-    }
-}
-
-impl JsonSchema for MinVersion {
-    fn schema_name() -> Cow<'static, str> {
-        "MinVersion".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "enum": ["1.2", "1.3", 1.2, 1.3] })
-    }
 }
 
 /// Forwarding headers of a listener.
@@ -157,7 +82,7 @@ pub(crate) struct LimitsSpec {
     /// Largest request body, or `unlimited`; more is 413. Default: `unlimited`.
     pub(crate) body: Option<Limit>,
     /// Most HTTP/2 requests that a worker serves at once; others wait for their turn.
-    /// Default: 16384.
+    /// Default: 8192.
     pub(crate) streams: Option<Spanned<u32>>,
     /// Most connections at once over all workers. Default: 100000.
     pub(crate) connections: Option<Spanned<u32>>,

@@ -27,4 +27,19 @@ pub(crate) struct AccessLogSpec {
 pub(crate) struct ShutdownSpec {
     /// How long requests in flight may take to finish. Default: `30s`.
     pub(crate) deadline: Option<Time>,
+    /// How long the gateway goes on as before after `/readyz` has turned to 503, so that load
+    /// balancers notice before the listeners close. Default: `0s`.
+    pub(crate) delay: Option<Time>,
+}
+
+/// How the gateway gives way to a new binary.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpgradeSpec {
+    /// How long the new process may take to be ready; then it is ended, and the old one goes on.
+    /// Default: `60s`.
+    pub(crate) timeout: Option<Spanned<Time>>,
+    /// How long requests, streams and tunnels of the old process may take to finish. Default: the
+    /// `deadline` of `shutdown`.
+    pub(crate) deadline: Option<Time>,
 }

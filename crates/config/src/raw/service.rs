@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{CertificateSpec, OffOr, Spanned, Time};
+use super::{OffOr, ServiceTlsSpec, Spanned, Time};
 
 /// An upstream service.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -223,20 +223,6 @@ impl JsonSchema for HostPolicySpec {
         let set = generator.subschema_for::<SetHost>();
         json_schema!({ "anyOf": [{ "enum": ["preserve", "endpoint"] }, set] })
     }
-}
-
-/// TLS towards the endpoints.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ServiceTlsSpec {
-    /// Name for SNI and for verifying the endpoint's certificate. Default: the endpoint's host.
-    pub(crate) server_name: Option<Spanned<String>>,
-    /// Path of the PEM certificates that are trusted. Default: the system's.
-    pub(crate) ca: Option<Spanned<String>>,
-    /// Certificate to show to the endpoint. Default: none.
-    pub(crate) certificate: Option<CertificateSpec>,
-    /// Verify the endpoint's certificate. Default: true.
-    pub(crate) verify: Option<bool>,
 }
 
 /// Idle connections to endpoints.

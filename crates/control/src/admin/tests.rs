@@ -76,6 +76,7 @@ fn admin() -> Admin {
         ready: Arc::new(|| Readiness::Ready),
         metrics: Arc::new(|page| page.push_str("portcullis_x_total 1\n")),
         reload: Arc::new(|| Box::pin(async { Ok("{\"revision\":2}\n".to_string()) })),
+        upgrade: Arc::new(|| Box::pin(async { Err("it is broken\n".to_string()) })),
     }
 }
 
@@ -176,6 +177,16 @@ async fn a_reload_tells_its_outcome() {
     let browser = running.exchange("POST /reload", "origin: https://evil.example\r\n").await;
     assert_eq!(status(&browser), "403");
     assert_eq!(count.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_upgrade_is_asked_for_like_a_reload() {
+    let running = Running::start(admin(), LIMITS).await;
+    let failed = running.exchange("POST /upgrade", "").await;
+    assert_eq!((status(&failed), body(&failed)), ("422", "it is broken\n"));
+    assert_eq!(status(&running.exchange("GET /upgrade", "").await), "405");
+    let browser = running.exchange("POST /upgrade", "sec-fetch-site: none\r\n").await;
+    assert_eq!(status(&browser), "403");
 }
 
 /// A reload that ends once `go` has a permit, and counts how many run at once and in all.

@@ -36,7 +36,7 @@ impl Check {
             Err(report) => report,
             Ok(loaded) => match Compiler::new(1).compile(&loaded.config, &loaded.changes) {
                 Err(errors) => loaded.warnings.merge(reload::located(&loader, &errors)),
-                Ok(_) => loaded.warnings,
+                Ok(compiled) => loaded.warnings.merge(reload::odd(&loader, &compiled.warnings)),
             },
         };
         self.show(&report)?;

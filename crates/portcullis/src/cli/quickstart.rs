@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use portcullis_config::{Format, Loader};
 
 use super::print;
-use crate::app;
+use crate::app::{self, Origin};
 use ports::Reserved;
 
 /// What the configuration is called in messages.
@@ -36,7 +36,7 @@ impl Quickstart {
         let config = guide::config(web.address, admin.address, &samples);
         let text = guide::text(&web, &admin, &samples, &config);
         let loader = Loader::from_text(CONFIG_NAME, config, Format::Yaml);
-        app::run(loader, move || {
+        app::run(loader, Origin::default(), move || {
             // From here on the gateway itself holds the ports.
             drop((web, admin));
             print(&text).map(drop)

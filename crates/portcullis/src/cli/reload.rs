@@ -1,18 +1,9 @@
 //! `portcullis reload`
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
-
-use super::print;
+use super::ask::{AdminArg, Ask};
 
 /// How long a reload may take; the largest configurations take a second.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,49 +11,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Options of `reload`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Reload {
-    /// Address of the gateway's admin listener
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "PORTCULLIS_ADMIN",
-        default_value = "127.0.0.1:9901"
-    )]
-    admin: SocketAddr,
+    #[command(flatten)]
+    admin: AdminArg,
 }
 
 impl Reload {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (status, answer) =
-            runtime.block_on(async { timeout(PATIENCE, self.ask()).await? }).with_context(
-                || format!("no answer from a gateway's admin listener at {}", self.admin),
-            )?;
-        if status == StatusCode::OK {
-            let summary: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-            anyhow::ensure!(
-                summary.get("revision").is_some(),
-                "what answers at {} is not a gateway's admin listener",
-                self.admin
-            );
-            return print(&answer);
-        }
-        io::stderr().write_all(answer.as_bytes())?;
-        writeln!(io::stderr(), "portcullis: not reloaded ({status})")?;
-        Ok(ExitCode::FAILURE)
-    }
-
-    async fn ask(&self) -> anyhow::Result<(StatusCode, String)> {
-        let stream = tokio::net::TcpStream::connect(self.admin).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let driver = tokio::spawn(connection);
-        let request = Request::post("/reload")
-            .header("host", self.admin.to_string())
-            .body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        driver.abort();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+        let (path, key, done) = ("/reload", "revision", "reloaded");
+        self.admin.ask(&Ask { path, key, done, patience: PATIENCE })
     }
 }

@@ -114,6 +114,7 @@ fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
         text: Box::default(),
         local_port: 0,
         scheme: if settings.tls.is_some() { Scheme::Https } else { Scheme::Http },
+        certificate: None,
     };
     let says = |known| fields.first(known).is_some();
     ClientStep {

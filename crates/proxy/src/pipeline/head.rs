@@ -29,8 +29,8 @@ pub(crate) fn write_request(
     settings: &ListenerSettings,
     peer: &Peer,
 ) {
-    let forwarded = &settings.listener.forwarded;
-    let trusted = forwarding::is_trusted(&forwarded.trust, peer);
+    let listener = &settings.listener;
+    let trusted = forwarding::is_trusted(&listener.forwarded.trust, peer);
     let mut out = up.begin_request(&RequestLine {
         method: request.method(),
         path: to.path,
@@ -57,7 +57,7 @@ pub(crate) fn write_request(
         Known::Expect => !field.value.eq_ignore_ascii_case(b"100-continue"),
         known => {
             !(known.is_hop_by_hop()
-                || forwarding::is_managed(forwarded, trusted, known)
+                || forwarding::is_managed(listener, trusted, known)
                 || nominated.has(field.name))
         }
     });
@@ -65,7 +65,7 @@ pub(crate) fn write_request(
         let limits = request.fields.iter().filter(|field| is_max_forwards(field.name));
         limits.for_each(|field| write_hops_left(&mut out, field.value));
     }
-    forwarding::write(&mut out, forwarded, trusted, peer, request);
+    forwarding::write(&mut out, listener, trusted, peer, request);
     out.end();
 }
 

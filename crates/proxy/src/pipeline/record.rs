@@ -83,6 +83,7 @@ impl<'s> Record<'s> {
             id: self.id,
             listener: &client.listener.name,
             client: self.client.or(client.peer.ip),
+            client_cert: client.peer.certificate_name(),
             method: request.method(),
             host: request.authority(),
             path: request.path(),

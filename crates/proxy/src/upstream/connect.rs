@@ -1,13 +1,13 @@
 //! Opening a connection to an endpoint, TLS included.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_config::model::Address;
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Io, Socket, tls};
-use rustls::pki_types::ServerName;
+use portcullis_wire::{Io, Socket};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
@@ -58,15 +58,18 @@ async fn open(
     let Some(tls) = &service.tls else {
         return Ok(Opened { io: Io::Plain(socket), http2: false });
     };
-    let name = server_name(service, &endpoint.address)?;
+    let fault = |cause: &dyn fmt::Display| {
+        Failure::new(Reason::UpstreamTls, format_args!("{}: {cause}", endpoint.label))
+    };
+    // Both were read when the configuration was compiled, which refuses one without either.
+    let name = service.server_name.as_ref().or(endpoint.server_name.as_ref());
+    let name = name.ok_or_else(|| fault(&"no name to verify"))?.clone();
     let connector = TlsConnector::from(Arc::clone(tls));
     let handshake = match alpn {
         Alpn::AsConfigured => connector.connect(name, socket),
         Alpn::Http1 => connector.with_alpn(vec![b"http/1.1".to_vec()]).connect(name, socket),
     };
-    let stream = handshake
-        .await
-        .map_err(|e| Failure::new(Reason::UpstreamTls, format_args!("{}: {e}", endpoint.label)))?;
+    let stream = handshake.await.map_err(|error| fault(&error))?;
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     Ok(Opened { io: Io::TlsClient(Box::new(stream)), http2 })
 }
@@ -80,18 +83,4 @@ async fn dial(address: &Address) -> io::Result<Socket> {
     };
     tcp.set_nodelay(true)?;
     Ok(Socket::Tcp(tcp))
-}
-
-fn server_name(
-    service: &CompiledService,
-    address: &Address,
-) -> Result<ServerName<'static>, Failure> {
-    let configured = service.service.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
-    let name = match (configured, address) {
-        (Some(name), _) => name,
-        (None, Address::Ip(address)) => return Ok(ServerName::IpAddress(address.ip().into())),
-        (None, Address::Name { host, .. }) => host,
-        (None, Address::Unix(_)) => "localhost",
-    };
-    tls::server_name(name).map_err(|error| Failure::new(Reason::UpstreamTls, error))
 }

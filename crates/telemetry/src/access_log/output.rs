@@ -16,6 +16,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const STREAM_WAITS: u32 = 200;
 const STREAM_WAIT: Duration = Duration::from_millis(5);
 
+/// The system writes so many bytes to a pipe at once or not at all (`PIPE_BUF`).
+const UNDIVIDED: usize = 4096;
+
 /// An open output.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -98,11 +101,32 @@ impl Output {
             write_all(&mut self.file, b"\n").map_err(|(_, error)| lost(error, lines))?;
             self.torn = false;
         }
-        write_all(&mut self.file, lines).map_err(|(written, error)| {
+        let written = match self.path {
+            Some(_) => write_all(&mut self.file, lines),
+            None => write_apart(&mut self.file, lines),
+        };
+        written.map_err(|(written, error)| {
             self.torn = lines[..written].last().is_some_and(|&b| b != b'\n');
             lost(error, &lines[written..])
         })
     }
+}
+
+/// As [`write_all`], in pieces that no other process can get into: after an upgrade two of them
+/// write to one pipe for a while. Only a line that is longer by itself is cut.
+pub(super) fn write_apart(out: &mut impl Write, lines: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    while written < lines.len() {
+        let rest = &lines[written..];
+        let most = &rest[..rest.len().min(UNDIVIDED)];
+        let length = match most.iter().rposition(|&b| b == b'\n') {
+            Some(last) => last + 1,
+            None => rest.iter().position(|&b| b == b'\n').map_or(rest.len(), |end| end + 1),
+        };
+        write_all(out, &rest[..length]).map_err(|(more, error)| (written + more, error))?;
+        written += length;
+    }
+    Ok(())
 }
 
 fn open(path: &std::path::Path) -> io::Result<(File, Identity)> {

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::TrySendError;
 use std::{env, fs, process};
 
-use super::output::write_all;
+use super::output::{write_all, write_apart};
 use super::*;
 
 /// Longer than any of these tests should need.
@@ -195,6 +195,27 @@ fn short_and_blocked_writes_go_on_where_they_stopped() {
     let mut script = Script { steps: steps.into(), taken: Vec::new() };
     let (written, error) = write_all(&mut script, b"abcdef\n").unwrap_err();
     assert_eq!((written, error.kind()), (3, io::ErrorKind::StorageFull));
+}
+
+#[test]
+fn a_stream_gets_whole_lines_in_pieces_that_are_not_divided() {
+    struct Pieces(Vec<Vec<u8>>);
+    impl Write for Pieces {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let line = |length: usize| [&vec![b'x'; length - 1][..], b"\n"].concat();
+    let lines = [line(3000), line(1096), line(1), line(5000), line(4096), line(10)].concat();
+    let mut pieces = Pieces(Vec::new());
+    write_apart(&mut pieces, &lines).unwrap();
+    assert_eq!(pieces.0.concat(), lines);
+    let lengths: Vec<usize> = pieces.0.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [4096, 1, 5000, 4096, 10]);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod clients;
 mod curl;
 mod grpc;
+mod openssl;
 mod origins;
 mod process;
 mod programs;

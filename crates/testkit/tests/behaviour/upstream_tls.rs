@@ -1,7 +1,7 @@
 //! TLS towards endpoints: verified unless told otherwise.
 
 use portcullis_testkit::{
-    Authority, Config, Gateway, Issued, Origin, Place, Served, TempDir, eventually,
+    Authority, Config, Gateway, Issued, Origin, Place, Served, TempDir, eventually, run_command,
 };
 
 fn secured(issued: &Issued) -> Origin {
@@ -69,6 +69,65 @@ fn a_client_certificate_is_shown_when_asked_for() {
     assert_eq!(status(&origin, &own), 200);
     let gateway = Gateway::start(&Config::before(&origin).service(&format!("tls: {{ ca: {ca} }}")));
     assert_eq!(gateway.get("/").status, 502);
+}
+
+#[test]
+fn a_revoked_certificate_is_refused() {
+    let (dir, authority) = (TempDir::new(), Authority::new());
+    let ca = ca_file(&dir, &authority);
+    let crl = format!("{:?}", dir.write("l.pem", authority.revoking(&[], 4000)));
+    let issued = authority.issue_as(|params| {
+        params.serial_number = Some(rcgen::SerialNumber::from(9));
+        params.subject_alt_names = vec![rcgen::SanType::IpAddress("127.0.0.1".parse().unwrap())];
+    });
+    let origin = secured(&issued);
+    let tls = format!("tls: {{ ca: {ca}, crl: {crl} }}");
+    let gateway = Gateway::start(&Config::before(&origin).service(&tls));
+    assert_eq!(gateway.get("/").status, 200);
+    // No signal, no command; and the connection that was kept is not used again.
+    dir.write("l.pem", authority.revoking(&[9], 4000));
+    assert!(eventually(|| gateway.get("/").status == 502), "{}", gateway.log());
+    // Nobody knows whether it was revoked.
+    dir.write("l.pem", Authority::new().revoking(&[], 2021));
+    assert_eq!(gateway.reload().status, 200);
+    assert_eq!(gateway.get("/").status, 502);
+}
+
+#[test]
+fn what_is_not_chosen_is_not_offered() {
+    let (dir, authority) = (TempDir::new(), Authority::new());
+    let ca = ca_file(&dir, &authority);
+    let issued = authority.issue(&["127.0.0.1"]);
+    // Its key is ECDSA, so a suite for RSA alone has nothing to go on.
+    let origin = secured(&issued);
+    for (more, expected) in [
+        ("min_version: 1.3", 200),
+        ("max_version: 1.2", 200),
+        ("min_version: 1.3, ciphers: [TLS_CHACHA20_POLY1305_SHA256]", 200),
+        ("curves: [P-384]", 200),
+        ("max_version: 1.2, ciphers: [ECDHE-RSA-AES128-GCM-SHA256]", 502),
+    ] {
+        assert_eq!(status(&origin, &format!("{{ ca: {ca}, {more} }}")), expected, "{more}");
+    }
+}
+
+#[test]
+fn a_name_that_no_certificate_can_bear_is_told_at_once() {
+    let dir = TempDir::new();
+    let text = |tls: &str| {
+        format!(
+            "listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\nservices:\n  s: {{ endpoints: [\"-bad-:443\"]{tls} }}\nroutes: {{ r: {{ service: s }} }}\n"
+        )
+    };
+    for (tls, usable) in
+        [("", true), (", tls: {}", false), (", tls: { server_name: a.example }", true)]
+    {
+        dir.write("gate.yaml", text(tls));
+        let output = run_command(&["check", "--config", "gate.yaml"], dir.path());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.success(), usable, "{told}");
+        assert!(usable || told.contains("neither a DNS name nor an IP address"), "{told}");
+    }
 }
 
 #[test]

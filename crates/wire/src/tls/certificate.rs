@@ -10,7 +10,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
-use super::{CertificatePem, Pem, TlsError, TlsWarning};
+use super::{CertificatePem, Pem, TlsError, TlsWarning, ocsp};
 
 /// A certificate ready for handshakes.
 #[derive(Debug)]
@@ -41,9 +41,13 @@ impl Certificate {
             .valid_dns_names()
             .map(|name| name.trim_end_matches('.').to_ascii_lowercase().into_boxed_str())
             .collect();
+        if let Some(response) = &pem.ocsp {
+            ocsp::check(response, leaf.serial(), warnings)?;
+        }
         drop(leaf);
-        let certified = Arc::new(CertifiedKey::new(chain, key));
-        Ok(Self { certified, names, label: label.clone() })
+        let mut certified = CertifiedKey::new(chain, key);
+        certified.ocsp = pem.ocsp.as_ref().map(|response| response.der.to_vec());
+        Ok(Self { certified: Arc::new(certified), names, label: label.clone() })
     }
 }
 
@@ -122,31 +126,36 @@ fn validity_warning(leaf: &EndEntityCert<'_>, label: &Arc<str>) -> Option<TlsWar
     let label = label.clone();
     match leaf.verify_for_usage(&[], &[], &[], UnixTime::now(), usage, None, None) {
         Err(webpki::Error::CertExpired { not_after, .. }) => {
-            Some(TlsWarning::Expired { label, on: date(not_after) })
+            Some(TlsWarning::Expired { label, on: date(since(not_after)) })
         }
         Err(webpki::Error::CertNotValidYet { not_before, .. }) => {
-            Some(TlsWarning::NotYetValid { label, from: date(not_before) })
+            Some(TlsWarning::NotYetValid { label, from: date(since(not_before)) })
         }
         _ => None,
     }
 }
 
-fn date(time: UnixTime) -> String {
+fn since(time: UnixTime) -> Duration {
+    Duration::from_secs(time.as_secs())
+}
+
+/// A time since the Unix epoch as an HTTP date (RFC 9110, 5.6.7).
+pub(super) fn date(time: Duration) -> String {
     // Beyond the year 9999 there is no HTTP date.
     const LAST: u64 = 253_402_300_799;
-    let since = Duration::from_secs(time.as_secs().min(LAST));
-    httpdate::fmt_http_date(UNIX_EPOCH + since)
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(time.as_secs().min(LAST)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::provider::provider;
+    use super::super::provider::{Choices, provider};
     use super::super::testing::{Authority, pem};
     use super::*;
 
     fn load(pem: &CertificatePem) -> Result<(Certificate, Vec<TlsWarning>), TlsError> {
         let mut warnings = Vec::new();
-        Certificate::load(pem, &provider(), &mut warnings).map(|loaded| (loaded, warnings))
+        Certificate::load(pem, &provider(&Choices::default()), &mut warnings)
+            .map(|loaded| (loaded, warnings))
     }
 
     fn with_chain(mut certificate: CertificatePem, text: &str) -> CertificatePem {

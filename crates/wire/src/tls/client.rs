@@ -6,11 +6,11 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::sign::SingleCertAndKey;
-use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::certificate::{Certificate, certificates, unusable};
-use super::provider::provider;
+use super::provider::{Choices, provider};
+use super::revocation::{self, Revocation};
 use super::server::setup;
 use super::verifier::{NoVerification, PinnedOrIssued};
 use super::{CertificatePem, Configured, Pem, TlsError, TlsWarning};
@@ -25,6 +25,10 @@ pub struct ClientOptions {
     pub certificate: Option<CertificatePem>,
     /// Whether the endpoint's certificate is verified.
     pub verify: bool,
+    /// Which certificates are not valid any more.
+    pub revocation: Revocation,
+    /// Versions, cipher suites and curves.
+    pub choices: Choices,
     /// Protocols for ALPN (RFC 7301), the preferred first; empty leaves ALPN out.
     pub alpn: Vec<Vec<u8>>,
 }
@@ -32,7 +36,14 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     /// Verifies by the system's authorities, shows no certificate, speaks no ALPN.
     fn default() -> Self {
-        Self { ca: None, certificate: None, verify: true, alpn: Vec::new() }
+        Self {
+            ca: None,
+            certificate: None,
+            verify: true,
+            revocation: Revocation::default(),
+            choices: Choices::default(),
+            alpn: Vec::new(),
+        }
     }
 }
 
@@ -79,11 +90,11 @@ pub fn client(
     options: &ClientOptions,
     system: &SystemRoots,
 ) -> Result<Configured<ClientConfig>, TlsError> {
-    let provider = provider();
+    let provider = provider(&options.choices);
     let mut warnings = Vec::new();
     let verifier = verifier(options, system, &provider, &mut warnings)?;
     let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&TLS13, &TLS12])
+        .with_protocol_versions(options.choices.versions.supported())
         .map_err(setup)?
         .dangerous()
         .with_custom_certificate_verifier(verifier);
@@ -109,8 +120,17 @@ fn verifier(
     if !options.verify {
         return Ok(Arc::new(NoVerification::new(provider)));
     }
+    let lists = revocation::lists(&options.revocation, warnings)?;
     let issued = |store| {
-        WebPkiServerVerifier::builder_with_provider(store, provider.clone()).build().map_err(setup)
+        let mut builder =
+            WebPkiServerVerifier::builder_with_provider(store, provider.clone()).with_crls(lists);
+        if options.revocation.accept_unknown {
+            builder = builder.allow_unknown_revocation_status();
+        }
+        if !options.revocation.accept_expired {
+            builder = builder.enforce_revocation_expiration();
+        }
+        builder.build().map_err(setup)
     };
     let Some(ca) = &options.ca else {
         let roots = system.read()?;
@@ -128,6 +148,7 @@ fn verifier(
 #[cfg(test)]
 mod tests {
     use rustls::server::WebPkiClientVerifier;
+    use rustls::version::{TLS12, TLS13};
     use rustls::{CertificateError, Error, HandshakeKind, ServerConfig};
     use rustls_native_certs::CertificateResult;
 
@@ -206,6 +227,7 @@ mod tests {
         CertificatePem {
             chain: pem("/cert.pem", &params.self_signed(&key).unwrap().pem()),
             key: pem("/key.pem", &key.serialize_pem()),
+            ocsp: None,
         }
     }
 
@@ -240,12 +262,14 @@ mod tests {
         // A thief has the certificate and signs with a key of his own.
         let (shown, own) = (authority.issue(&["a.test"]), authority.issue(&["a.test"]));
         let load = |pem: &CertificatePem| {
-            Certificate::load(pem, &provider(), &mut Vec::new()).unwrap().certified
+            Certificate::load(pem, &provider(&Choices::default()), &mut Vec::new())
+                .unwrap()
+                .certified
         };
         let stolen =
             rustls::sign::CertifiedKey::new(load(&shown).cert.clone(), load(&own).key.clone());
         for version in [&TLS12, &TLS13] {
-            let server = ServerConfig::builder_with_provider(provider())
+            let server = ServerConfig::builder_with_provider(provider(&Choices::default()))
                 .with_protocol_versions(&[version])
                 .unwrap()
                 .with_no_client_auth()
@@ -261,10 +285,15 @@ mod tests {
         let (authority, clients) = (Authority::new(), Authority::new());
         let mut roots = RootCertStore::empty();
         roots.add(certificates(&clients.certificate).unwrap().remove(0)).unwrap();
-        let asking = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let asking = WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            provider(&Choices::default()),
+        );
         let own = authority.issue(&["a.test"]);
-        let own = Certificate::load(&own, &provider(), &mut Vec::new()).unwrap().certified;
-        let server = ServerConfig::builder_with_provider(provider())
+        let own = Certificate::load(&own, &provider(&Choices::default()), &mut Vec::new())
+            .unwrap()
+            .certified;
+        let server = ServerConfig::builder_with_provider(provider(&Choices::default()))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .unwrap()
             .with_client_cert_verifier(asking.build().unwrap())

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache};
-use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
 
 use super::certificate::Certificate;
-use super::provider::provider;
+use super::client_auth::{ClientAuth, ClientVerifier};
+use super::provider::{Choices, provider};
 use super::resolver::Resolver;
-use super::{CertificatePem, Configured, TlsError, TlsWarning};
+use super::{CertificatePem, TlsError, TlsWarning};
 
 /// How many TLS 1.2 sessions are kept for clients that know session ids but no tickets.
 const SESSIONS: usize = 1024;
@@ -20,20 +21,34 @@ const SESSIONS: usize = 1024;
 pub struct ServerOptions {
     /// At least one. The first answers when no certificate bears the client's server name.
     pub certificates: Vec<CertificatePem>,
-    /// Refuse TLS 1.2.
-    pub only_tls13: bool,
+    /// Versions, cipher suites and curves.
+    pub choices: Choices,
     /// Refuse a handshake whose server name (SNI) no certificate bears.
     pub require_sni: bool,
     /// Protocols for ALPN (RFC 7301), the preferred first; empty leaves ALPN out.
     pub alpn: Vec<Vec<u8>>,
+    /// Asks clients for a certificate.
+    pub client_auth: Option<ClientAuth>,
+}
+
+/// TLS of a listener that can be used, and what is odd about it.
+#[derive(Debug)]
+pub struct Server {
+    /// To be shared by all workers.
+    pub config: Arc<ServerConfig>,
+    /// Judges clients' certificates, if any are asked for.
+    pub verifier: Option<ClientVerifier>,
+    /// Worth a line in the log.
+    pub warnings: Vec<TlsWarning>,
 }
 
 /// The keys that seal session tickets (RFC 5077, RFC 8446). They are made at random, change every
 /// six hours, and never leave the process.
 ///
 /// All workers share one ticketer, so that a client may come back to any of them. A listener's new
-/// configuration is given the old one's ticketer, so that its clients resume across a reload. Two
-/// listeners never share one: a session of a lax listener must not open a strict one.
+/// configuration is given the old one's ticketer, so that its clients resume across a reload, unless
+/// it judges clients' certificates in another way: who resumes is not asked again. Two listeners
+/// never share one: a session of a lax listener must not open a strict one.
 #[derive(Clone)]
 pub struct Ticketer(Arc<dyn ProducesTickets>);
 
@@ -60,11 +75,8 @@ impl fmt::Debug for Ticketer {
 ///
 /// # Errors
 /// Any [`TlsError`] that certificates and keys can cause; it names the text at fault.
-pub fn server(
-    options: &ServerOptions,
-    ticketer: &Ticketer,
-) -> Result<Configured<ServerConfig>, TlsError> {
-    let provider = provider();
+pub fn server(options: &ServerOptions, ticketer: &Ticketer) -> Result<Server, TlsError> {
+    let provider = provider(&options.choices);
     let mut warnings = Vec::new();
     let mut certificates = Vec::with_capacity(options.certificates.len());
     for pem in &options.certificates {
@@ -74,10 +86,19 @@ pub fn server(
     let nameless = others.iter().filter(|other| other.names.is_empty());
     warnings.extend(nameless.map(|other| TlsWarning::Unreachable { label: other.label.clone() }));
 
+    let verifier = options
+        .client_auth
+        .as_ref()
+        .map(|auth| ClientVerifier::new(auth, &provider, &mut warnings))
+        .transpose()?;
+    let asks = match &verifier {
+        Some(verifier) => Arc::clone(&verifier.0),
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions(options.only_tls13))
+        .with_protocol_versions(options.choices.versions.supported())
         .map_err(setup)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(asks)
         .with_cert_resolver(Arc::new(Resolver::new(first, others, options.require_sni)));
     config.alpn_protocols.clone_from(&options.alpn);
     config.ignore_client_order = true;
@@ -87,7 +108,7 @@ pub fn server(
     // three microseconds and 190 bytes.
     config.send_tls13_tickets = 1;
     config.max_early_data_size = 0;
-    Ok(Configured { config: Arc::new(config), warnings })
+    Ok(Server { config: Arc::new(config), verifier, warnings })
 }
 
 /// The error for what `rustls` refuses.
@@ -95,16 +116,13 @@ pub(super) fn setup(error: impl ToString) -> TlsError {
     TlsError::Setup { reason: error.to_string() }
 }
 
-fn versions(only_tls13: bool) -> &'static [&'static SupportedProtocolVersion] {
-    static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
-    if only_tls13 { &BOTH[..1] } else { &BOTH }
-}
-
 #[cfg(test)]
 mod tests {
     use rustls::client::{Resumption, Tls12Resumption};
+    use rustls::version::{TLS12, TLS13};
     use rustls::{CipherSuite, ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion};
 
+    use super::super::provider::Versions;
     use super::super::testing::{
         Authority, Refused, believing, client_config, foreign_client, handshake, server_config,
         serving,
@@ -119,7 +137,7 @@ mod tests {
         let mut options = serving([authority.issue(&["a.test"])]);
         let pair = handshake(&client, &server_config(&options), "a.test").unwrap();
         assert_eq!(pair.server.protocol_version(), Some(ProtocolVersion::TLSv1_2));
-        options.only_tls13 = true;
+        options.choices.versions = Versions::Only13;
         let refused = handshake(&client, &server_config(&options), "a.test").unwrap_err();
         assert!(matches!(refused, Refused::ByServer(_)), "{refused:?}");
         let client = client_config(&believing(&authority));

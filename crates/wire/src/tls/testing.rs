@@ -1,16 +1,23 @@
 //! For the tests of this module: an authority that issues certificates, and handshakes in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+};
 use rustls::client::ClientConnection;
 use rustls::server::ServerConnection;
 use rustls::{ClientConfig, Error, ServerConfig, SupportedProtocolVersion};
 
 use super::{
-    CertificatePem, ClientOptions, Pem, ServerOptions, SystemRoots, Ticketer, client, server,
-    server_name,
+    CertificatePem, Choices, ClientOptions, Pem, ServerOptions, SystemRoots, Ticketer, client,
+    server, server_name,
 };
+
+/// How many there are.
+static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
 
 /// A certificate authority.
 pub(super) struct Authority {
@@ -23,6 +30,10 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        // Lists of revoked certificates are found by their issuer's name.
+        let name = format!("authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let certificate = pem("/ca.pem", &params.self_signed(&key).unwrap().pem());
         Self { issuer: Issuer::new(params, key), certificate }
     }
@@ -50,7 +61,27 @@ impl Authority {
         CertificatePem {
             chain: pem("/cert.pem", &chain),
             key: pem("/key.pem", &key.serialize_pem()),
+            ocsp: None,
         }
+    }
+
+    /// A list of the certificates with these serial numbers, good until the first day of a year.
+    pub(super) fn revoking(&self, serials: &[u64], until: i32) -> Pem {
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: rcgen::date_time_ymd(2000, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2000, 1, 1),
+            next_update: rcgen::date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        pem("/ca.crl", &params.signed_by(&self.issuer).unwrap().pem().unwrap())
     }
 }
 
@@ -63,9 +94,10 @@ pub(super) fn pem(label: &str, text: &str) -> Pem {
 pub(super) fn serving(certificates: impl Into<Vec<CertificatePem>>) -> ServerOptions {
     ServerOptions {
         certificates: certificates.into(),
-        only_tls13: false,
+        choices: Choices::default(),
         require_sni: false,
         alpn: Vec::new(),
+        client_auth: None,
     }
 }
 
@@ -92,11 +124,12 @@ pub(super) fn foreign_client(
     for der in super::certificate::certificates(&authority.certificate).unwrap() {
         roots.add(der).unwrap();
     }
-    let mut config = ClientConfig::builder_with_provider(super::provider::provider())
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config =
+        ClientConfig::builder_with_provider(super::provider::provider(&Choices::default()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
     change(&mut config);
     Arc::new(config)
 }

@@ -339,8 +339,8 @@ fn certificates_are_read() {
     let mut loader = Loader::new(&path);
     let loaded = loader.load().unwrap();
     let tls = loaded.config.listeners["w"].tls.clone().unwrap();
-    assert!(tls.only_tls13);
-    assert_eq!(tls.certificates[0].cert_path, folder.0.join("c.pem"));
+    assert_eq!(tls.choices.versions, crate::model::TlsVersions::Only13);
+    assert_eq!(tls.certificates[0].cert.path, folder.0.join("c.pem"));
     assert_eq!(loaded.watch.len(), 3);
     folder.write("c.pem", "-----BEGIN CERTIFICATE-----\nnew\n");
     assert_eq!(loader.load().unwrap().changes.listeners.changed.len(), 1);
@@ -405,4 +405,12 @@ fn broken_syntax_has_its_place_and_no_followers() {
     let report = Loader::from_text("x.json", "{\"listeners\": }", Format::Json).load().unwrap_err();
     assert_eq!(report.faults()[0].places[0].to_string(), "x.json:1:15");
     assert_eq!(report.errors(), 1);
+}
+
+#[test]
+fn a_new_process_needs_some_time() {
+    assert_eq!(
+        only("listeners: { w: { address: \"127.0.0.1:0\" } }\nupgrade: { timeout: 0s }\n"),
+        "a new process needs some time"
+    );
 }

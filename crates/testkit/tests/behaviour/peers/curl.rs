@@ -134,7 +134,10 @@ fn curl_is_answered_while_it_sends() {
         for (path, status) in
             [("/moved", "308"), ("/refused", "413"), ("/refused-and-closed", "413")]
         {
-            let sending = ["-H", "Expect:", "--data-binary", &big];
+            // Over HTTP/2 curl may end its content early, which a length would make a fault.
+            let no_length = ["-H", "Transfer-Encoding: chunked"];
+            let length = if curl.is_old() { &[][..] } else { &no_length };
+            let sending = [&["-H", "Expect:", "--data-binary", &big], length].concat();
             let showing = ["-o", "/dev/null", "-w", "%{http_code}"];
             assert_eq!(curl.ask(&sending, &showing, path), status, "{path}");
         }

@@ -114,6 +114,7 @@ pub(super) fn run(
         .expect("a client's process");
     let out = String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned();
     let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {}\n{out}\n{err}", program.display(), output.status);
+    let shown: Vec<_> = arguments.iter().map(|argument| argument.as_ref().display()).collect();
+    assert!(output.status.success(), "{program:?} {shown:?}: {}\n{out}\n{err}", output.status);
     out
 }
