@@ -1,7 +1,7 @@
 //! curl before the gateway, step by step, with every version of HTTP, over plain TCP and over TLS.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::process::Command;
 
 use super::clients::Tour;
 use super::process::run;
@@ -19,13 +19,24 @@ struct Curl<'a> {
 impl Curl<'_> {
     /// Runs it with some options and others before the URL; gives what it printed.
     fn ask(&self, options: &[&str], more: &[&str], path: &str) -> String {
+        let arguments = self.arguments(options, more, path);
+        run(&self.program, &arguments, &[])
+    }
+
+    /// The same, whatever it makes of the transfer.
+    fn ask_in_vain(&self, options: &[&str], more: &[&str], path: &str) -> String {
+        let mut command = Command::new(&self.program);
+        let output = command.args(self.arguments(options, more, path)).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn arguments(&self, options: &[&str], more: &[&str], path: &str) -> Vec<String> {
         let ca = self.tour.server.ca();
         let url = format!("{}{path}", self.base);
-        let mut all = vec![OsStr::new("--cacert"), ca.as_ref()];
-        let usual = ["-q", "-sS", self.version, "--max-time", "60"];
-        let words = usual.iter().chain(options).chain(more).copied().chain([url.as_str()]);
-        all.splice(0..0, words.map(OsStr::new));
-        run(&self.program, &all, &[])
+        let usual = ["-q", "-sS", self.version, "--max-time", "60", "--cacert"];
+        let usual = usual.into_iter().chain([ca.to_str().unwrap()]);
+        let words = usual.chain(options.iter().copied()).chain(more.iter().copied());
+        words.chain([url.as_str()]).map(str::to_owned).collect()
     }
 
     /// Whether it speaks HTTP/1.1.
@@ -134,12 +145,17 @@ fn curl_is_answered_while_it_sends() {
         for (path, status) in
             [("/moved", "308"), ("/refused", "413"), ("/refused-and-closed", "413")]
         {
-            // Over HTTP/2 curl may end its content early, which a length would make a fault.
-            let no_length = ["-H", "Transfer-Encoding: chunked"];
-            let length = if curl.is_old() { &[][..] } else { &no_length };
-            let sending = [&["-H", "Expect:", "--data-binary", &big], length].concat();
+            let sending = ["-H", "Expect:", "--data-binary", &big];
+            // Over HTTP/2 some versions of curl end the content early when they see such a status,
+            // against its length, and call it a failure of their own if that is refused: only what
+            // reached it counts.
             let showing = ["-o", "/dev/null", "-w", "%{http_code}"];
-            assert_eq!(curl.ask(&sending, &showing, path), status, "{path}");
+            let shown = if curl.is_old() {
+                curl.ask(&sending, &showing, path)
+            } else {
+                curl.ask_in_vain(&sending, &showing, path)
+            };
+            assert_eq!(shown, status, "{path} {}", curl.version);
         }
     });
 }
