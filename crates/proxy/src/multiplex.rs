@@ -91,6 +91,11 @@ struct Watched {
 impl Owner<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.server.begin_turn();
+        let leaves = self.worker.is_draining() || self.listener.is_closed();
+        if leaves && self.watched.leaving.is_none() {
+            self.watched.leaving = Some(Instant::now());
+            self.server.leave();
+        }
         loop {
             // What waits costs less before it is begun.
             let polled = if self.listener.has_room(cx, &self.in_line) {
@@ -108,7 +113,7 @@ impl Owner<'_> {
             return Poll::Ready(());
         }
         self.report_errors();
-        if self.server.flood().is_some() && self.ending.is_none() {
+        if self.server.is_thrown_out() && self.ending.is_none() {
             self.ending = Some(Instant::now() + LINGER);
         }
         while let Some(due) = self.due() {
@@ -138,11 +143,6 @@ impl Owner<'_> {
     fn due(&mut self) -> Option<Instant> {
         if let Some(ending) = self.ending {
             return Some(ending);
-        }
-        let leaves = self.worker.is_draining() || self.listener.is_closed();
-        if leaves && self.watched.leaving.is_none() {
-            self.watched.leaving = Some(Instant::now());
-            self.server.leave();
         }
         let idle = self.open.get() == 0 && !self.in_line.get();
         let (owing, blocked) = (self.server.owes(), self.server.blocked());

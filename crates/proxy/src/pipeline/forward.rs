@@ -69,7 +69,8 @@ pub(crate) async fn forward<'s>(
             fresh,
             upgrade: scratch.request.upgrade && plan.route.route.upgrade,
             connect: timeouts.connect,
-            until: total.unwrap_or(record.started + timeouts.first_byte),
+            patience: timeouts.first_byte,
+            total,
         };
         let mut way = match acquire(serving.worker, service, endpoint, wanted).await {
             Ok(way) => way,

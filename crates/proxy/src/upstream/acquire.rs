@@ -18,6 +18,9 @@ use super::pool::Seat;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
 
+/// How much longer than the opening of a connection those wait who wait for it.
+const OPENING_SLACK: Duration = Duration::from_millis(100);
+
 /// A way to an endpoint.
 #[derive(Debug)]
 pub(crate) struct Acquired {
@@ -39,8 +42,18 @@ pub(crate) struct Wanted {
     pub(crate) upgrade: bool,
     /// How long opening one may take.
     pub(crate) connect: Duration,
-    /// Until when there must be a place.
-    pub(crate) until: Instant,
+    /// How long it may wait for a place.
+    pub(crate) patience: Duration,
+    /// When all must be over.
+    pub(crate) total: Option<Instant>,
+}
+
+impl Wanted {
+    /// From now on for so long, but not beyond the end of all.
+    fn within(&self, time: Duration) -> Instant {
+        let due = Instant::now() + time;
+        self.total.map_or(due, |total| total.min(due))
+    }
 }
 
 /// Finds or opens a way to `endpoint`.
@@ -59,10 +72,10 @@ pub(crate) async fn acquire(
         Protocol::Http2 => true,
         Protocol::Auto => !wanted.upgrade,
     };
-    if shared && let Some(acquired) = share(worker, service, endpoint, wanted.until).await? {
+    if shared && let Some(acquired) = share(worker, service, endpoint, wanted).await? {
         return Ok(acquired);
     }
-    let seat = sit(worker, service, endpoint, wanted.until).await?;
+    let seat = sit(worker, service, endpoint, wanted).await?;
     if !wanted.fresh {
         // Outside the task's budget: with none left a closed connection would look quiet.
         let look = poll_fn(|cx| Poll::Ready(worker.take_idle(service, endpoint, cx)));
@@ -71,7 +84,7 @@ pub(crate) async fn acquire(
             return Ok(Acquired { up, reused: true, hold: None, seat: Some(seat) });
         }
     }
-    let due = (Instant::now() + wanted.connect).min(wanted.until);
+    let due = wanted.within(wanted.connect);
     // Boxed: opening is rare, and its state would make every connection's task larger.
     let opened = Box::pin(connect::connect(service, endpoint, connect::Alpn::Http1, due)).await?;
     worker.metrics.upstream_connections.add(1);
@@ -83,14 +96,14 @@ async fn sit(
     worker: &Worker,
     service: &CompiledService,
     endpoint: &Arc<EndpointState>,
-    until: Instant,
+    wanted: Wanted,
 ) -> Result<Seat, Failure> {
     let seats = worker.seats(service, endpoint);
     if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
         return Ok(seat);
     }
     // Boxed: waiting is rare, and every exchange would carry its state.
-    match Box::pin(timeout_at(until.into(), seats.acquire_owned())).await {
+    match Box::pin(timeout_at(wanted.within(wanted.patience).into(), seats.acquire_owned())).await {
         Ok(Ok(seat)) => Ok(seat),
         Ok(Err(_)) | Err(_) => Err(Failure::new(Reason::Saturated, &endpoint.label)),
     }
@@ -101,9 +114,10 @@ async fn share(
     worker: &Rc<Worker>,
     service: &Arc<CompiledService>,
     endpoint: &Arc<EndpointState>,
-    until: Instant,
+    wanted: Wanted,
 ) -> Result<Option<Acquired>, Failure> {
     let mut reused = true;
+    let mut until = None;
     loop {
         let look = poll_fn(|cx| Poll::Ready(worker.lines().find(service, endpoint, cx)));
         match look.await {
@@ -123,6 +137,9 @@ async fn share(
                     open(worker, service, endpoint);
                 }
                 // Boxed: waiting is rare, and every exchange would carry its state.
+                // A connection that cannot be opened says so before.
+                let time = wanted.patience.max(wanted.connect + OPENING_SLACK);
+                let until = *until.get_or_insert_with(|| wanted.within(time));
                 let waited = Box::pin(timeout_at(until.into(), queue.wait())).await;
                 waited.map_err(|_| Failure::new(Reason::Saturated, &endpoint.label))??;
             }

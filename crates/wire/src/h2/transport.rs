@@ -103,7 +103,7 @@ impl Wire {
         {
             return Poll::Ready(Err(error));
         }
-        if self.meter.flood().is_some() {
+        if self.meter.verdict().is_some() {
             // Nothing more is worked on; the owner says so to the peer.
             return Poll::Pending;
         }

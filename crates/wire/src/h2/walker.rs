@@ -10,9 +10,7 @@ pub(super) mod kind {
     #[cfg(test)]
     pub(crate) const PRIORITY: u8 = 2;
     pub(crate) const SETTINGS: u8 = 4;
-    #[cfg(test)]
     pub(crate) const PING: u8 = 6;
-    #[cfg(test)]
     pub(crate) const WINDOW_UPDATE: u8 = 8;
 }
 
@@ -36,6 +34,28 @@ impl Frame {
 
     pub(super) fn ends_headers(self) -> bool {
         self.flags & 0x4 != 0
+    }
+
+    pub(super) fn is_padded(self) -> bool {
+        self.flags & 0x8 != 0
+    }
+
+    /// Of SETTINGS: it acknowledges ours.
+    pub(super) fn is_ack(self) -> bool {
+        self.flags & 0x1 != 0
+    }
+
+    /// Whether its size is none that a frame of its kind may have (RFC 9113, 6), where that is an
+    /// error of the whole connection.
+    pub(super) fn has_wrong_size(self) -> bool {
+        match self.kind {
+            kind::RST_STREAM | kind::WINDOW_UPDATE => self.length != 4,
+            kind::PING => self.length != 8,
+            kind::GOAWAY => self.length < 8,
+            kind::SETTINGS if self.is_ack() => self.length != 0,
+            kind::SETTINGS => !self.length.is_multiple_of(6),
+            _ => false,
+        }
     }
 }
 
