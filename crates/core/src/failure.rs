@@ -74,6 +74,8 @@ pub enum Reason {
     NoRoute,
     /// Routes take the path but not the method.
     MethodNotAllowed,
+    /// A protocol to switch to that is not served at this place.
+    UpgradeRefused,
     /// The content is larger than allowed.
     BodyTooLarge,
     /// The content breaks its framing.
@@ -113,7 +115,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 30] = [
+pub const REASONS: [Reason; 31] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -126,6 +128,7 @@ pub const REASONS: [Reason; 30] = [
     Reason::Loop,
     Reason::NoRoute,
     Reason::MethodNotAllowed,
+    Reason::UpgradeRefused,
     Reason::BodyTooLarge,
     Reason::BadBody,
     Reason::BodyTimeout,
@@ -177,6 +180,7 @@ impl Reason {
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled
             | Reason::TotalTimeout => 504,
+            Reason::UpgradeRefused => 501,
             Reason::VersionNotSupported => 505,
             Reason::Loop => 508,
         }
@@ -186,9 +190,8 @@ impl Reason {
     #[must_use]
     pub fn fault(self) -> Fault {
         match self.status() {
-            400..500 => Fault::Client,
             502 | 504 => Fault::Upstream,
-            505 => Fault::Client,
+            400..=499 | 501 | 505 => Fault::Client,
             _ => Fault::Gateway,
         }
     }
@@ -209,6 +212,7 @@ impl Reason {
             Reason::Loop => "loop",
             Reason::NoRoute => "no_route",
             Reason::MethodNotAllowed => "method_not_allowed",
+            Reason::UpgradeRefused => "upgrade_refused",
             Reason::BodyTooLarge => "body_too_large",
             Reason::BadBody => "bad_body",
             Reason::BodyTimeout => "body_timeout",
@@ -246,6 +250,7 @@ impl Reason {
             Reason::Loop => "The request has passed through this gateway too often.",
             Reason::NoRoute => "Nothing is served at this place.",
             Reason::MethodNotAllowed => "The method is not served at this place.",
+            Reason::UpgradeRefused => "This protocol is not served at this place.",
             Reason::BodyTooLarge => "The request's content is too large.",
             Reason::BadBody => "The request's content is not framed as HTTP asks.",
             Reason::BodyTimeout => "The request's content arrived too slowly.",

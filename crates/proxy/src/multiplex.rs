@@ -91,6 +91,11 @@ struct Watched {
 impl Owner<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.server.begin_turn();
+        let leaves = self.worker.is_draining() || self.listener.is_closed();
+        if leaves && self.watched.leaving.is_none() {
+            self.watched.leaving = Some(Instant::now());
+            self.server.leave();
+        }
         loop {
             // What waits costs less before it is begun.
             let polled = if self.listener.has_room(cx, &self.in_line) {
@@ -99,7 +104,7 @@ impl Owner<'_> {
                 self.server.poll_frames(cx).map(|()| None)
             };
             match polled {
-                Poll::Ready(Some(Ok(stream))) => self.begin(stream),
+                Poll::Ready(Some(Ok(stream))) => self.begin(cx, stream),
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => break,
             }
@@ -108,7 +113,7 @@ impl Owner<'_> {
             return Poll::Ready(());
         }
         self.report_errors();
-        if self.server.flood().is_some() && self.ending.is_none() {
+        if self.server.is_thrown_out() && self.ending.is_none() {
             self.ending = Some(Instant::now() + LINGER);
         }
         while let Some(due) = self.due() {
@@ -127,8 +132,13 @@ impl Owner<'_> {
         Poll::Pending
     }
 
-    fn begin(&mut self, stream: Downstream) {
+    fn begin(&mut self, cx: &mut Context<'_>, mut stream: Downstream) {
         self.watched.idle = None;
+        if stream.poll_gone(cx).is_ready() {
+            // Taken back before it was begun: no service need hear of it.
+            self.worker.metrics.failures[Reason::ClientGone.index()].add(1);
+            return;
+        }
         let count = Count::one(&self.open, self.listener);
         let client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
         spawn_local(one(Rc::clone(self.worker), client, count));
@@ -138,11 +148,6 @@ impl Owner<'_> {
     fn due(&mut self) -> Option<Instant> {
         if let Some(ending) = self.ending {
             return Some(ending);
-        }
-        let leaves = self.worker.is_draining() || self.listener.is_closed();
-        if leaves && self.watched.leaving.is_none() {
-            self.watched.leaving = Some(Instant::now());
-            self.server.leave();
         }
         let idle = self.open.get() == 0 && !self.in_line.get();
         let (owing, blocked) = (self.server.owes(), self.server.blocked());

@@ -175,6 +175,12 @@ async fn act<'s>(
     route: &'s CompiledRoute,
     body_limit: Option<u64>,
 ) -> Result<(), Failure> {
+    let forwards = matches!(route.route.action, Action::Forward { .. });
+    if upgrade::is_connect(&scratch.request)
+        && !(forwards && route.route.upgrade && upgrade::is_served(&scratch.request))
+    {
+        return Err(Reason::UpgradeRefused.into());
+    }
     match &route.route.action {
         Action::Forward { rewrite, .. } => {
             let plan = forward::Plan { route, rewrite, normal, body_limit };

@@ -17,6 +17,7 @@ mod client;
 mod config;
 mod gate;
 mod gateway;
+pub mod h2;
 mod load;
 mod load_http2;
 mod message;

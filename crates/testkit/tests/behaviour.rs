@@ -15,6 +15,7 @@ mod behaviour {
     mod exchange;
     mod expect_continue;
     mod forwarding;
+    mod http2;
     mod interim;
     mod l4;
     mod l4_tls;
@@ -34,6 +35,7 @@ mod behaviour {
     mod truncation;
     mod tunnel;
     mod upgrade;
+    mod upstream_http2;
     mod upstream_timeouts;
     mod upstream_tls;
     mod versions;

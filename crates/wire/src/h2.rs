@@ -14,6 +14,6 @@ mod walker;
 
 pub use call::Call;
 pub use client::{Client, Driver};
-pub use meter::{Flood, FrameBounds, SentError};
+pub use meter::{Flood, FrameBounds, SentError, Verdict};
 pub use reply::Reply;
 pub use server::{Prelude, Server, ServerSettings};

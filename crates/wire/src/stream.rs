@@ -138,7 +138,7 @@ macro_rules! stream {
             fn become_tunnel(&mut self) {
                 match self {
                     $side::H1(connection) => connection.become_tunnel(),
-                    $side::H2(_) => {}
+                    $side::H2(stream) => stream.content.stays_open = false,
                 }
             }
         }

@@ -75,6 +75,10 @@ pub(crate) async fn exchange(
             // Boxed: tunnels are rare, and idle connections would all carry their state.
             return Box::pin(tunnel::run(serving.worker, client, up, record, bounds.tunnel)).await;
         }
+        if (200..300).contains(&status) && upgrade::is_connect(&scratch.request) {
+            let detail = "it answers a switch of protocols with an ordinary success";
+            return Err(Failure::new(Reason::UpstreamMalformed, detail));
+        }
         if status >= 200 {
             break;
         }

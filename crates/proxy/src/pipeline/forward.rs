@@ -70,7 +70,8 @@ pub(crate) async fn forward<'s>(
             fresh,
             upgrade: scratch.request.upgrade && plan.route.route.upgrade,
             connect: timeouts.connect,
-            until: total.unwrap_or(record.started + timeouts.first_byte),
+            patience: timeouts.first_byte,
+            total,
         };
         let mut way = match acquire(serving.worker, service, endpoint, wanted).await {
             Ok(way) => way,
@@ -91,7 +92,7 @@ pub(crate) async fn forward<'s>(
             upload.keep();
         }
         let bounds = Bounds {
-            begun: if way.reused { record.started } else { Instant::now() },
+            begun: if way.at_once && !fresh { record.started } else { Instant::now() },
             total,
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,

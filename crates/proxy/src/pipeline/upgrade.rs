@@ -30,6 +30,17 @@ pub(crate) fn wanted(request: &RequestHead, up: Version) -> Option<&[u8]> {
     (may_upgrade(protocols) && (single || up != Version::Http2)).then_some(protocols)
 }
 
+/// Whether the request can be nothing but a tunnel: an extended CONNECT (RFC 8441), to which any
+/// success says that the tunnel is open.
+pub(crate) fn is_connect(request: &RequestHead) -> bool {
+    request.upgrade && request.version == Version::Http2
+}
+
+/// Whether what the request wants to switch to may pass at all.
+pub(crate) fn is_served(request: &RequestHead) -> bool {
+    request.fields.first(Known::Upgrade).is_some_and(may_upgrade)
+}
+
 /// Whether the handshake of HTTP/1.1 needs a key that the client did not give.
 pub(crate) fn needs_key(request: &RequestHead, up: Version) -> bool {
     request.version == Version::Http2

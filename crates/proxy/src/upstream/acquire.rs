@@ -19,12 +19,17 @@ use crate::forwarding::Peer;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
 
+/// How much longer than the opening of a connection those wait who wait for it.
+const OPENING_SLACK: Duration = Duration::from_millis(100);
+
 /// A way to an endpoint.
 #[derive(Debug)]
 pub(crate) struct Acquired {
     pub(crate) up: Upstream,
     /// It was open before.
     pub(crate) reused: bool,
+    /// It was there without waiting.
+    pub(crate) at_once: bool,
     /// Its place on a shared connection.
     pub(crate) hold: Option<Hold>,
     /// Its place among the connections that the endpoint may have.
@@ -42,8 +47,18 @@ pub(crate) struct Wanted<'a> {
     pub(crate) upgrade: bool,
     /// How long opening one may take.
     pub(crate) connect: Duration,
-    /// Until when there must be a place.
-    pub(crate) until: Instant,
+    /// How long it may wait for a place.
+    pub(crate) patience: Duration,
+    /// When all must be over.
+    pub(crate) total: Option<Instant>,
+}
+
+impl Wanted<'_> {
+    /// From now on for so long, but not beyond the end of all.
+    fn within(&self, time: Duration) -> Instant {
+        let due = Instant::now() + time;
+        self.total.map_or(due, |total| total.min(due))
+    }
 }
 
 /// Finds or opens a way to `endpoint`.
@@ -62,40 +77,47 @@ pub(crate) async fn acquire(
         Protocol::Http2 => true,
         Protocol::Auto => !wanted.upgrade,
     };
-    if shared && let Some(acquired) = share(worker, service, endpoint, wanted.until).await? {
+    if shared && let Some(acquired) = share(worker, service, endpoint, wanted).await? {
         return Ok(acquired);
     }
-    let seat = sit(worker, service, endpoint, wanted.until).await?;
+    let (seat, at_once) = sit(worker, service, endpoint, wanted).await?;
     if !wanted.fresh {
         // Outside the task's budget: with none left a closed connection would look quiet.
         let look = poll_fn(|cx| Poll::Ready(worker.take_idle(service, endpoint, cx)));
         if let Some(up) = unconstrained(look).await {
             worker.metrics.upstream_reuses.add(1);
-            return Ok(Acquired { up, reused: true, hold: None, seat: Some(seat) });
+            return Ok(Acquired { up, reused: true, at_once, hold: None, seat: Some(seat) });
         }
     }
-    let due = (Instant::now() + wanted.connect).min(wanted.until);
+    let due = wanted.within(wanted.connect);
     let (client, alpn) = (Some(wanted.client), connect::Alpn::Http1);
     // Boxed: opening is rare, and its state would make every connection's task larger.
     let opened = Box::pin(connect::connect(service, endpoint, client, alpn, due)).await?;
     worker.metrics.upstream_connections.add(1);
-    Ok(Acquired { up: Upstream::over(opened.io), reused: false, hold: None, seat: Some(seat) })
+    Ok(Acquired {
+        up: Upstream::over(opened.io),
+        reused: false,
+        at_once: false,
+        hold: None,
+        seat: Some(seat),
+    })
 }
 
-/// Takes one of the places that an endpoint has for exchanges of HTTP/1.1, in turn.
+/// Takes one of the places that an endpoint has for exchanges of HTTP/1.1, in turn, and says
+/// whether it was free at once.
 async fn sit(
     worker: &Worker,
     service: &CompiledService,
     endpoint: &Arc<EndpointState>,
-    until: Instant,
-) -> Result<Seat, Failure> {
+    wanted: Wanted<'_>,
+) -> Result<(Seat, bool), Failure> {
     let seats = worker.seats(service, endpoint);
     if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
-        return Ok(seat);
+        return Ok((seat, true));
     }
     // Boxed: waiting is rare, and every exchange would carry its state.
-    match Box::pin(timeout_at(until.into(), seats.acquire_owned())).await {
-        Ok(Ok(seat)) => Ok(seat),
+    match Box::pin(timeout_at(wanted.within(wanted.patience).into(), seats.acquire_owned())).await {
+        Ok(Ok(seat)) => Ok((seat, false)),
         Ok(Err(_)) | Err(_) => Err(Failure::new(Reason::Saturated, &endpoint.label)),
     }
 }
@@ -105,9 +127,10 @@ async fn share(
     worker: &Rc<Worker>,
     service: &Arc<CompiledService>,
     endpoint: &Arc<EndpointState>,
-    until: Instant,
+    wanted: Wanted<'_>,
 ) -> Result<Option<Acquired>, Failure> {
     let mut reused = true;
+    let mut until = None;
     loop {
         let look = poll_fn(|cx| Poll::Ready(worker.lines().find(service, endpoint, cx)));
         match look.await {
@@ -118,7 +141,13 @@ async fn share(
                 if reused {
                     worker.metrics.upstream_reuses.add(1);
                 }
-                return Ok(Some(Acquired { up, reused, hold: Some(hold), seat: None }));
+                return Ok(Some(Acquired {
+                    up,
+                    reused,
+                    at_once: reused,
+                    hold: Some(hold),
+                    seat: None,
+                }));
             }
             Place::Declined => return Ok(None),
             Place::Wait { queue, open: more } => {
@@ -127,6 +156,9 @@ async fn share(
                     open(worker, service, endpoint);
                 }
                 // Boxed: waiting is rare, and every exchange would carry its state.
+                // A connection that cannot be opened says so before.
+                let time = wanted.patience.max(wanted.connect + OPENING_SLACK);
+                let until = *until.get_or_insert_with(|| wanted.within(time));
                 let waited = Box::pin(timeout_at(until.into(), queue.wait())).await;
                 waited.map_err(|_| Failure::new(Reason::Saturated, &endpoint.label))??;
             }

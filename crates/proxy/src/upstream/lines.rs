@@ -265,9 +265,9 @@ impl Lines {
 }
 
 impl Trunk {
-    /// The line with the fewest streams, if it has room.
+    /// Of the lines that have room the one with the fewest streams.
     fn least(&self) -> Option<Rc<Line>> {
-        let least = self.lines.iter().min_by_key(|line| line.streams.get())?;
-        (least.streams.get() < least.most()).then(|| Rc::clone(least))
+        let with_room = self.lines.iter().filter(|line| line.streams.get() < line.most());
+        with_room.min_by_key(|line| line.streams.get()).cloned()
     }
 }

@@ -95,6 +95,7 @@ impl Call {
         let name = std::str::from_utf8(protocol).unwrap_or_default();
         if self.origin.is_extended_connect_protocol_enabled() {
             self.protocol = Some(h2::ext::Protocol::from(name));
+            self.content.stays_open = true;
             *self.request.method_mut() = Method::CONNECT;
         } else {
             self.failed = Some(io::Error::other("it takes no extended CONNECT (RFC 8441)"));

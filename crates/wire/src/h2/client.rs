@@ -14,7 +14,7 @@ use http::uri::Scheme;
 
 use super::call::Call;
 use super::content::io_error;
-use super::meter::{FrameBounds, Meter};
+use super::meter::{FrameBounds, Meter, Verdict};
 use super::transport::{Transport, Wire};
 use crate::{Io, Upstream};
 
@@ -98,8 +98,12 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.wire.borrow_mut().begin_turn();
-        if self.wire.borrow().meter.flood().is_some() {
-            return Poll::Ready(Err(io::Error::other("the origin floods us with frames")));
+        if let Some(verdict) = self.wire.borrow().meter.verdict() {
+            let what = match verdict {
+                Verdict::Flood(_) => "the origin floods us with frames",
+                Verdict::Broken(_) => "the origin sends frames that are none of HTTP/2",
+            };
+            return Poll::Ready(Err(io::Error::other(what)));
         }
         if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
             return Poll::Ready(ended.map_err(io_error));

@@ -13,6 +13,9 @@ use crate::{Fields, Malformed, ReadError};
 /// Largest piece that is handed over at once.
 const PIECE: usize = 16 * 1024;
 
+/// Largest trailer section, in bytes.
+const MOST_TRAILERS: usize = 8 * 1024;
+
 /// Content that comes and content that goes.
 #[derive(Debug, Default)]
 pub(crate) struct Content {
@@ -27,6 +30,8 @@ pub(crate) struct Content {
     send: Option<SendStream<Bytes>>,
     /// The last piece waits for the next one, or for the end, which then goes with it.
     held: Bytes,
+    /// A tunnel is asked for: the end of the request is not the end of the stream.
+    pub(crate) stays_open: bool,
     /// Why the end could not be sent.
     failed: Option<io::Error>,
 }
@@ -59,6 +64,9 @@ impl Content {
                 self.receive = None;
                 if let Some(trailers) = trailers {
                     fields::take(&trailers, &mut self.trailers)?;
+                    if self.trailers.all_text().len() > MOST_TRAILERS {
+                        return Poll::Ready(Err(Malformed::HeadTooLarge.into()));
+                    }
                 }
                 continue;
             }
@@ -135,6 +143,9 @@ impl Content {
 
     /// Ends what is being sent. An error shows at the next flush.
     pub(crate) fn finish(&mut self, trailers: &Fields) {
+        if self.stays_open {
+            return;
+        }
         let trailers = fields::trailer_map(trailers);
         let sent = if trailers.is_empty() {
             self.pass_on(true)

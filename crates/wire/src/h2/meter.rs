@@ -7,12 +7,17 @@
 
 use std::time::Instant;
 
-use super::walker::{Walker, kind};
+use super::walker::{Frame, Walker, kind};
 
 /// How often within the time that refills a whole bucket it is looked after.
 const REFILL_SECONDS: u32 = 10;
 /// What a frame that carries something gives back.
 const USEFUL: u32 = 4;
+/// A write of fewer bytes is good for nothing: a frame with a byte or two of content.
+const LEAST_USEFUL: usize = 15;
+const PROTOCOL_ERROR: u32 = 0x1;
+const FRAME_SIZE_ERROR: u32 = 0x6;
+const ENHANCE_YOUR_CALM: u32 = 0xb;
 /// One more is given back for so many bytes that the peer takes.
 const BYTES_A_CREDIT: usize = 1024;
 
@@ -40,6 +45,15 @@ pub enum Flood {
     Continuations,
 }
 
+/// Why a peer is thrown out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It sent too much of something.
+    Flood(Flood),
+    /// Its frames break the standard in a way that this code names (RFC 9113, 7).
+    Broken(u32),
+}
+
 /// An error that we told the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentError {
@@ -64,7 +78,9 @@ pub(crate) struct Meter {
     stage: u64,
     /// The peer's first SETTINGS have come.
     greeted: bool,
-    flood: Option<Flood>,
+    verdict: Option<Verdict>,
+    /// The crate found first that the peer floods us.
+    calmed: Option<Flood>,
     /// Errors sent and not yet reported.
     errors: Vec<SentError>,
 }
@@ -82,59 +98,35 @@ impl Meter {
             open_block: false,
             stage: 0,
             greeted: false,
-            flood: None,
+            verdict: None,
+            calmed: None,
             errors: Vec::new(),
         }
     }
 
     /// Looks at bytes from the peer. `false` when they must not be worked on any more.
     pub(crate) fn received(&mut self, bytes: &[u8]) -> bool {
-        let Meter {
-            inward,
-            resets,
-            control,
-            continuations,
-            most_continuations,
-            open_block,
-            flood,
-            stage,
-            greeted,
-            ..
-        } = self;
+        let Meter { inward, verdict, .. } = self;
+        let mut counts = Counts {
+            resets: &mut self.resets,
+            control: &mut self.control,
+            continuations: &mut self.continuations,
+            most_continuations: self.most_continuations,
+            open_block: &mut self.open_block,
+            stage: &mut self.stage,
+            greeted: &mut self.greeted,
+        };
         inward.walk(bytes, |frame, _| {
-            let empty = frame.length == 0;
-            *greeted |= frame.kind == kind::SETTINGS;
-            *stage += u64::from(frame.kind != kind::CONTINUATION);
-            let fine = match frame.kind {
-                kind::DATA if !empty => control.give(USEFUL),
-                kind::DATA if frame.ends_stream() => true,
-                kind::HEADERS | kind::CONTINUATION => {
-                    let first = frame.kind == kind::HEADERS;
-                    *continuations = if first { 0 } else { *continuations + 1 };
-                    *open_block = !frame.ends_headers();
-                    if *continuations > *most_continuations {
-                        flood.get_or_insert(Flood::Continuations);
-                    }
-                    if empty { control.take() } else { control.give(USEFUL) }
-                }
-                kind::RST_STREAM => {
-                    if !resets.take() {
-                        flood.get_or_insert(Flood::Resets);
-                    }
-                    true
-                }
-                _ => control.take(),
-            };
-            if !fine {
-                flood.get_or_insert(Flood::ControlFrames);
+            if let Some(found) = counts.judge(frame) {
+                verdict.get_or_insert(found);
             }
         });
-        self.flood.is_none()
+        self.verdict.is_none()
     }
 
     /// Looks at bytes to the peer, as they leave.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
-        let Meter { outward, resets, errors, flood, .. } = self;
+        let Meter { outward, resets, errors, verdict, calmed, continuations, .. } = self;
         outward.walk(bytes, |frame, payload| {
             let code = |at: usize| {
                 let bytes = payload.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
@@ -145,12 +137,18 @@ impl Meter {
                     let Some(code) = code(0).filter(|&code| code != 0) else { return };
                     errors.push(SentError::Stream(code));
                     if is_peers_fault(code) && !resets.take() {
-                        flood.get_or_insert(Flood::Resets);
+                        verdict.get_or_insert(Verdict::Flood(Flood::Resets));
                     }
                 }
                 kind::GOAWAY => {
-                    if let Some(code) = code(4).filter(|&code| code != 0) {
-                        errors.push(SentError::Connection(code));
+                    let Some(code) = code(4).filter(|&code| code != 0) else { return };
+                    errors.push(SentError::Connection(code));
+                    if code == ENHANCE_YOUR_CALM && verdict.is_none() {
+                        *calmed = Some(match (resets.is_half_empty(), *continuations) {
+                            (true, _) => Flood::Resets,
+                            (false, 1..) => Flood::Continuations,
+                            (false, 0) => Flood::ControlFrames,
+                        });
                     }
                 }
                 _ => {}
@@ -161,7 +159,8 @@ impl Meter {
     /// So many bytes were taken by the peer.
     pub(crate) fn taken(&mut self, bytes: usize) {
         let credit = u32::try_from(bytes / BYTES_A_CREDIT).unwrap_or(u32::MAX);
-        self.control.give(credit.saturating_add(USEFUL));
+        let useful = if bytes < LEAST_USEFUL { 0 } else { USEFUL };
+        self.control.give(credit.saturating_add(useful));
     }
 
     /// Whether the peer has said what it takes.
@@ -169,20 +168,81 @@ impl Meter {
         self.greeted
     }
 
-    /// What the peer did too often, if anything.
+    /// Whether the peer was last seen to send content.
+    pub(crate) fn is_in_content(&self) -> bool {
+        self.inward.is_in_content()
+    }
+
+    /// Why the peer is to be thrown out, if it is.
+    pub(crate) fn verdict(&self) -> Option<Verdict> {
+        self.verdict
+    }
+
+    /// What the peer did too often, whoever noticed, if anything.
     pub(crate) fn flood(&self) -> Option<Flood> {
-        self.flood
+        match self.verdict {
+            Some(Verdict::Flood(flood)) => Some(flood),
+            Some(Verdict::Broken(_)) => None,
+            None => self.calmed,
+        }
     }
 
     /// Whether the peer is inside a head, or inside a frame that is not content: what it must
     /// finish soon. The number tells one such frame from the next.
     pub(crate) fn owes(&self) -> Option<u64> {
-        (self.open_block || self.inward.is_inside_control()).then_some(self.stage)
+        let owes = !self.greeted || self.open_block || self.inward.is_inside_control();
+        owes.then_some(self.stage)
     }
 
     /// The errors that were told to the peer since the last call.
     pub(crate) fn take_errors(&mut self) -> Vec<SentError> {
         std::mem::take(&mut self.errors)
+    }
+}
+
+/// What a frame is counted in.
+struct Counts<'a> {
+    resets: &'a mut Bucket,
+    control: &'a mut Bucket,
+    continuations: &'a mut u32,
+    most_continuations: u32,
+    open_block: &'a mut bool,
+    stage: &'a mut u64,
+    greeted: &'a mut bool,
+}
+
+impl Counts<'_> {
+    /// Counts a frame, and says what is wrong if that is the last straw.
+    fn judge(&mut self, frame: Frame) -> Option<Verdict> {
+        *self.stage += u64::from(frame.kind != kind::CONTINUATION);
+        if frame.has_wrong_size() {
+            return Some(Verdict::Broken(FRAME_SIZE_ERROR));
+        }
+        if !*self.greeted && (frame.kind != kind::SETTINGS || frame.is_ack()) {
+            return Some(Verdict::Broken(PROTOCOL_ERROR));
+        }
+        *self.greeted = true;
+        let empty = frame.length == 0;
+        let fine = match frame.kind {
+            // What is padded may be nothing but padding; the crate counts that.
+            kind::DATA if frame.is_padded() || (empty && frame.ends_stream()) => true,
+            kind::DATA if !empty => self.control.give(USEFUL),
+            kind::HEADERS | kind::CONTINUATION => {
+                let first = frame.kind == kind::HEADERS;
+                *self.continuations = if first { 0 } else { *self.continuations + 1 };
+                *self.open_block = !frame.ends_headers();
+                if *self.continuations > self.most_continuations {
+                    return Some(Verdict::Flood(Flood::Continuations));
+                }
+                if empty { self.control.take() } else { self.control.give(USEFUL) }
+            }
+            kind::RST_STREAM if !self.resets.take() => {
+                return Some(Verdict::Flood(Flood::Resets));
+            }
+            kind::RST_STREAM => true,
+            _ => self.control.take(),
+        };
+        (!fine).then_some(Verdict::Flood(Flood::ControlFrames))
     }
 }
 
@@ -215,6 +275,10 @@ impl Bucket {
         some
     }
 
+    fn is_half_empty(&self) -> bool {
+        self.level <= self.size / 2
+    }
+
     fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.looked).as_millis();
         let earned = passed * u128::from(self.size) / u128::from(REFILL_SECONDS * 1000);
@@ -240,7 +304,11 @@ mod tests {
     const BOUNDS: FrameBounds = FrameBounds { resets: 3, control_frames: 5, continuations: 2 };
 
     fn meter() -> Meter {
-        Meter::new(&BOUNDS, 0, Instant::now())
+        let mut meter = Meter::new(&BOUNDS, 0, Instant::now());
+        assert!(meter.owes().is_some());
+        assert!(meter.received(&frame(kind::SETTINGS, 0, &[])));
+        meter.control.level = BOUNDS.control_frames;
+        meter
     }
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -301,6 +369,42 @@ mod tests {
         meter.sent(&frame(kind::GOAWAY, 0, &[0, 0, 0, 1, 0, 0, 0, 11, b'x']));
         meter.sent(&frame(kind::GOAWAY, 0, &[0, 0, 0, 1, 0, 0, 0, 0]));
         assert_eq!(meter.take_errors(), [SentError::Connection(11)]);
+    }
+
+    #[test]
+    fn broken_frames_have_their_code() {
+        for (broken, code) in [
+            (frame(kind::PING, 0, &[0; 7]), FRAME_SIZE_ERROR),
+            (frame(kind::RST_STREAM, 0, &[0; 5]), FRAME_SIZE_ERROR),
+            (frame(kind::WINDOW_UPDATE, 0, &[0; 3]), FRAME_SIZE_ERROR),
+            (frame(kind::SETTINGS, 0, &[0; 5]), FRAME_SIZE_ERROR),
+            (frame(kind::SETTINGS, 1, &[0; 6]), FRAME_SIZE_ERROR),
+            (frame(kind::GOAWAY, 0, &[0; 7]), FRAME_SIZE_ERROR),
+        ] {
+            let mut meter = meter();
+            assert!(!meter.received(&broken));
+            assert_eq!(meter.verdict(), Some(Verdict::Broken(code)));
+        }
+        let mut meter = Meter::new(&BOUNDS, 0, Instant::now());
+        assert!(!meter.received(&frame(kind::PING, 0, &[0; 8])), "SETTINGS come first");
+        assert_eq!(meter.verdict(), Some(Verdict::Broken(PROTOCOL_ERROR)));
+    }
+
+    #[test]
+    fn a_flood_that_the_crate_finds_is_known_too() {
+        let mut meter = meter();
+        meter.sent(&frame(kind::GOAWAY, 0, &[0, 0, 0, 1, 0, 0, 0, 11]));
+        assert_eq!((meter.flood(), meter.verdict()), (Some(Flood::ControlFrames), None));
+    }
+
+    #[test]
+    fn a_dribble_pays_for_nothing() {
+        let mut meter = meter();
+        for _ in 0..BOUNDS.control_frames {
+            meter.taken(10);
+            assert!(meter.received(&frame(kind::WINDOW_UPDATE, 0, &[0, 0, 0, 1])));
+        }
+        assert!(!meter.received(&frame(kind::WINDOW_UPDATE, 0, &[0, 0, 0, 1])));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn take(
     take_fields(parts, limits, &mut head.fields)?;
     head.upgrade = protocol.is_some();
     if let Some(protocol) = protocol {
-        if !is_token(protocol.as_str()) {
+        if !is_protocol(protocol.as_str()) {
             return Err(Malformed::StartLine);
         }
         head.fields.push_line(b"upgrade", protocol.as_str().as_bytes());
@@ -47,6 +47,10 @@ fn take_target(
     limits: &HeadLimits,
     head: &mut RequestHead,
 ) -> Result<(), Malformed> {
+    // Where there is an authority, the crate keeps the scheme as well.
+    if parts.uri.authority().is_some() && parts.uri.scheme_str().is_none_or(str::is_empty) {
+        return Err(Malformed::Target);
+    }
     let target = parts.uri.path_and_query().map_or("", |target| target.as_str()).as_bytes();
     if target.len() > limits.target {
         return Err(Malformed::TargetTooLong);
@@ -97,6 +101,7 @@ fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(
                 return Err(Malformed::FieldLine);
             }
             known if fields::is_of_connection(known) => return Err(Malformed::FieldLine),
+            _ if !name.iter().all(|&b| is_tchar(b)) => return Err(Malformed::FieldLine),
             _ if !fields::is_trimmed(value) => return Err(Malformed::FieldLine),
             _ => out.push_line(name, value),
         }
@@ -146,8 +151,14 @@ fn understand(ended: bool, head: &mut RequestHead) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._+/".contains(&b))
+/// Whether `b` may stand in a token (RFC 9110, 5.6.2).
+fn is_tchar(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+}
+
+/// A protocol's name, and its version behind a slash.
+fn is_protocol(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| is_tchar(b) || b == b'/')
 }
 
 #[cfg(test)]

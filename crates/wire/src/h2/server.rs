@@ -10,7 +10,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::server::{Builder, Connection};
 
-use super::meter::{Flood, FrameBounds, Meter, SentError};
+use super::meter::{Flood, FrameBounds, Meter, SentError, Verdict};
 use super::reply::Reply;
 use super::transport::{Transport, Wire};
 use crate::buffer::Buffer;
@@ -112,11 +112,15 @@ impl Server {
         self.connection.poll_closed(cx).map(|_| ())
     }
 
-    /// Ends the connection of who sent too much.
+    /// Ends the connection of who sent too much, or frames that are none.
     fn throw_out(&mut self) {
-        if self.wire.borrow().meter.flood().is_some() && !self.thrown_out {
+        let verdict = self.wire.borrow().meter.verdict().filter(|_| !self.thrown_out);
+        if let Some(verdict) = verdict {
             self.thrown_out = true;
-            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            self.connection.abrupt_shutdown(match verdict {
+                Verdict::Flood(_) => Reason::ENHANCE_YOUR_CALM,
+                Verdict::Broken(code) => code.into(),
+            });
         }
     }
 
@@ -149,6 +153,12 @@ impl Server {
         self.leaving = true;
         let reason = if calm { Reason::NO_ERROR } else { Reason::ENHANCE_YOUR_CALM };
         self.connection.abrupt_shutdown(reason);
+    }
+
+    /// Whether the client is being thrown out.
+    #[must_use]
+    pub fn is_thrown_out(&self) -> bool {
+        self.wire.borrow().meter.verdict().is_some()
     }
 
     /// What the client did too often, if anything: the connection is ending for it.

@@ -10,9 +10,7 @@ pub(super) mod kind {
     #[cfg(test)]
     pub(crate) const PRIORITY: u8 = 2;
     pub(crate) const SETTINGS: u8 = 4;
-    #[cfg(test)]
     pub(crate) const PING: u8 = 6;
-    #[cfg(test)]
     pub(crate) const WINDOW_UPDATE: u8 = 8;
 }
 
@@ -37,6 +35,28 @@ impl Frame {
     pub(super) fn ends_headers(self) -> bool {
         self.flags & 0x4 != 0
     }
+
+    pub(super) fn is_padded(self) -> bool {
+        self.flags & 0x8 != 0
+    }
+
+    /// Of SETTINGS: it acknowledges ours.
+    pub(super) fn is_ack(self) -> bool {
+        self.flags & 0x1 != 0
+    }
+
+    /// Whether its size is none that a frame of its kind may have (RFC 9113, 6), where that is an
+    /// error of the whole connection.
+    pub(super) fn has_wrong_size(self) -> bool {
+        match self.kind {
+            kind::RST_STREAM | kind::WINDOW_UPDATE => self.length != 4,
+            kind::PING => self.length != 8,
+            kind::GOAWAY => self.length < 8,
+            kind::SETTINGS if self.is_ack() => self.length != 0,
+            kind::SETTINGS => !self.length.is_multiple_of(6),
+            _ => false,
+        }
+    }
 }
 
 /// Where in the frames a stream of bytes stands.
@@ -49,6 +69,8 @@ pub(super) struct Walker {
     kept: usize,
     /// Bytes of the payload still to come; before the first frame, of the preface.
     left: usize,
+    /// There was a frame.
+    begun: bool,
 }
 
 impl Walker {
@@ -61,6 +83,7 @@ impl Walker {
             payload: [0; KEPT],
             kept: 0,
             left: preface,
+            begun: false,
         }
     }
 
@@ -90,7 +113,7 @@ impl Walker {
         let [a, b, c, kind, flags, ..] = self.header;
         let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         let frame = Frame { kind, flags, length };
-        (self.have, self.kept, self.left) = (0, 0, length);
+        (self.have, self.kept, self.left, self.begun) = (0, 0, length, true);
         if length > 0 && matches!(kind, kind::RST_STREAM | kind::GOAWAY) {
             self.frame = Some(frame);
         } else {
@@ -109,6 +132,11 @@ impl Walker {
             self.frame = None;
             saw(frame, &self.payload[..self.kept]);
         }
+    }
+
+    /// Whether the last frame that began is content.
+    pub(super) fn is_in_content(&self) -> bool {
+        self.begun && self.header[3] == kind::DATA
     }
 
     /// Whether the stream stands inside something that is not content.
