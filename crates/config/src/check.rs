@@ -9,8 +9,11 @@ mod listener;
 mod matching;
 mod path;
 mod process;
+mod protocol;
+mod proxy_protocol;
 mod route;
 mod service;
+mod tcp_route;
 mod template;
 mod tls;
 
@@ -26,6 +29,7 @@ pub(crate) use listener::listener;
 pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
+pub(crate) use tcp_route::tcp_route;
 
 /// What a check works with: where faults go and how files are read.
 pub(crate) struct Scope<'a> {
@@ -66,6 +70,11 @@ impl Scope<'_> {
                 "expected more than 0".into();
         }
         written.value.0
+    }
+
+    /// A duration that must not be zero, if there is one.
+    fn own_time(&mut self, written: Option<&Spanned<Time>>) -> Option<Duration> {
+        written.map(|written| self.time(Some(written), written.value.0))
     }
 
     /// A file's content; empty when it cannot be read.

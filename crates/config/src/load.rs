@@ -4,6 +4,7 @@
 
 mod changes;
 mod chunk;
+mod claims;
 mod entries;
 mod file;
 mod read;
@@ -211,14 +212,17 @@ impl Loader {
                     changes.routes.note(name, config.routes.get(name), new);
                     put(&mut config.routes, name, new);
                 }
+                Collection::TcpRoutes => {
+                    let new = value.and_then(Value::tcp_route);
+                    changes.tcp_routes.note(name, config.tcp_routes.get(name), new);
+                    put(&mut config.tcp_routes, name, new);
+                }
                 Collection::Settings => {}
             }
         }
         changes.process = process != self.good.process;
         config.process = process;
-        for delta in [&mut changes.listeners, &mut changes.services, &mut changes.routes] {
-            delta.sort();
-        }
+        changes.sort();
         let old = std::mem::replace(&mut self.good, Arc::new(config));
         self.before = Some((old, std::mem::take(&mut self.touched)));
         changes
@@ -242,6 +246,9 @@ impl Loader {
                     put_ordered(&mut config.services, name, self.good.services.get(name));
                 }
                 Collection::Routes => put(&mut config.routes, name, self.good.routes.get(name)),
+                Collection::TcpRoutes => {
+                    put(&mut config.tcp_routes, name, self.good.tcp_routes.get(name));
+                }
                 Collection::Settings => {}
             }
         }

@@ -10,6 +10,7 @@ mod matching;
 mod path;
 mod route;
 mod service;
+mod tcp_route;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,20 +21,22 @@ use std::time::Duration;
 
 pub use endpoint::{Address, Endpoint};
 pub use listener::{
-    Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerTimeouts, PathPolicy, Trust,
+    Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
+    PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Protocol, Service, ServiceTimeouts};
+pub use service::{Balance, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use tcp_route::TcpRoute;
 pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,
 };
 
-/// The stable name of a listener, service or route.
+/// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;
 
 /// A whole, legal configuration.
@@ -46,6 +49,8 @@ pub struct Config {
     /// The routes, by name. Values that a reload did not touch stay the same allocation, so a
     /// difference is found by comparing pointers.
     pub routes: HashMap<Name, Arc<Route>>,
+    /// The TCP routes, by name; unchanged ones keep their allocation too.
+    pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
     /// What is not a named collection.
     pub process: Process,
 }

@@ -8,13 +8,15 @@ mod route;
 mod service;
 mod shorthand;
 mod spanned;
+mod tcp_route;
 mod tls;
 
 use schemars::JsonSchema;
 
 pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
-    EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerSpec, ListenerTimeoutsSpec, PathPolicySpec,
+    EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
+    ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
 pub(crate) use route::{
@@ -22,11 +24,12 @@ pub(crate) use route::{
     SplitSpec, TestSpec,
 };
 pub(crate) use service::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ServiceSpec,
-    ServiceTimeoutsSpec,
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
+    ServiceSpec, ServiceTimeoutsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
 pub(crate) use spanned::Spanned;
+pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
     ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
@@ -50,6 +53,8 @@ pub(crate) struct ConfigSpec {
     services: Option<Entries<ServiceSpec>>,
     /// The routes, by name.
     routes: Option<Entries<RouteSpec>>,
+    /// The TCP routes, by name: where connections of listeners go that do not speak HTTP.
+    tcp_routes: Option<Entries<TcpRouteSpec>>,
     /// The admin listener (metrics and health). Default: on at `127.0.0.1:9901`.
     admin: Option<OffOr<AdminSpec>>,
     /// The access log. Default: to standard output.

@@ -1,8 +1,11 @@
-//! The event that a finished request is: one typed fact from which log and metrics come.
+//! The event that a finished request or connection is: one typed fact from which log and metrics come.
+
+mod connection;
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use self::connection::ConnectionEvent;
 use crate::tls::HandshakeFault;
 use crate::{Failure, RequestId};
 

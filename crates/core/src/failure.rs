@@ -64,6 +64,8 @@ pub enum Reason {
     HeadTimeout,
     /// The connection carried too many frames that are good for nothing.
     Flood,
+    /// What should be TLS does not begin with a ClientHello (RFC 8446, 4.1.2).
+    BadClientHello,
     /// The path cannot be normalised.
     BadPath,
     /// The request went through this gateway too often.
@@ -106,12 +108,14 @@ pub enum Reason {
     TotalTimeout,
     /// The endpoint ended its reply too early.
     UpstreamTruncated,
+    /// Nothing went through a connection of a TCP route for too long.
+    IdleTimeout,
     /// The gateway ended before the exchange did: the drain deadline passed.
     Shutdown,
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 29] = [
+pub const REASONS: [Reason; 31] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -119,6 +123,7 @@ pub const REASONS: [Reason; 29] = [
     Reason::ConnectRefused,
     Reason::HeadTimeout,
     Reason::Flood,
+    Reason::BadClientHello,
     Reason::BadPath,
     Reason::Loop,
     Reason::NoRoute,
@@ -140,6 +145,7 @@ pub const REASONS: [Reason; 29] = [
     Reason::UpstreamStalled,
     Reason::TotalTimeout,
     Reason::UpstreamTruncated,
+    Reason::IdleTimeout,
     Reason::Shutdown,
 ];
 
@@ -154,10 +160,10 @@ impl Reason {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Reason::BadRequest | Reason::BadPath | Reason::BadBody => 400,
+            Reason::BadRequest | Reason::BadClientHello | Reason::BadPath | Reason::BadBody => 400,
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
-            Reason::HeadTimeout | Reason::BodyTimeout => 408,
+            Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
             Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
             Reason::Flood => 429,
@@ -201,6 +207,7 @@ impl Reason {
             Reason::ConnectRefused => "connect_refused",
             Reason::HeadTimeout => "head_timeout",
             Reason::Flood => "flood",
+            Reason::BadClientHello => "bad_client_hello",
             Reason::BadPath => "bad_path",
             Reason::Loop => "loop",
             Reason::NoRoute => "no_route",
@@ -222,6 +229,7 @@ impl Reason {
             Reason::UpstreamStalled => "upstream_stalled",
             Reason::TotalTimeout => "total_timeout",
             Reason::UpstreamTruncated => "upstream_truncated",
+            Reason::IdleTimeout => "idle_timeout",
             Reason::Shutdown => "shutdown",
         }
     }
@@ -237,6 +245,7 @@ impl Reason {
             Reason::ConnectRefused => "CONNECT is not served here.",
             Reason::HeadTimeout => "The request's head did not arrive in time.",
             Reason::Flood => "The connection carried too much that is good for nothing.",
+            Reason::BadClientHello => "This is not the start of TLS.",
             Reason::BadPath => "The request path is not valid.",
             Reason::Loop => "The request has passed through this gateway too often.",
             Reason::NoRoute => "Nothing is served at this place.",
@@ -246,6 +255,7 @@ impl Reason {
             Reason::BadBody => "The request's content is not framed as HTTP asks.",
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
+            Reason::IdleTimeout => "Nothing was sent for too long.",
             Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
                 "The service is not available at the moment."
             }

@@ -66,27 +66,86 @@ pub struct RouteSeries {
     pub bytes_out: Counter,
 }
 
-/// A route's counters, a shard a worker, made when that worker first needs it.
-#[derive(Debug)]
-pub struct RouteMetrics {
-    shards: Box<[OnceLock<Box<RouteSeries>>]>,
+/// What one worker counted for one TCP route.
+#[derive(Debug, Default)]
+pub struct TcpRouteSeries {
+    /// Connections that it took.
+    pub connections: Counter,
+    /// Of these, those that are open now.
+    pub open: Counter,
+    /// How long connections were open.
+    pub durations: Durations,
+    /// Bytes from clients that went on to endpoints.
+    pub bytes_in: Counter,
+    /// Bytes from endpoints that went on to clients.
+    pub bytes_out: Counter,
 }
 
-impl RouteMetrics {
+/// A route's counters.
+pub type RouteMetrics = Sharded<RouteSeries>;
+
+/// A TCP route's counters.
+pub type TcpRouteMetrics = Sharded<TcpRouteSeries>;
+
+/// Counters in shards, one a worker, made when that worker first needs it.
+#[derive(Debug)]
+pub struct Sharded<S> {
+    shards: Box<[OnceLock<Box<S>>]>,
+}
+
+impl<S: Default> Sharded<S> {
     /// Counters for so many workers.
     #[must_use]
-    pub fn new(workers: usize) -> RouteMetrics {
-        RouteMetrics { shards: (0..workers).map(|_| OnceLock::new()).collect() }
+    pub fn new(workers: usize) -> Sharded<S> {
+        Sharded { shards: (0..workers).map(|_| OnceLock::new()).collect() }
     }
 
     /// The shard of one worker.
-    pub fn shard(&self, worker: usize) -> &RouteSeries {
+    pub fn shard(&self, worker: usize) -> &S {
         self.shards[worker].get_or_init(Box::default)
     }
 
     /// Every shard that was ever used.
-    pub fn shards(&self) -> impl Iterator<Item = &RouteSeries> {
+    pub fn shards(&self) -> impl Iterator<Item = &S> {
         self.shards.iter().filter_map(|shard| shard.get().map(|series| &**series))
+    }
+}
+
+/// Why a connection was refused for its PROXY header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyRefusal {
+    /// It came from an address that is not trusted to send one.
+    Untrusted,
+    /// It began with something else.
+    Absent,
+    /// It breaks the specification or our bounds.
+    Malformed,
+    /// It took too long.
+    Timeout,
+    /// The connection ended before it was whole.
+    Closed,
+}
+
+impl ProxyRefusal {
+    /// Every one, by position.
+    pub const ALL: [ProxyRefusal; 5] = [
+        ProxyRefusal::Untrusted,
+        ProxyRefusal::Absent,
+        ProxyRefusal::Malformed,
+        ProxyRefusal::Timeout,
+        ProxyRefusal::Closed,
+    ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            ProxyRefusal::Untrusted => "untrusted",
+            ProxyRefusal::Absent => "absent",
+            ProxyRefusal::Malformed => "malformed",
+            ProxyRefusal::Timeout => "timeout",
+            ProxyRefusal::Closed => "closed",
+        }
     }
 }
 
@@ -121,6 +180,8 @@ pub struct WorkerMetrics {
     pub connections_open: Counter,
     /// Client connections refused because a listener was full.
     pub connections_refused: Counter,
+    /// Client connections refused for their PROXY header, by [`ProxyRefusal`]'s position.
+    pub proxy_refused: [Counter; ProxyRefusal::ALL.len()],
     /// TLS handshakes with clients that failed, by [`crate::tls::HandshakeFault`]'s position.
     pub handshake_failures: [Counter; crate::tls::HANDSHAKE_FAULTS.len()],
     /// Requests refused before a route was found, and failures, by [`crate::Reason`]'s position.

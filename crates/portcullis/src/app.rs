@@ -299,6 +299,7 @@ impl App {
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
+                tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
                     started: self.started,
@@ -309,6 +310,7 @@ impl App {
                     reloads_failed: state.outcome.failed,
                     listeners: config.listeners.len(),
                     routes_configured: config.routes.len(),
+                    tcp_routes_configured: config.tcp_routes.len(),
                     services_configured: config.services.len(),
                     log_lines_unwritten: state.log.as_ref().map_or(0, |log| log.sink.lost_lines()),
                 },

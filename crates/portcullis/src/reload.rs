@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis_config::model::{AccessLog, Process};
+use portcullis_config::model::{AccessLog, Listener, ListenerProtocol, Process};
 use portcullis_config::{Changes, Loaded, Loader, Place, Report};
 use portcullis_proxy::{ApplyError, CompileError, CompileWarning, Compiler, Gateway};
 use portcullis_telemetry::AccessLogSink;
@@ -100,7 +100,8 @@ impl State {
                 }
             }
         }
-        if loaded.config.routes.is_empty() {
+        let speaks_http = |listener: &Arc<Listener>| listener.protocol == ListenerProtocol::Http;
+        if loaded.config.routes.is_empty() && loaded.config.listeners.values().any(speaks_http) {
             tracing::warn!("there are no routes: every request is answered with 404");
         }
         Ok(Reloaded {
@@ -218,6 +219,7 @@ impl Reloaded {
             "listeners": delta(&self.changes.listeners),
             "services": delta(&self.changes.services),
             "routes": delta(&self.changes.routes),
+            "tcp_routes": delta(&self.changes.tcp_routes),
             "process": self.changes.process,
             "warnings": self.warnings.warnings(),
             "needs_restart": self.restart,
@@ -237,13 +239,16 @@ impl Reloaded {
             tracing::debug!(revision = self.revision, "nothing to reload");
             return;
         }
-        let routes = &self.changes.routes;
+        let Changes { routes, tcp_routes, .. } = &self.changes;
         tracing::info!(
             revision = self.revision,
             took_ms = self.took.as_millis(),
             routes_added = routes.added.len(),
             routes_changed = routes.changed.len(),
             routes_removed = routes.removed.len(),
+            tcp_routes_added = tcp_routes.added.len(),
+            tcp_routes_changed = tcp_routes.changed.len(),
+            tcp_routes_removed = tcp_routes.removed.len(),
             "configuration in use"
         );
     }

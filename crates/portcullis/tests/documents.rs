@@ -15,7 +15,7 @@ mod documents {
     use portcullis_core::failure::REASONS;
     use portcullis_core::metrics::WorkerMetrics;
     use portcullis_core::tls::HANDSHAKE_FAULTS;
-    use portcullis_core::{Failure, HandshakeEvent, RequestEvent, RequestIds};
+    use portcullis_core::{ConnectionEvent, Failure, HandshakeEvent, RequestEvent, RequestIds};
     use portcullis_proxy::Compiler;
     use portcullis_telemetry::{ProcessFacts, Scrape};
 
@@ -341,6 +341,7 @@ mod documents {
         let scrape = Scrape {
             workers: &[Arc::new(WorkerMetrics::default())],
             routes: Vec::new(),
+            tcp_routes: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,
@@ -351,6 +352,7 @@ mod documents {
                 reloads_failed: 0,
                 listeners: 1,
                 routes_configured: 1,
+                tcp_routes_configured: 0,
                 services_configured: 1,
                 log_lines_unwritten: 0,
             },
@@ -420,6 +422,42 @@ mod documents {
             assert!(table.iter().any(|row| row.contains(&quoted)), "{field}");
         }
         let sample = &blocks("docs/src/access-log.md")[1].text;
+        let sample: serde_json::Value = serde_json::from_str(sample).unwrap();
+        for field in sample.as_object().unwrap().keys() {
+            assert!(fields.contains_key(field), "{field} is in no line");
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_connections_line_is_described() {
+        let page = read("docs/src/access-log.md");
+        let failure = Failure::new(REASONS[0], "detail");
+        let event = ConnectionEvent {
+            started: SystemTime::UNIX_EPOCH,
+            id: RequestIds::new().draw(),
+            listener: "l",
+            protocol: "tcp",
+            client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            sni: Some("h"),
+            tcp_route: Some("r"),
+            service: Some("s"),
+            endpoint: Some("e"),
+            bytes_in: 0,
+            bytes_out: 0,
+            duration: Duration::ZERO,
+            connected: Some(Duration::ZERO),
+            failure: Some(&failure),
+        };
+        let mut line = Vec::new();
+        event.write_json(&mut line);
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let fields = line.as_object().unwrap();
+        let table: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        for field in fields.keys() {
+            let quoted = format!("`{field}`");
+            assert!(table.iter().any(|row| row.contains(&quoted)), "{field}");
+        }
+        let sample = &blocks("docs/src/access-log.md")[2].text;
         let sample: serde_json::Value = serde_json::from_str(sample).unwrap();
         for field in sample.as_object().unwrap().keys() {
             assert!(fields.contains_key(field), "{field} is in no line");

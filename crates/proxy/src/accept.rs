@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use portcullis_config::model::ListenerProtocol;
 use portcullis_wire::Socket;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{oneshot, watch};
@@ -14,6 +15,7 @@ use tokio::task::spawn_local;
 use tokio::time::timeout_at;
 
 use crate::client;
+use crate::l4;
 use crate::worker::{LocalListener, Worker};
 
 /// A pause after the system refused a connection for want of resources.
@@ -125,8 +127,14 @@ fn take(
     worker.metrics.connections.add(1);
     worker.metrics.connections_open.add(1);
     let counted = Counted { worker: Rc::clone(worker), open: Arc::clone(open) };
+    let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
     // The future itself is the task: wrapped in another it would take twice the memory.
-    spawn_local(client::serve(Rc::clone(worker), Rc::clone(listener), accepted, counted));
+    match listener.settings().listener.protocol {
+        ListenerProtocol::Http => spawn_local(client::serve(worker, listener, accepted, counted)),
+        ListenerProtocol::Tcp | ListenerProtocol::TlsPassthrough => {
+            spawn_local(l4::serve(worker, listener, accepted, counted))
+        }
+    };
     true
 }
 
@@ -148,9 +156,8 @@ impl Drop for Counted {
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) socket: Socket,
-    /// None over a Unix socket.
-    pub(crate) remote: Option<SocketAddr>,
-    pub(crate) local_port: u16,
+    /// Where it comes from and where it arrived; none over a Unix socket.
+    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Listening {
@@ -158,7 +165,7 @@ impl Listening {
         match self {
             Listening::Tcp(tcp) => {
                 let (stream, remote) = tcp.accept().await?;
-                tcp_accepted(stream, remote, tcp.local_addr())
+                tcp_accepted(stream, remote)
             }
             Listening::Unix(unix) => Ok(unix_accepted(unix.accept().await?.0)),
         }
@@ -192,7 +199,7 @@ impl Listening {
                 let tcp = tcp.into_std()?;
                 Box::new(std::iter::from_fn(move || {
                     let (stream, remote) = until_blocked(|| tcp.accept())?;
-                    Some(tokio_tcp(stream).and_then(|s| tcp_accepted(s, remote, tcp.local_addr())))
+                    Some(tokio_tcp(stream).and_then(|stream| tcp_accepted(stream, remote)))
                 }))
             }
             Listening::Unix(unix) => {
@@ -217,18 +224,15 @@ fn until_blocked<C>(accept: impl Fn() -> io::Result<C>) -> Option<C> {
     }
 }
 
-fn tcp_accepted(
-    stream: TcpStream,
-    remote: SocketAddr,
-    local: io::Result<SocketAddr>,
-) -> io::Result<Accepted> {
+fn tcp_accepted(stream: TcpStream, remote: SocketAddr) -> io::Result<Accepted> {
     stream.set_nodelay(true)?;
-    let local_port = local.map_or(0, |local| local.port());
-    Ok(Accepted { socket: Socket::Tcp(stream), remote: Some(remote), local_port })
+    // The listener's own address may be any; the connection's is where the client meant to go.
+    let addresses = Some((remote, stream.local_addr()?));
+    Ok(Accepted { socket: Socket::Tcp(stream), addresses })
 }
 
 fn unix_accepted(stream: UnixStream) -> Accepted {
-    Accepted { socket: Socket::Unix(stream), remote: None, local_port: 0 }
+    Accepted { socket: Socket::Unix(stream), addresses: None }
 }
 
 fn tokio_tcp(stream: std::net::TcpStream) -> io::Result<TcpStream> {

@@ -1,4 +1,7 @@
-//! From an accepted socket to a stream that speaks HTTP: TLS, and who is at the other end.
+//! From an accepted socket to a stream that speaks: whose connection it is, TLS, and who is at the
+//! other end.
+
+mod proxied;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -7,6 +10,7 @@ use std::time::SystemTime;
 
 use portcullis_core::HandshakeEvent;
 use portcullis_core::tls::HandshakeFault;
+use portcullis_wire::proxy_protocol::Proxied;
 use portcullis_wire::tls::{ClientCertificate, handshake_fault, of_tls};
 use portcullis_wire::{Io, Scheme, Socket};
 use rustls::{HandshakeKind, ServerConnection};
@@ -28,15 +32,29 @@ pub(crate) struct Admitted {
     pub(crate) http2: bool,
 }
 
-/// Takes the connection through all that comes before HTTP. `None` when it was refused.
+/// Takes the connection through all that comes before the protocol it is for. `None` when it was
+/// refused.
 pub(crate) async fn admit(
     worker: &Worker,
     listener: &LocalListener,
     accepted: Accepted,
 ) -> Option<Admitted> {
-    let Accepted { socket, remote, local_port } = accepted;
+    let Accepted { mut socket, mut addresses } = accepted;
     let settings = listener.settings();
-    let ip = remote.map(|remote| remote.ip().to_canonical());
+    if let Some(senders) = &settings.listener.proxy_protocol {
+        let limit = settings.listener.timeouts.head;
+        // Boxed like the handshake: its state is short-lived.
+        match Box::pin(proxied::read(senders, addresses, &mut socket, limit)).await {
+            Ok(Proxied::Unknown) => {}
+            Ok(Proxied::Unix) => addresses = None,
+            Ok(Proxied::Tcp { source, destination }) => addresses = Some((source, destination)),
+            Err(refusal) => {
+                worker.metrics.proxy_refused[refusal as usize].add(1);
+                return None;
+            }
+        }
+    }
+    let ip = addresses.map(|(source, _)| source.ip().to_canonical());
     let (io, scheme, certificate, http2) = match &settings.tls {
         None => (Io::Plain(socket), Scheme::Http, None, false),
         Some(tls) => {
@@ -54,7 +72,7 @@ pub(crate) async fn admit(
         }
     };
     let text = ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into());
-    let peer = Rc::new(Peer { ip, text, local_port, scheme, certificate });
+    let peer = Rc::new(Peer { ip, text, addresses, scheme, certificate });
     Some(Admitted { io, peer, http2 })
 }
 

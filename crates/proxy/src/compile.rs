@@ -1,6 +1,7 @@
 //! From a configuration to a snapshot, at a cost in proportion to what changed: what is the same
 //! allocation as before is taken over as it is.
 
+mod tcp;
 mod tls;
 
 use std::collections::{HashMap, HashSet};
@@ -8,17 +9,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
-    Action, Address, Config, Http2, Listener, Name, Protocol, Route, Service,
+    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
+    WeightedService,
 };
 use portcullis_config::{Changes, Delta};
-use portcullis_core::metrics::RouteMetrics;
+use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
 
-use crate::router::Router;
-use crate::snapshot::{CompiledRoute, CompiledService, EndpointState, ListenerSettings, Snapshot};
+use self::tcp::TcpChanges;
+use crate::router::{Router, ServerNames};
+use crate::snapshot::{
+    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, ListenerSettings, Snapshot,
+};
 use crate::upstream::Schedule;
 
 /// A part of the configuration that cannot be put to use.
@@ -49,6 +54,7 @@ pub struct Compiled {
     pub warnings: Vec<CompileWarning>,
     state: State,
     routes: RouteChanges,
+    tcp_routes: TcpChanges,
 }
 
 /// Routes that a compilation takes out and puts in.
@@ -64,6 +70,7 @@ pub struct Compiler {
     workers: usize,
     state: State,
     routes: HashMap<Name, Arc<CompiledRoute>>,
+    tcp_routes: HashMap<Name, Arc<CompiledTcpRoute>>,
 }
 
 /// What the last committed configuration became.
@@ -72,6 +79,7 @@ struct State {
     config: Arc<Config>,
     revision: u64,
     router: Router<Arc<CompiledRoute>>,
+    tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
     listeners: HashMap<Name, (Arc<ListenerSettings>, Option<Ticketer>)>,
     slots: HashMap<Name, usize>,
@@ -85,7 +93,12 @@ impl Compiler {
     /// A compiler for a gateway of so many workers.
     #[must_use]
     pub fn new(workers: usize) -> Compiler {
-        Compiler { workers, state: State::default(), routes: HashMap::new() }
+        Compiler {
+            workers,
+            state: State::default(),
+            routes: HashMap::new(),
+            tcp_routes: HashMap::new(),
+        }
     }
 
     /// Compiles `config`, which differs from the one committed last by `changes`. Nothing is kept
@@ -107,6 +120,8 @@ impl Compiler {
             return Err(errors);
         }
         let routes = self.compile_routes(&mut state, config, &changes.routes);
+        let delta = &changes.tcp_routes;
+        let tcp_routes = tcp::compile(&self.tcp_routes, self.workers, &mut state, config, delta);
         state.revision += 1;
         state.config = Arc::clone(config);
         let listeners =
@@ -114,11 +129,12 @@ impl Compiler {
         let snapshot = Snapshot {
             revision: state.revision,
             router: state.router.clone(),
+            tcp: state.tcp.clone(),
             services: state.services.clone(),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
         };
-        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes })
+        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
@@ -130,11 +146,17 @@ impl Compiler {
         for route in compiled.routes.fresh {
             self.routes.insert(Arc::clone(&route.route.name), route);
         }
+        compiled.tcp_routes.commit(&mut self.tcp_routes);
     }
 
     /// The routes in use, with their counters.
     pub fn routes(&self) -> impl Iterator<Item = (&str, &Arc<RouteMetrics>)> {
         self.routes.values().map(|route| (&*route.route.name, &route.metrics))
+    }
+
+    /// The TCP routes in use, with their counters.
+    pub fn tcp_routes(&self) -> impl Iterator<Item = (&str, &Arc<TcpRouteMetrics>)> {
+        self.tcp_routes.values().map(|route| (&*route.route.name, &route.metrics))
     }
 
     /// Brings the router from the old configuration's routes to the new one's.
@@ -212,15 +234,12 @@ fn compile_listener(
         Some((_, Some(ticketer))) if tls::same_clients(before, written) => ticketer.clone(),
         _ => Ticketer::new()?,
     };
-    let same = |old: &Listener| old.http2.is_some() == listener.http2.is_some();
+    let same = |old: &Listener| alpn(old) == alpn(listener);
     if let Some((old, _)) = old.filter(|(old, _)| before == Some(written) && same(&old.listener)) {
         let settings = settings(listener, old.tls.clone(), old.client_verifier.clone());
         return Ok((Arc::new(settings), Some(ticketer)));
     }
-    // Some clients of the oldest version name it, and would be refused otherwise.
-    let versions: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
-    let alpn = &versions[usize::from(listener.http2.is_none())..];
-    let built = tls::server(written, &ticketer, alpn)?;
+    let built = tls::server(written, &ticketer, alpn(listener))?;
     warnings.extend(built.warnings.into_iter().map(|warning| {
         let place = tls::place_in_listener(written, warning.label());
         CompileWarning { path: path("listeners", &listener.name, Some(place)), warning }
@@ -254,6 +273,17 @@ fn http2_settings(http2: &Http2, head: HeadLimits) -> ServerSettings {
             continuations: http2.continuations,
         },
         head,
+    }
+}
+
+/// What may be chosen by ALPN on a listener.
+fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
+    match (listener.protocol, &listener.http2) {
+        // Some clients of the oldest version name it, and would be refused otherwise.
+        (ListenerProtocol::Http, Some(_)) => &[b"h2", b"http/1.1", b"http/1.0"],
+        (ListenerProtocol::Http, None) => &[b"http/1.1", b"http/1.0"],
+        // Whatever the client wants to speak, the endpoint may.
+        (ListenerProtocol::Tcp | ListenerProtocol::TlsPassthrough, _) => &[],
     }
 }
 
@@ -379,13 +409,20 @@ fn compile_route(
     route: &Arc<Route>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
-    let services: Box<[(usize, u32)]> = match &route.action {
-        Action::Forward { services, .. } => services
-            .iter()
-            .filter_map(|share| Some((*state.slots.get(&share.service)?, share.weight)))
-            .collect(),
-        Action::Redirect { .. } | Action::Reply(_) => Box::default(),
+    let services: &[WeightedService] = match &route.action {
+        Action::Forward { services, .. } => services,
+        Action::Redirect { .. } | Action::Reply(_) => &[],
     };
-    let total_weight = services.iter().map(|(_, weight)| weight).sum();
+    let (services, total_weight) = shares(state, services);
     Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+}
+
+/// Slots of services with their weights, and the sum of these.
+fn shares(state: &State, services: &[WeightedService]) -> (Box<[(usize, u32)]>, u32) {
+    let services: Box<[(usize, u32)]> = services
+        .iter()
+        .filter_map(|share| Some((*state.slots.get(&share.service)?, share.weight)))
+        .collect();
+    let total_weight = services.iter().map(|(_, weight)| weight).sum();
+    (services, total_weight)
 }

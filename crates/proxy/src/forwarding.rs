@@ -2,7 +2,7 @@
 //!
 //! What a peer that is not trusted says is never passed on: it is replaced by what we know.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use portcullis_config::model::{ClientAuth, ClientCertHeader, Forwarded, Listener, Trust};
 use portcullis_wire::tls::ClientCertificate;
@@ -11,15 +11,16 @@ use portcullis_wire::{Fields, HeadWriter, Known, RequestHead, Scheme};
 /// Most times that a request may pass through gateways of one pseudonym.
 const MAX_PASSES: usize = 8;
 
-/// The connection's peer, as far as forwarding goes.
+/// The connection's peer, as far as forwarding goes: who connected here, or who a trusted PROXY
+/// header says did so at the proxy in front.
 #[derive(Debug)]
 pub(crate) struct Peer {
     /// Its address; none over a Unix socket.
     pub(crate) ip: Option<IpAddr>,
     /// The same as text, made once a connection.
     pub(crate) text: Box<str>,
-    /// The port that it came to.
-    pub(crate) local_port: u16,
+    /// Where it connects from and to; none over a Unix socket.
+    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
     /// How it came.
     pub(crate) scheme: Scheme,
     /// The certificate that it has shown, if one was asked for; verified.
@@ -30,6 +31,13 @@ impl Peer {
     /// What its certificate calls it.
     pub(crate) fn certificate_name(&self) -> Option<&str> {
         self.certificate.as_ref()?.name()
+    }
+}
+
+impl Peer {
+    /// The port that it came to.
+    fn local_port(&self) -> Option<u16> {
+        self.addresses.map(|(_, destination)| destination.port())
     }
 }
 
@@ -220,8 +228,8 @@ fn write_x_forwarded(out: &mut HeadWriter<'_>, trusted: bool, peer: &Peer, head:
     }
     if let Some(port) = said(Known::XForwardedPort) {
         out.field(b"X-Forwarded-Port", port);
-    } else if peer.local_port != 0 {
-        out.field(b"X-Forwarded-Port", itoa::Buffer::new().format(peer.local_port).as_bytes());
+    } else if let Some(port) = peer.local_port() {
+        out.field(b"X-Forwarded-Port", itoa::Buffer::new().format(port).as_bytes());
     }
 }
 
@@ -265,7 +273,7 @@ mod tests {
         Peer {
             ip: Some(ip.parse().unwrap()),
             text: ip.into(),
-            local_port: 80,
+            addresses: None,
             scheme: Scheme::Http,
             certificate: None,
         }

@@ -12,6 +12,7 @@ pub mod explain;
 mod forwarding;
 mod gateway;
 mod handover;
+mod l4;
 mod multiplex;
 pub mod path;
 mod pipeline;

@@ -104,7 +104,7 @@ impl Owner<'_> {
                 self.server.poll_frames(cx).map(|()| None)
             };
             match polled {
-                Poll::Ready(Some(Ok(stream))) => self.begin(stream),
+                Poll::Ready(Some(Ok(stream))) => self.begin(cx, stream),
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => break,
             }
@@ -132,8 +132,13 @@ impl Owner<'_> {
         Poll::Pending
     }
 
-    fn begin(&mut self, stream: Downstream) {
+    fn begin(&mut self, cx: &mut Context<'_>, mut stream: Downstream) {
         self.watched.idle = None;
+        if stream.poll_gone(cx).is_ready() {
+            // Taken back before it was begun: no service need hear of it.
+            self.worker.metrics.failures[Reason::ClientGone.index()].add(1);
+            return;
+        }
         let count = Count::one(&self.open, self.listener);
         let client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
         spawn_local(one(Rc::clone(self.worker), client, count));

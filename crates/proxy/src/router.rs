@@ -39,6 +39,7 @@ mod predicate;
 mod random;
 #[cfg(test)]
 mod reference;
+mod server_names;
 mod slot;
 mod template;
 mod walk;
@@ -59,6 +60,7 @@ use self::walk::walk;
 
 pub use explain::{Candidate, Loss, Refusal, Verdict};
 pub use params::Params;
+pub use server_names::ServerNames;
 pub use template::{Around, expand};
 
 /// All routes, compiled, each with a value of the caller's. A copy costs next to nothing, and

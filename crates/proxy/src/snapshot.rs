@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use portcullis_config::model::{Address, Listener, Name, Route, Service};
-use portcullis_core::metrics::RouteMetrics;
+use portcullis_config::model::{Address, Listener, Name, Route, Service, TcpRoute};
+use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
-use crate::router::Router;
+use crate::router::{Router, ServerNames};
 use crate::upstream::balance::Schedule;
 
 /// A compiled configuration. A request keeps the one it started with. A copy shares all that is
@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub revision: u64,
     /// Finds the route of a request.
     pub router: Router<Arc<CompiledRoute>>,
+    /// Finds the TCP route of a connection, by listener.
+    pub tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     /// Services by their slot; routes name slots. A slot without a service is used by no route.
     pub services: Vec<Option<Arc<CompiledService>>>,
     /// What each listener lets in.
@@ -56,6 +58,19 @@ pub struct CompiledRoute {
     pub total_weight: u32,
     /// Its counters, which outlive it.
     pub metrics: Arc<RouteMetrics>,
+}
+
+/// A TCP route ready to serve.
+#[derive(Debug)]
+pub struct CompiledTcpRoute {
+    /// As configured.
+    pub route: Arc<TcpRoute>,
+    /// Slots of its services with their weights.
+    pub services: Box<[(usize, u32)]>,
+    /// Sum of the weights.
+    pub total_weight: u32,
+    /// Its counters, which outlive it.
+    pub metrics: Arc<TcpRouteMetrics>,
 }
 
 /// A service ready to serve.

@@ -4,6 +4,7 @@
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
 mod page;
+mod tcp;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_core::failure::REASONS;
 use portcullis_core::metrics::{
-    Counter, DURATION_BOUNDS_US, HTTP2_ERRORS, HTTP2_FLOODS, RouteMetrics, RouteSeries,
-    WorkerMetrics,
+    Counter, DURATION_BOUNDS_US, HTTP2_ERRORS, HTTP2_FLOODS, ProxyRefusal, RouteMetrics,
+    RouteSeries, TcpRouteMetrics, WorkerMetrics,
 };
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
@@ -33,6 +34,8 @@ pub struct Scrape<'a> {
     pub workers: &'a [Arc<WorkerMetrics>],
     /// The routes by name. One that no worker has used yet is left out.
     pub routes: Vec<(&'a str, &'a RouteMetrics)>,
+    /// The TCP routes by name.
+    pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
 }
@@ -58,6 +61,8 @@ pub struct ProcessFacts<'a> {
     pub listeners: usize,
     /// Routes configured.
     pub routes_configured: usize,
+    /// TCP routes configured.
+    pub tcp_routes_configured: usize,
     /// Services configured.
     pub services_configured: usize,
     /// Access-log lines lost because they could not be written
@@ -70,6 +75,7 @@ impl Scrape<'_> {
     pub fn render(&self, out: &mut String) {
         let mut page = Page::new(out);
         self.routes(&mut page);
+        tcp::render(&self.tcp_routes, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);
@@ -155,6 +161,15 @@ impl Scrape<'_> {
             self.sum(|w| &w.connections_refused),
         );
         page.family(
+            "portcullis_proxy_protocol_refused_total",
+            Kind::Counter,
+            "Client connections refused for their PROXY header, by reason.",
+        );
+        for refusal in ProxyRefusal::ALL {
+            let count = self.sum(|worker| &worker.proxy_refused[refusal as usize]);
+            page.sample(&[("reason", refusal.code())], count);
+        }
+        page.family(
             "portcullis_tls_handshake_failures_total",
             Kind::Counter,
             "TLS handshakes with clients that failed, by reason.",
@@ -232,6 +247,11 @@ impl ProcessFacts<'_> {
         page.gauge("portcullis_workers", "Worker threads.", workers as u64);
         page.gauge("portcullis_listeners", "Listeners configured.", self.listeners as u64);
         page.gauge("portcullis_routes", "Routes configured.", self.routes_configured as u64);
+        page.gauge(
+            "portcullis_tcp_routes",
+            "TCP routes configured.",
+            self.tcp_routes_configured as u64,
+        );
         page.gauge("portcullis_services", "Services configured.", self.services_configured as u64);
 
         page.gauge(

@@ -58,8 +58,17 @@ impl Client {
     /// # Errors
     /// Nobody listens there, or the handshake failed.
     pub fn tls(address: SocketAddr, tls: &TlsClient) -> io::Result<Client> {
+        Client::tls_behind(address, b"", tls)
+    }
+
+    /// Connects, sends some bytes and shakes hands behind them.
+    ///
+    /// # Errors
+    /// Nobody listens there, or the handshake failed.
+    pub fn tls_behind(address: SocketAddr, bytes: &[u8], tls: &TlsClient) -> io::Result<Client> {
         let mut tcp = TcpStream::connect_timeout(&address, PATIENCE)?;
         prepare(&tcp)?;
+        tcp.write_all(bytes)?;
         let name = ServerName::try_from(tls.name.clone()).map_err(io::Error::other)?;
         let mut connection =
             ClientConnection::new(tls.config.clone(), name).map_err(io::Error::other)?;
@@ -86,6 +95,18 @@ impl Client {
         match self.reader.stream() {
             Stream::TlsClient(tls) => &tls.conn,
             _ => panic!("a plain connection"),
+        }
+    }
+
+    /// Where it connects from.
+    ///
+    /// # Panics
+    /// It is no TCP connection.
+    #[must_use]
+    pub fn local_address(&mut self) -> SocketAddr {
+        match self.reader.stream() {
+            Stream::Tcp(tcp) => tcp.local_addr().expect("its own address"),
+            _ => panic!("no plain TCP"),
         }
     }
 

@@ -179,7 +179,10 @@ impl<S: Read> Reader<S> {
     }
 
     /// A line with its CRLF; a bare LF is no end of a line.
-    fn line(&mut self) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// The stream ended or failed before its end.
+    pub fn line(&mut self) -> io::Result<Vec<u8>> {
         let mut looked_at = 0;
         loop {
             let waiting = self.waiting();

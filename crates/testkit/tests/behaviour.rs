@@ -17,12 +17,16 @@ mod behaviour {
     mod forwarding;
     mod http2;
     mod interim;
+    mod l4;
+    mod l4_tls;
     mod limits;
     mod metrics;
     mod mixed_load;
     mod mtls;
     mod peers;
     mod pool;
+    mod proxy_protocol;
+    mod proxy_protocol_out;
     mod reload;
     mod routing;
     mod slow_peers;

@@ -1,9 +1,13 @@
 //! The one place where bytes enter and leave the process: TCP, Unix sockets, TLS over either.
 
 use std::io::{self, IoSlice};
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -97,7 +101,7 @@ impl Io {
 
     /// Makes the coming close a reset rather than an end. TLS needs no such thing: its end without
     /// `close_notify` is no clean end.
-    pub(crate) fn reset_on_close(&self) {
+    pub fn reset_on_close(&self) {
         if let Io::Plain(Socket::Tcp(tcp)) = self {
             // If the system refuses, the close is an ordinary one.
             let _ = tcp.set_zero_linger();
@@ -110,6 +114,40 @@ impl Io {
             Io::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Io::TlsServer(tls) => Pin::new(tls).poll_shutdown(cx),
             Io::TlsClient(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Socket {
+    /// Calls the system for the socket itself once it is ready, and again when it was not.
+    pub(crate) fn poll_with(
+        &self,
+        cx: &mut Context<'_>,
+        interest: Interest,
+        mut call: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let ready = match (self, interest.is_readable()) {
+                (Socket::Tcp(tcp), true) => tcp.poll_read_ready(cx),
+                (Socket::Tcp(tcp), false) => tcp.poll_write_ready(cx),
+                (Socket::Unix(unix), true) => unix.poll_read_ready(cx),
+                (Socket::Unix(unix), false) => unix.poll_write_ready(cx),
+            };
+            match ready {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+            let tried = match self {
+                Socket::Tcp(tcp) => tcp.try_io(interest, || call(tcp.as_fd())),
+                Socket::Unix(unix) => unix.try_io(interest, || call(unix.as_fd())),
+            };
+            match tried {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                tried => return Poll::Ready(tried),
+            }
         }
     }
 }

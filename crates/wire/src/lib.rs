@@ -5,6 +5,7 @@
 //! version of HTTP. This crate knows no routes.
 
 mod buffer;
+pub mod client_hello;
 mod downstream;
 mod error;
 mod fields;
@@ -14,6 +15,8 @@ mod head;
 mod head_writer;
 mod io;
 mod known;
+pub mod proxy_protocol;
+mod relay;
 mod status;
 mod stream;
 pub mod tls;
@@ -29,6 +32,7 @@ pub use head::{BodyLength, RequestHead, ResponseHead, Scheme, Version};
 pub use head_writer::HeadWriter;
 pub use io::{Io, Socket};
 pub use known::Known;
+pub use relay::{Relay, RelayError};
 pub use status::reason_phrase;
 pub use stream::Stream;
 pub use upstream::{RequestLine, Upstream};

@@ -1,6 +1,6 @@
 //! Host names: what a route matches and what is sent as `Host`.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use super::Scope;
@@ -22,6 +22,25 @@ pub(super) fn is_name(text: &str) -> bool {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
         })
+}
+
+/// A server name that a TCP route takes: a host, but no address (RFC 6066, 3).
+pub(super) fn server_name_pattern(
+    written: &Spanned<String>,
+    scope: &mut Scope<'_>,
+) -> Option<HostPattern> {
+    if written.as_str().parse::<IpAddr>().is_ok() {
+        let shown = written.shown();
+        scope.fault(written.span, format!("{shown} is no server name")).label =
+            "clients never ask for an address by SNI".into();
+        return None;
+    }
+    let pattern = pattern(written, scope)?;
+    if matches!(&pattern, HostPattern::Exact(name) if name.starts_with('[')) {
+        scope.fault(written.span, "clients never ask for an address by SNI");
+        return None;
+    }
+    Some(pattern)
 }
 
 /// A host that a route takes.

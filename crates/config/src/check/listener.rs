@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Scope, address, http, http2, tls};
+use super::{Scope, address, http, http2, protocol, proxy_protocol, tls};
 use crate::model::{
     EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, PathPolicy, Trust,
 };
@@ -13,19 +13,25 @@ use crate::raw::{
 };
 
 pub(crate) fn listener(spec: &ListenerSpec, scope: &mut Scope<'_>) -> Listener {
+    let bind = address::bind(&spec.address, scope);
+    let protocol = protocol::protocol(spec, scope);
     Listener {
         name: scope.name.clone(),
-        bind: address::bind(&spec.address, scope),
+        protocol,
+        proxy_protocol: proxy_protocol::senders(spec.proxy_protocol.as_ref(), &bind, scope),
+        bind,
         tls: spec.tls.as_ref().map(|tls| tls::listener(tls, scope).into()),
-        http2: http2::http2(spec.http2.as_ref(), scope),
-        forwarded: forwarded(&spec.forwarded, scope),
-        path: path_policy(&spec.path),
+        http2: http2::http2(spec.http2.as_ref().map(|written| &written.value), scope),
+        forwarded: forwarded(spec.forwarded.as_ref().map(|written| &written.value), scope),
+        path: path_policy(spec.path.as_ref().map(|written| &written.value)),
         limits: limits(&spec.limits, scope),
         timeouts: timeouts(&spec.timeouts, scope),
     }
 }
 
-fn forwarded(spec: &ForwardedSpec, scope: &mut Scope<'_>) -> Forwarded {
+fn forwarded(spec: Option<&ForwardedSpec>, scope: &mut Scope<'_>) -> Forwarded {
+    let default = ForwardedSpec::default();
+    let spec = spec.unwrap_or(&default);
     let via = match &spec.via {
         None => Some("portcullis".into()),
         Some(via) => match &via.value {
@@ -67,10 +73,10 @@ fn trust(spec: &ForwardedSpec, scope: &mut Scope<'_>) -> Trust {
     }
 }
 
-fn path_policy(spec: &PathPolicySpec) -> PathPolicy {
+fn path_policy(spec: Option<&PathPolicySpec>) -> PathPolicy {
     PathPolicy {
-        merge_slashes: spec.merge_slashes.unwrap_or(true),
-        encoded_slash: match spec.encoded_slash {
+        merge_slashes: spec.and_then(|spec| spec.merge_slashes).unwrap_or(true),
+        encoded_slash: match spec.and_then(|spec| spec.encoded_slash) {
             None | Some(EncodedSlashSpec::Keep) => EncodedSlash::Keep,
             Some(EncodedSlashSpec::Reject) => EncodedSlash::Reject,
             Some(EncodedSlashSpec::Decode) => EncodedSlash::Decode,
@@ -92,7 +98,7 @@ fn limits(spec: &LimitsSpec, scope: &mut Scope<'_>) -> Limits {
         uri: count(spec.uri.as_ref().map(|s| (s.value.0, s.span)), 8 << 10),
         fields: count(spec.fields.as_ref().map(|s| (s.value.into(), s.span)), 100),
         head: count(spec.head.as_ref().map(|s| (s.value.0, s.span)), 32 << 10),
-        body: match spec.body {
+        body: match spec.body.as_ref().map(|written| written.value) {
             None | Some(Limit::Unlimited) => None,
             Some(Limit::Size(bytes)) => Some(bytes),
         },
@@ -125,7 +131,7 @@ fn timeouts(spec: &ListenerTimeoutsSpec, scope: &mut Scope<'_>) -> ListenerTimeo
         head: scope.time(spec.head.as_ref(), Duration::from_secs(10)),
         idle: scope.time(spec.idle.as_ref(), Duration::from_secs(75)),
         stall: scope.time(spec.stall.as_ref(), Duration::from_secs(60)),
-        min_rate: spec.min_rate.map_or(240, |rate| rate.0),
+        min_rate: spec.min_rate.as_ref().map_or(240, |rate| rate.value.0),
         min_rate_grace: scope.time(spec.min_rate_grace.as_ref(), Duration::from_secs(10)),
     }
 }

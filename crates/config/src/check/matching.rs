@@ -62,7 +62,7 @@ fn list<'a, T>(
     }
 }
 
-fn without_doubles(mut hosts: Vec<HostPattern>) -> Vec<HostPattern> {
+pub(super) fn without_doubles(mut hosts: Vec<HostPattern>) -> Vec<HostPattern> {
     let mut seen = std::collections::HashSet::new();
     hosts.retain(|host| seen.insert(host.clone()));
     hosts

@@ -90,7 +90,10 @@ fn no_rewrite(spec: &RouteSpec, action: &str, scope: &mut Scope<'_>) {
     }
 }
 
-fn split(written: &Spanned<Vec<SplitSpec>>, scope: &mut Scope<'_>) -> Vec<WeightedService> {
+pub(super) fn split(
+    written: &Spanned<Vec<SplitSpec>>,
+    scope: &mut Scope<'_>,
+) -> Vec<WeightedService> {
     let mut parts: Vec<WeightedService> = Vec::new();
     for (index, part) in written.value.iter().enumerate() {
         let service = part.service.as_str();

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::{Scope, address, host, route, tls};
 use crate::model::{
-    Address, Balance, Endpoint, HostPolicy, Pool, Protocol, Service, ServiceTimeouts,
+    Address, Balance, Endpoint, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
 };
 use crate::node::Span;
 use crate::raw::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ServiceSpec,
-    ServiceTimeoutsSpec, Spanned,
+    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
+    ServiceSpec, ServiceTimeoutsSpec, Spanned,
 };
 
 /// The largest weight of an endpoint.
@@ -31,6 +31,7 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
         },
         tls: spec.tls.as_ref().map(|tls| tls::service(tls, scope).into()),
         protocol: protocol(spec, scope),
+        proxy_protocol: proxy_protocol(spec, scope),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
     }
@@ -92,6 +93,25 @@ fn protocol(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Protocol {
             Protocol::Auto
         }
     }
+}
+
+/// The PROXY header, which a connection that serves many clients cannot begin with.
+fn proxy_protocol(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Option<ProxyVersion> {
+    let written = spec.proxy_protocol.as_ref()?;
+    if let Some(protocol) =
+        spec.protocol.as_ref().filter(|protocol| protocol.value != ProtocolSpec::Http1)
+    {
+        let fault = scope.fault(
+            written.span,
+            "over HTTP/2 a connection serves many clients, and a PROXY header tells of one",
+        );
+        fault.also = Some((protocol.span, "HTTP/2 is allowed here".into()));
+        fault.help = Some("only with `protocol: http1`".into());
+    }
+    Some(match written.value {
+        ProxyVersionSpec::V1 => ProxyVersion::V1,
+        ProxyVersionSpec::V2 => ProxyVersion::V2,
+    })
 }
 
 fn pool(spec: &PoolSpec, scope: &mut Scope<'_>) -> Pool {

@@ -13,15 +13,26 @@ pub struct Changes {
     pub services: Delta,
     /// Routes.
     pub routes: Delta,
+    /// TCP routes.
+    pub tcp_routes: Delta,
     /// Whether the settings of the process are different.
     pub process: bool,
 }
 
 impl Changes {
+    pub(super) fn sort(&mut self) {
+        let Changes { listeners, services, routes, tcp_routes, process: _ } = self;
+        for delta in [listeners, services, routes, tcp_routes] {
+            delta.sort();
+        }
+    }
+
     /// Whether nothing is different.
     pub fn is_empty(&self) -> bool {
         !self.process
-            && [&self.listeners, &self.services, &self.routes].into_iter().all(Delta::is_empty)
+            && [&self.listeners, &self.services, &self.routes, &self.tcp_routes]
+                .into_iter()
+                .all(Delta::is_empty)
     }
 }
 

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Touched;
+use super::claims::Claims;
 use super::unit::{Collection, Unit, UnitId, Value};
 use crate::inputs::{Input, Inputs};
-use crate::model::{Action, Name, Process, Route};
+use crate::model::{Action, Name, Process, Route, TcpRoute, WeightedService};
 use crate::overlap::Overlap;
 
 #[derive(Default)]
@@ -21,11 +22,12 @@ pub(crate) struct Entries {
     faulty: BTreeSet<UnitId>,
     /// Units that read variables or files.
     reading: BTreeSet<UnitId>,
-    /// The routes that name a service or a listener.
+    /// The routes and TCP routes that name a service or a listener.
     callers: HashMap<(Collection, Name), HashSet<UnitId>>,
     /// Services and listeners that routes name but nobody defines.
     missing: BTreeSet<(Collection, Name)>,
     pub(crate) overlap: Overlap,
+    pub(crate) claims: Claims,
 }
 
 impl Entries {
@@ -77,6 +79,11 @@ impl Entries {
     /// Services and listeners that are named but not there, with the routes that name them.
     pub(crate) fn missing(&self) -> impl Iterator<Item = (Collection, &Name, &HashSet<UnitId>)> {
         self.missing.iter().filter_map(|key| Some((key.0, &key.1, self.callers.get(key)?)))
+    }
+
+    /// The routes of either kind that name a listener or service which is there.
+    pub(crate) fn callers(&self, collection: Collection, name: &Name) -> Option<&HashSet<UnitId>> {
+        self.callers.get(&(collection, name.clone()))
     }
 
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &Input> {
@@ -136,16 +143,16 @@ impl Entries {
             self.reading.insert(id);
         }
         self.missing.remove(&key);
-        if let Some(route) = unit.value.as_ref().and_then(Value::route) {
-            for called in called(route) {
-                if !self.names.contains_key(&called) {
-                    self.missing.insert(called.clone());
-                }
-                self.callers.entry(called).or_default().insert(id);
+        for called in called(unit) {
+            if !self.names.contains_key(&called) {
+                self.missing.insert(called.clone());
             }
-            if !unit.has_error() {
-                self.overlap.add(id, route.clone());
-            }
+            self.callers.entry(called).or_default().insert(id);
+        }
+        match unit.value.as_ref().filter(|_| !unit.has_error()) {
+            Some(Value::Route(route)) => self.overlap.add(id, route.clone()),
+            Some(Value::TcpRoute(route)) => self.claims.add(id, route),
+            _ => {}
         }
         match self.names.entry(key) {
             std::collections::hash_map::Entry::Vacant(vacant) => {
@@ -163,17 +170,19 @@ impl Entries {
         };
         self.faulty.remove(&id);
         self.reading.remove(&id);
-        if let Some(route) = unit.value.as_ref().and_then(Value::route) {
-            for called in called(route) {
-                if let Some(callers) = self.callers.get_mut(&called) {
-                    callers.remove(&id);
-                    if callers.is_empty() {
-                        self.callers.remove(&called);
-                        self.missing.remove(&called);
-                    }
+        for called in called(unit) {
+            if let Some(callers) = self.callers.get_mut(&called) {
+                callers.remove(&id);
+                if callers.is_empty() {
+                    self.callers.remove(&called);
+                    self.missing.remove(&called);
                 }
             }
-            self.overlap.remove(id);
+        }
+        match &unit.value {
+            Some(Value::Route(_)) => self.overlap.remove(id),
+            Some(Value::TcpRoute(route)) => self.claims.remove(id, route),
+            _ => {}
         }
         let key = (unit.collection, unit.name.clone());
         let others = self.doubles.get_mut(&key);
@@ -215,13 +224,26 @@ impl Entries {
     }
 }
 
-/// The services and listeners that a route names.
-fn called(route: &Route) -> impl Iterator<Item = (Collection, Name)> {
+/// The services and listeners that a route of either kind names.
+fn called(unit: &Unit) -> Vec<(Collection, Name)> {
+    let (services, listeners) = match &unit.value {
+        Some(Value::Route(route)) => called_by_route(route),
+        Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
+        _ => return Vec::new(),
+    };
+    let services = services.iter().map(|part| (Collection::Services, part.service.clone()));
+    let listeners = listeners.iter().map(|name| (Collection::Listeners, name.clone()));
+    services.chain(listeners).collect()
+}
+
+fn called_by_route(route: &Route) -> (&[WeightedService], &[Name]) {
     let services = match &route.action {
         Action::Forward { services, .. } => services.as_slice(),
         Action::Redirect { .. } | Action::Reply(_) => &[],
     };
-    let services = services.iter().map(|part| (Collection::Services, part.service.clone()));
-    let listeners = route.matches.listeners.iter();
-    services.chain(listeners.map(|name| (Collection::Listeners, name.clone())))
+    (services, &route.matches.listeners)
+}
+
+fn called_by_tcp_route(route: &TcpRoute) -> (&[WeightedService], &[Name]) {
+    (&route.services, std::slice::from_ref(&route.listener))
 }

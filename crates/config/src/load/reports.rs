@@ -1,5 +1,7 @@
 //! From findings inside units and between them to a report with places.
 
+mod tcp;
+
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -54,6 +56,7 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
         absences(files, entries, &places, &mut faults);
     }
     overlaps(entries, &places, &mut faults);
+    tcp::report(entries, &places, &mut faults);
     Report::new(faults)
 }
 
@@ -173,18 +176,25 @@ fn missing(
     places: &Places<'_>,
 ) -> Option<Fault> {
     let unit = entries.unit(id)?;
-    let route = unit.value.as_ref()?.route()?;
+    let value = unit.value.as_ref()?;
     let (what, written) = match collection {
+        Collection::Listeners if unit.collection == Collection::TcpRoutes => {
+            ("listener", places.within(entries, id, &["listener"]))
+        }
         Collection::Listeners => {
-            let mut listeners = route.matches.listeners.iter();
+            let mut listeners = value.route()?.matches.listeners.iter();
             let index = listeners.position(|listener| &**listener == name)?.to_string();
             let one = || places.within(entries, id, &["match", "listener"]);
             let of_list = places.within(entries, id, &["match", "listener", &index]);
             ("listener", of_list.filter(|found| found.1).or_else(one))
         }
         _ => {
-            let Action::Forward { services, .. } = &route.action else {
-                return None;
+            let services = match value {
+                Value::TcpRoute(route) => &route.services,
+                value => match &value.route()?.action {
+                    Action::Forward { services, .. } => services,
+                    Action::Redirect { .. } | Action::Reply(_) => return None,
+                },
             };
             let index = services.iter().position(|part| &*part.service == name)?.to_string();
             let of_split = || places.within(entries, id, &["split", &index, "service"]);
@@ -300,6 +310,12 @@ impl<'a> Places<'a> {
         self.place(entries, id, entries.unit(id)?.key, label)
     }
 
+    /// The place of something inside a unit, or else of the unit.
+    fn of(&self, entries: &Entries, id: UnitId, path: &[&str], label: &str) -> Option<Place> {
+        let span = self.within(entries, id, path).map(|found| found.0);
+        self.place(entries, id, span.or(entries.unit(id).map(|unit| unit.key))?, label)
+    }
+
     /// Sorts units as they are written: by file, then by place.
     fn order(&self, entries: &Entries, id: UnitId) -> Option<(Arc<str>, u32)> {
         let unit = entries.unit(id)?;
@@ -325,6 +341,7 @@ impl<'a> Places<'a> {
                 Collection::Listeners => "listeners",
                 Collection::Services => "services",
                 Collection::Routes => "routes",
+                Collection::TcpRoutes => "tcp_routes",
                 Collection::Settings => SETTINGS.iter().find(|key| **key == &*unit.name)?,
             };
             let top = child(root, top)?.0;

@@ -4,6 +4,7 @@
 mod faults;
 mod mutation;
 mod reload;
+mod tcp;
 mod tls;
 
 use super::*;
@@ -23,6 +24,11 @@ listeners:
       min_rate: 0
   local:
     address: unix:/tmp/portcullis.sock
+    proxy_protocol: { trusted: [unix] }
+  edge:
+    address: "127.0.0.1:8443"
+    protocol: tls_passthrough
+    proxy_protocol: { trusted: ["10.0.0.0/8", "::1"] }
 services:
   users:
     endpoints:
@@ -37,6 +43,8 @@ services:
   users-v2:
     endpoints: { static: ["[::1]:80"] }
     host: endpoint
+  mail:
+    endpoints: ["10.0.0.9:993"]
 routes:
   user-info:
     match:
@@ -62,6 +70,13 @@ routes:
     reply: { status: 201, headers: { Content-Type: text/plain }, body: "hi" }
   everything:
     service: users
+tcp_routes:
+  mail:
+    listener: edge
+    sni: [Mail.example.com, "*.mail.example"]
+    service: mail
+    timeouts: { connect: 1s, idle: 10m }
+  other: { listener: edge, split: [{ service: mail, weight: 1 }, { service: users-v2, weight: 2 }] }
 admin: { address: "127.0.0.1:9902" }
 access_log:
   to: off
@@ -137,7 +152,7 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, process } = &*loaded.config;
+    let Config { listeners, services, routes, tcp_routes, process } = &*loaded.config;
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!(web.forwarded.via, None);
@@ -150,6 +165,23 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!(local.limits.head, 32 << 10);
     assert_eq!(local.timeouts.head, Duration::from_secs(10));
     assert_eq!(local.forwarded.via.as_deref(), Some("portcullis"));
+
+    assert_eq!(local.proxy_protocol, Some(ProxySenders::Unix));
+    assert_eq!((local.protocol, web.proxy_protocol.as_ref()), (ListenerProtocol::Http, None));
+    let edge = &listeners["edge"];
+    assert_eq!(edge.protocol, ListenerProtocol::TlsPassthrough);
+    assert!(matches!(&edge.proxy_protocol, Some(ProxySenders::Networks(n)) if n.len() == 2));
+
+    let mail = &tcp_routes["mail"];
+    let wanted = [
+        HostPattern::Exact("mail.example.com".into()),
+        HostPattern::Suffix(".mail.example".into()),
+    ];
+    assert_eq!((&*mail.listener, &mail.sni[..]), ("edge", &wanted[..]));
+    assert_eq!(mail.connect, Some(Duration::from_secs(1)));
+    assert_eq!(mail.idle, Some(Duration::from_secs(600)));
+    let other = &tcp_routes["other"];
+    assert_eq!((other.sni.len(), other.services[1].weight, other.idle), (0, 2, None));
 
     let users = &services["users"];
     assert_eq!(users.endpoints[1].address.to_string(), "users.internal:8080");

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
-use crate::model::{AccessLog, Listener, Name, Route, Service, Shutdown, Upgrade};
+use crate::model::{AccessLog, Listener, Name, Route, Service, Shutdown, TcpRoute, Upgrade};
 use crate::node::{Entry, Finding, Span, reference};
 use crate::report::Severity;
 
@@ -23,6 +23,7 @@ pub(crate) enum Collection {
     Listeners,
     Services,
     Routes,
+    TcpRoutes,
     /// The keys of the top level that are no collections.
     Settings,
 }
@@ -33,6 +34,7 @@ impl Collection {
             "listeners" => Some(Collection::Listeners),
             "services" => Some(Collection::Services),
             "routes" => Some(Collection::Routes),
+            "tcp_routes" => Some(Collection::TcpRoutes),
             _ => None,
         }
     }
@@ -47,6 +49,7 @@ pub(crate) const KEYS: &[&str] = &[
     "listeners",
     "services",
     "routes",
+    "tcp_routes",
     "admin",
     "access_log",
     "metrics",
@@ -78,6 +81,7 @@ pub(crate) enum Value {
     Listener(Arc<Listener>),
     Service(Arc<Service>),
     Route(Arc<Route>),
+    TcpRoute(Arc<TcpRoute>),
     Admin(Option<SocketAddr>),
     AccessLog(AccessLog),
     Metrics(bool),
@@ -97,6 +101,10 @@ impl Value {
 
     pub(crate) fn route(&self) -> Option<&Arc<Route>> {
         if let Value::Route(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn tcp_route(&self) -> Option<&Arc<TcpRoute>> {
+        if let Value::TcpRoute(value) = self { Some(value) } else { None }
     }
 }
 
@@ -162,6 +170,9 @@ fn value(
         }
         Collection::Routes => {
             decode.run(|spec, scope| Value::Route(check::route(spec, scope).into()))
+        }
+        Collection::TcpRoutes => {
+            decode.run(|spec, scope| Value::TcpRoute(check::tcp_route(spec, scope).into()))
         }
         Collection::Settings => match &**name {
             "admin" => decode.run(|spec, scope| Value::Admin(check::admin(spec, scope))),

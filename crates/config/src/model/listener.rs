@@ -15,6 +15,10 @@ pub struct Listener {
     pub name: super::Name,
     /// Where it listens.
     pub bind: Bind,
+    /// What is spoken.
+    pub protocol: ListenerProtocol,
+    /// Who must begin each connection with a PROXY header; `None` is nobody.
+    pub proxy_protocol: Option<ProxySenders>,
     /// TLS towards clients, if any.
     pub tls: Option<Arc<super::ListenerTls>>,
     /// HTTP/2 towards clients, unless it is off.
@@ -45,6 +49,38 @@ impl fmt::Display for Bind {
             Bind::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    /// HTTP.
+    Http,
+    /// Bytes that go on as they come.
+    Tcp,
+    /// TLS that goes on as it comes; its first message chooses where to.
+    TlsPassthrough,
+}
+
+impl ListenerProtocol {
+    /// Its name in configurations and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ListenerProtocol::Http => "http",
+            ListenerProtocol::Tcp => "tcp",
+            ListenerProtocol::TlsPassthrough => "tls_passthrough",
+        }
+    }
+}
+
+/// Whose PROXY headers are believed; everybody else is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxySenders {
+    /// Proxies inside these networks, at least one.
+    Networks(Arc<[IpNet]>),
+    /// Whoever may connect to the listener's Unix socket.
+    Unix,
 }
 
 /// HTTP/2 towards clients.

@@ -20,6 +20,9 @@ pub struct Service {
     pub tls: Option<Arc<ServiceTls>>,
     /// How its endpoints are spoken to.
     pub protocol: Protocol,
+    /// The PROXY header that each connection begins with, if any; such a connection serves one
+    /// client and is not kept.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Idle connections.
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
@@ -33,6 +36,15 @@ pub enum Balance {
     RoundRobin,
     /// The fewest requests in flight relative to the weight.
     LeastRequests,
+}
+
+/// A version of the PROXY header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// How endpoints are spoken to.

@@ -11,23 +11,49 @@ use super::{Http2Spec, Limit, ListenerTlsSpec, OffOr, Size, Spanned, Time};
 pub(crate) struct ListenerSpec {
     /// `IP:PORT`, `[IPv6]:PORT` or `unix:/path.sock`. Port 0 lets the system choose.
     pub(crate) address: Spanned<String>,
+    /// What is spoken: `http`, or bytes that go on as they come: `tcp`, or `tls_passthrough`, where
+    /// the server name that a client asks for chooses the TCP route. Default: `http`.
+    pub(crate) protocol: Option<Spanned<ListenerProtocolSpec>>,
+    /// Proxies in front that tell by a PROXY header (version 1 or 2) whose connection they pass on.
+    /// Default: none.
+    pub(crate) proxy_protocol: Option<ProxyProtocolSpec>,
     /// TLS towards clients. Default: none.
     pub(crate) tls: Option<ListenerTlsSpec>,
     /// HTTP/2 beside HTTP/1.1, or `off`: chosen by ALPN over TLS, and else by how a client begins.
     /// Default: on.
-    pub(crate) http2: Option<OffOr<Http2Spec>>,
+    pub(crate) http2: Option<Spanned<OffOr<Http2Spec>>>,
     /// Forwarding headers: whom the listener believes and what it writes.
-    #[serde(default)]
-    pub(crate) forwarded: ForwardedSpec,
+    pub(crate) forwarded: Option<Spanned<ForwardedSpec>>,
     /// How request paths are normalised before a route is looked for.
-    #[serde(default)]
-    pub(crate) path: PathPolicySpec,
+    pub(crate) path: Option<Spanned<PathPolicySpec>>,
     /// What is refused as too much.
     #[serde(default)]
     pub(crate) limits: LimitsSpec,
     /// How long the listener waits for a client.
     #[serde(default)]
     pub(crate) timeouts: ListenerTimeoutsSpec,
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ListenerProtocolSpec {
+    /// HTTP, by the routes.
+    Http,
+    /// Bytes, by the one TCP route of the listener.
+    Tcp,
+    /// TLS that the endpoint ends, by the TCP route for the server name.
+    TlsPassthrough,
+}
+
+/// The PROXY protocol on a listener: every connection must begin with its header.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProxyProtocolSpec {
+    /// Networks (CIDR) of the proxies that are believed, or `unix` for whoever may connect to a Unix
+    /// socket. Connections from anywhere else are refused.
+    #[schemars(length(min = 1))]
+    pub(crate) trusted: Spanned<Vec<Spanned<String>>>,
 }
 
 /// Forwarding headers of a listener.
@@ -80,7 +106,7 @@ pub(crate) struct LimitsSpec {
     /// Largest header section; more is 431. Default: `32KiB`.
     pub(crate) head: Option<Spanned<Size>>,
     /// Largest request body, or `unlimited`; more is 413. Default: `unlimited`.
-    pub(crate) body: Option<Limit>,
+    pub(crate) body: Option<Spanned<Limit>>,
     /// Most HTTP/2 requests that a worker serves at once; others wait for their turn.
     /// Default: 8192.
     pub(crate) streams: Option<Spanned<u32>>,
@@ -100,7 +126,7 @@ pub(crate) struct ListenerTimeoutsSpec {
     pub(crate) stall: Option<Spanned<Time>>,
     /// Bytes a second that a request body must average once `min_rate_grace` is over; 0 is off;
     /// else 408. Default: `240B`.
-    pub(crate) min_rate: Option<Size>,
+    pub(crate) min_rate: Option<Spanned<Size>>,
     /// How long a request body may take before `min_rate` counts. Default: `10s`.
     pub(crate) min_rate_grace: Option<Spanned<Time>>,
 }

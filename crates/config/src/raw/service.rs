@@ -26,12 +26,25 @@ pub(crate) struct ServiceSpec {
     /// How the endpoints are spoken to: `http1`, `http2` (without `tls` by prior knowledge), or
     /// `auto`, which needs `tls` and takes what the endpoint chooses. Default: `http1`.
     pub(crate) protocol: Option<Spanned<ProtocolSpec>>,
+    /// Begin each connection with a PROXY header of this version: `v1` or `v2`. It tells the client's
+    /// address, so a connection serves one client and one request. Default: none.
+    pub(crate) proxy_protocol: Option<Spanned<ProxyVersionSpec>>,
     /// Idle connections.
     #[serde(default)]
     pub(crate) pool: PoolSpec,
     /// How long the gateway waits for an endpoint. A route may override them.
     #[serde(default)]
     pub(crate) timeouts: ServiceTimeoutsSpec,
+}
+
+/// A version of the PROXY header.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProxyVersionSpec {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// The endpoints of a service.

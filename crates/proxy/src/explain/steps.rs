@@ -112,7 +112,7 @@ fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
     let peer = Peer {
         ip: question.peer,
         text: Box::default(),
-        local_port: 0,
+        addresses: None,
         scheme: if settings.tls.is_some() { Scheme::Https } else { Scheme::Http },
         certificate: None,
     };

@@ -66,6 +66,7 @@ pub(crate) async fn forward<'s>(
             .then(|| ActiveRequest::begin(endpoint));
 
         let wanted = Wanted {
+            client: &client.peer,
             fresh,
             upgrade: scratch.request.upgrade && plan.route.route.upgrade,
             connect: timeouts.connect,
@@ -91,7 +92,7 @@ pub(crate) async fn forward<'s>(
             upload.keep();
         }
         let bounds = Bounds {
-            begun: if way.reused { record.started } else { Instant::now() },
+            begun: if way.at_once && !fresh { record.started } else { Instant::now() },
             total,
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,
@@ -147,20 +148,7 @@ fn choose_service<'s>(
     serving: &Serving<'s>,
     route: &CompiledRoute,
 ) -> Result<&'s Arc<CompiledService>, Failure> {
-    let slot = match &*route.services {
-        [(slot, _)] => Some(*slot),
-        services => {
-            let mut point = fastrand::u32(..route.total_weight.max(1));
-            services
-                .iter()
-                .find(|(_, weight)| {
-                    let hit = point < *weight;
-                    point = point.saturating_sub(*weight);
-                    hit
-                })
-                .map(|(slot, _)| *slot)
-        }
-    };
+    let slot = balance::share(&route.services, route.total_weight);
     let service = slot.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
     service.ok_or_else(|| Reason::NoEndpoint.into())
 }

@@ -15,6 +15,7 @@ use tokio::time::timeout_at;
 use super::connect;
 use super::lines::{Hold, Line, Place};
 use super::pool::Seat;
+use crate::forwarding::Peer;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
 
@@ -27,6 +28,8 @@ pub(crate) struct Acquired {
     pub(crate) up: Upstream,
     /// It was open before.
     pub(crate) reused: bool,
+    /// It was there without waiting.
+    pub(crate) at_once: bool,
     /// Its place on a shared connection.
     pub(crate) hold: Option<Hold>,
     /// Its place among the connections that the endpoint may have.
@@ -35,7 +38,9 @@ pub(crate) struct Acquired {
 
 /// What the request asks of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
+pub(crate) struct Wanted<'a> {
+    /// Who asks.
+    pub(crate) client: &'a Peer,
     /// An idle connection will not do: the last one was dead.
     pub(crate) fresh: bool,
     /// The request wants to switch protocols.
@@ -48,7 +53,7 @@ pub(crate) struct Wanted {
     pub(crate) total: Option<Instant>,
 }
 
-impl Wanted {
+impl Wanted<'_> {
     /// From now on for so long, but not beyond the end of all.
     fn within(&self, time: Duration) -> Instant {
         let due = Instant::now() + time;
@@ -64,7 +69,7 @@ pub(crate) async fn acquire(
     worker: &Rc<Worker>,
     service: &Arc<CompiledService>,
     endpoint: &Arc<EndpointState>,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<Acquired, Failure> {
     // Where the endpoint chooses, an upgrade is asked for in the version that all know.
     let shared = match service.service.protocol {
@@ -75,36 +80,44 @@ pub(crate) async fn acquire(
     if shared && let Some(acquired) = share(worker, service, endpoint, wanted).await? {
         return Ok(acquired);
     }
-    let seat = sit(worker, service, endpoint, wanted).await?;
+    let (seat, at_once) = sit(worker, service, endpoint, wanted).await?;
     if !wanted.fresh {
         // Outside the task's budget: with none left a closed connection would look quiet.
         let look = poll_fn(|cx| Poll::Ready(worker.take_idle(service, endpoint, cx)));
         if let Some(up) = unconstrained(look).await {
             worker.metrics.upstream_reuses.add(1);
-            return Ok(Acquired { up, reused: true, hold: None, seat: Some(seat) });
+            return Ok(Acquired { up, reused: true, at_once, hold: None, seat: Some(seat) });
         }
     }
     let due = wanted.within(wanted.connect);
+    let (client, alpn) = (Some(wanted.client), connect::Alpn::Http1);
     // Boxed: opening is rare, and its state would make every connection's task larger.
-    let opened = Box::pin(connect::connect(service, endpoint, connect::Alpn::Http1, due)).await?;
+    let opened = Box::pin(connect::connect(service, endpoint, client, alpn, due)).await?;
     worker.metrics.upstream_connections.add(1);
-    Ok(Acquired { up: Upstream::over(opened.io), reused: false, hold: None, seat: Some(seat) })
+    Ok(Acquired {
+        up: Upstream::over(opened.io),
+        reused: false,
+        at_once: false,
+        hold: None,
+        seat: Some(seat),
+    })
 }
 
-/// Takes one of the places that an endpoint has for exchanges of HTTP/1.1, in turn.
+/// Takes one of the places that an endpoint has for exchanges of HTTP/1.1, in turn, and says
+/// whether it was free at once.
 async fn sit(
     worker: &Worker,
     service: &CompiledService,
     endpoint: &Arc<EndpointState>,
-    wanted: Wanted,
-) -> Result<Seat, Failure> {
+    wanted: Wanted<'_>,
+) -> Result<(Seat, bool), Failure> {
     let seats = worker.seats(service, endpoint);
     if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
-        return Ok(seat);
+        return Ok((seat, true));
     }
     // Boxed: waiting is rare, and every exchange would carry its state.
     match Box::pin(timeout_at(wanted.within(wanted.patience).into(), seats.acquire_owned())).await {
-        Ok(Ok(seat)) => Ok(seat),
+        Ok(Ok(seat)) => Ok((seat, false)),
         Ok(Err(_)) | Err(_) => Err(Failure::new(Reason::Saturated, &endpoint.label)),
     }
 }
@@ -114,7 +127,7 @@ async fn share(
     worker: &Rc<Worker>,
     service: &Arc<CompiledService>,
     endpoint: &Arc<EndpointState>,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<Option<Acquired>, Failure> {
     let mut reused = true;
     let mut until = None;
@@ -128,7 +141,13 @@ async fn share(
                 if reused {
                     worker.metrics.upstream_reuses.add(1);
                 }
-                return Ok(Some(Acquired { up, reused, hold: Some(hold), seat: None }));
+                return Ok(Some(Acquired {
+                    up,
+                    reused,
+                    at_once: reused,
+                    hold: Some(hold),
+                    seat: None,
+                }));
             }
             Place::Declined => return Ok(None),
             Place::Wait { queue, open: more } => {
@@ -166,7 +185,7 @@ async fn open_line(
 ) -> Result<Option<Rc<Line>>, Failure> {
     let due = Instant::now() + service.service.timeouts.connect;
     let alpn = connect::Alpn::AsConfigured;
-    let opened = connect::connect(service, endpoint, alpn, due).await?;
+    let opened = connect::connect(service, endpoint, None, alpn, due).await?;
     worker.metrics.upstream_connections.add(1);
     if service.tls.is_some() && !opened.http2 {
         if service.service.protocol == Protocol::Http2 {

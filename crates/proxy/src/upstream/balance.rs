@@ -71,6 +71,20 @@ fn by_policy(service: &CompiledService, turn: usize) -> Option<usize> {
     }
 }
 
+/// The slot of one of these services, by weight, at random.
+pub(crate) fn share(services: &[(usize, u32)], total_weight: u32) -> Option<usize> {
+    if let [(slot, _)] = services {
+        return Some(*slot);
+    }
+    let mut point = fastrand::u32(..total_weight.max(1));
+    let hit = services.iter().find(|(_, weight)| {
+        let hit = point < *weight;
+        point = point.saturating_sub(*weight);
+        hit
+    });
+    hit.map(|(slot, _)| *slot)
+}
+
 fn least_requests(service: &CompiledService, turn: usize) -> Option<usize> {
     let count = service.endpoints.len();
     if count <= COMPARE_ALL {

@@ -5,22 +5,26 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_config::model::Address;
+use portcullis_config::model::{Address, ProxyVersion};
 use portcullis_core::{Failure, Reason};
+use portcullis_wire::proxy_protocol::{self, Version};
 use portcullis_wire::{Io, Socket};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
 
+use crate::forwarding::Peer;
 use crate::snapshot::{CompiledService, EndpointState};
 
-/// Which versions of HTTP the endpoint may choose from.
+/// What the endpoint may choose from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Alpn {
     /// Those that the service is configured for.
     AsConfigured,
     /// HTTP/1.1 alone.
     Http1,
+    /// It is not asked: the client knows what is spoken.
+    Unasked,
 }
 
 /// A connection that is open.
@@ -31,17 +35,18 @@ pub(crate) struct Opened {
     pub(crate) http2: bool,
 }
 
-/// Opens a connection before `due`.
+/// Opens a connection before `due`, for one client where the service wants to be told of it.
 ///
 /// # Errors
 /// [`Reason::ConnectFailed`], [`Reason::UpstreamTls`] or [`Reason::ConnectTimeout`].
 pub(crate) async fn connect(
     service: &CompiledService,
     endpoint: &EndpointState,
+    client: Option<&Peer>,
     alpn: Alpn,
     due: Instant,
 ) -> Result<Opened, Failure> {
-    match timeout_at(due.into(), open(service, endpoint, alpn)).await {
+    match timeout_at(due.into(), open(service, endpoint, client, alpn)).await {
         Ok(opened) => opened,
         Err(_) => Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
     }
@@ -50,11 +55,19 @@ pub(crate) async fn connect(
 async fn open(
     service: &CompiledService,
     endpoint: &EndpointState,
+    client: Option<&Peer>,
     alpn: Alpn,
 ) -> Result<Opened, Failure> {
-    let socket = dial(&endpoint.address).await.map_err(|e| {
-        Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", endpoint.label))
-    })?;
+    let failed = |e| Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", endpoint.label));
+    let mut socket = dial(&endpoint.address).await.map_err(failed)?;
+    if let Some(version) = service.service.proxy_protocol {
+        let version = match version {
+            ProxyVersion::V1 => Version::V1,
+            ProxyVersion::V2 => Version::V2,
+        };
+        let addresses = client.and_then(|client| client.addresses);
+        proxy_protocol::send(&mut socket, version, addresses).await.map_err(failed)?;
+    }
     let Some(tls) = &service.tls else {
         return Ok(Opened { io: Io::Plain(socket), http2: false });
     };
@@ -67,6 +80,7 @@ async fn open(
     let connector = TlsConnector::from(Arc::clone(tls));
     let handshake = match alpn {
         Alpn::AsConfigured => connector.connect(name, socket),
+        Alpn::Unasked => connector.with_alpn(Vec::new()).connect(name, socket),
         Alpn::Http1 => connector.with_alpn(vec![b"http/1.1".to_vec()]).connect(name, socket),
     };
     let stream = handshake.await.map_err(|error| fault(&error))?;

@@ -49,6 +49,10 @@ impl Pools {
         endpoint: &Arc<EndpointState>,
         cx: &mut Context<'_>,
     ) -> Option<Upstream> {
+        // One that began with a client's address serves nobody else.
+        if service.service.proxy_protocol.is_some() {
+            return None;
+        }
         let pool = self.by_slot.get_mut(endpoint.slot)?.as_mut()?;
         if !Arc::ptr_eq(&pool.endpoint, endpoint) {
             return None;
@@ -71,7 +75,7 @@ impl Pools {
         now: Instant,
     ) {
         let PoolSettings { idle: most, idle_timeout, .. } = service.service.pool;
-        if most == 0 {
+        if most == 0 || service.service.proxy_protocol.is_some() {
             return;
         }
         let mut fresh = 0;

@@ -125,6 +125,7 @@ fn facts() -> ProcessFacts<'static> {
         reloads_failed: 2,
         listeners: 1,
         routes_configured: 7,
+        tcp_routes_configured: 0,
         services_configured: 5,
         log_lines_unwritten: 11,
     }
@@ -132,7 +133,7 @@ fn facts() -> ProcessFacts<'static> {
 
 fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> Parsed {
     let mut out = String::new();
-    Scrape { workers, routes, process: facts() }.render(&mut out);
+    Scrape { workers, routes, tcp_routes: Vec::new(), process: facts() }.render(&mut out);
     parse(&out)
 }
 
@@ -259,6 +260,7 @@ fn names_with_reserved_characters_come_back_whole() {
 #[test]
 fn the_page_is_appended() {
     let mut out = String::from("before\n");
-    Scrape { workers: &[], routes: Vec::new(), process: facts() }.render(&mut out);
+    Scrape { workers: &[], routes: Vec::new(), tcp_routes: Vec::new(), process: facts() }
+        .render(&mut out);
     assert!(out.starts_with("before\n# HELP portcullis_requests_total "));
 }

@@ -54,6 +54,17 @@ impl Served {
         self.reader.exactly(count).unwrap_or_default()
     }
 
+    /// Reads a line with its CRLF; empty when the peer is gone before.
+    pub fn line(&mut self) -> Vec<u8> {
+        self.reader.line().unwrap_or_default()
+    }
+
+    /// A second handle of a plain connection, to send from another thread.
+    #[must_use]
+    pub fn second_handle(&mut self) -> Stream {
+        self.reader.stream().inner.second_handle()
+    }
+
     /// Waits for the peer's end, whatever else it sends.
     pub fn wait_for_end(&mut self) {
         while !self.some().is_empty() {}

@@ -9,5 +9,6 @@ mod openssl;
 mod origins;
 mod process;
 mod programs;
+mod proxies;
 mod servers;
 mod web_sockets;

@@ -168,6 +168,11 @@ impl Meter {
         self.greeted
     }
 
+    /// Whether the peer was last seen to send content.
+    pub(crate) fn is_in_content(&self) -> bool {
+        self.inward.is_in_content()
+    }
+
     /// Why the peer is to be thrown out, if it is.
     pub(crate) fn verdict(&self) -> Option<Verdict> {
         self.verdict

@@ -15,9 +15,13 @@ use crate::Io;
 use crate::buffer::Buffer;
 
 /// Most bytes that are thrown away after our end.
-const MOST_DISCARDED: usize = 4 << 20;
-/// Most reads of a connection in one turn: others of the worker wait meanwhile.
+const MOST_DISCARDED: usize = 256 * 1024;
+/// Most reads of a connection in one turn, as long as content comes: others of the worker wait
+/// meanwhile.
 const READS_A_TURN: u32 = 4;
+/// Most bytes of one read, and the only one of its turn, where no content comes: requests and
+/// what else asks for work are small, and each of them costs far more than its bytes.
+const SMALL_READ: usize = 2 * 1024;
 /// From this size on a write goes out at once and from where it is; below it is copied, and goes
 /// out with others at the end of the turn.
 const COPIED: usize = 8 * 1024;
@@ -107,7 +111,8 @@ impl Wire {
             // Nothing more is worked on; the owner says so to the peer.
             return Poll::Pending;
         }
-        if self.reads >= READS_A_TURN {
+        let content = self.meter.is_in_content();
+        if self.reads >= if content { READS_A_TURN } else { 1 } {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -120,8 +125,12 @@ impl Wire {
             if before.is_empty() {
                 self.before = None;
             }
-        } else {
+        } else if content {
             ready!(self.io.poll_read_buf(cx, buf))?;
+        } else {
+            let room = buf.initialize_unfilled_to(SMALL_READ.min(buf.remaining()));
+            let n = ready!(self.io.poll_read(cx, room))?;
+            buf.advance(n);
         }
         if self.meter.received(&buf.filled()[old..]) {
             return Poll::Ready(Ok(()));
@@ -167,7 +176,7 @@ impl Wire {
             ready!(self.io.poll_shutdown(cx))?;
             self.shut = true;
         }
-        let mut waste = [MaybeUninit::uninit(); 4096];
+        let mut waste = [MaybeUninit::uninit(); 16 * 1024];
         while self.discarded < MOST_DISCARDED {
             let mut buf = ReadBuf::uninit(&mut waste);
             match ready!(self.io.poll_read_buf(cx, &mut buf)) {

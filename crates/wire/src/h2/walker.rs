@@ -69,6 +69,8 @@ pub(super) struct Walker {
     kept: usize,
     /// Bytes of the payload still to come; before the first frame, of the preface.
     left: usize,
+    /// There was a frame.
+    begun: bool,
 }
 
 impl Walker {
@@ -81,6 +83,7 @@ impl Walker {
             payload: [0; KEPT],
             kept: 0,
             left: preface,
+            begun: false,
         }
     }
 
@@ -110,7 +113,7 @@ impl Walker {
         let [a, b, c, kind, flags, ..] = self.header;
         let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         let frame = Frame { kind, flags, length };
-        (self.have, self.kept, self.left) = (0, 0, length);
+        (self.have, self.kept, self.left, self.begun) = (0, 0, length, true);
         if length > 0 && matches!(kind, kind::RST_STREAM | kind::GOAWAY) {
             self.frame = Some(frame);
         } else {
@@ -129,6 +132,11 @@ impl Walker {
             self.frame = None;
             saw(frame, &self.payload[..self.kept]);
         }
+    }
+
+    /// Whether the last frame that began is content.
+    pub(super) fn is_in_content(&self) -> bool {
+        self.begun && self.header[3] == kind::DATA
     }
 
     /// Whether the stream stands inside something that is not content.

@@ -51,6 +51,12 @@ const BITS: &[&str] = &[
     "é",
     "\0",
     "routes:\n",
+    "tcp_routes:\n",
+    "protocol: tcp",
+    "tcp",
+    "  t2: { listener: edge, service: mail }\n",
+    "tls: {}\n",
+    "sni: a.example",
     "  r2:\n    reply: {}\n",
     "  everything:\n",
     "${X}",
@@ -118,9 +124,11 @@ fn outcome(loaded: Result<Loaded, Report>) -> (String, String) {
             let mut routes: Vec<_> = loaded.config.routes.iter().collect();
             routes.sort_by_key(|(name, _)| (*name).clone());
             let config = &loaded.config;
+            let mut tcp_routes: Vec<_> = config.tcp_routes.iter().collect();
+            tcp_routes.sort_by_key(|(name, _)| (*name).clone());
             (
                 format!(
-                    "{:?} {:?} {routes:?} {:?}",
+                    "{:?} {:?} {routes:?} {tcp_routes:?} {:?}",
                     config.listeners, config.services, config.process
                 ),
                 loaded.warnings.render(false),

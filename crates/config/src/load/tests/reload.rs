@@ -188,10 +188,10 @@ fn places_are_found_for_later_steps() {
     let mut loader = yaml(&full());
     loader.load().unwrap();
     let place = |path: &[&str]| loader.locate(path).unwrap().to_string();
-    assert_eq!(place(&["services", "users", "tls", "server_name"]), "gate.yaml:21:25");
-    assert_eq!(place(&["services", "users", "endpoints", "0"]), "gate.yaml:17:9");
+    assert_eq!(place(&["services", "users", "tls", "server_name"]), "gate.yaml:26:25");
+    assert_eq!(place(&["services", "users", "endpoints", "0"]), "gate.yaml:22:9");
     assert_eq!(place(&["listeners", "web", "tls"]), "gate.yaml:3:3");
-    assert_eq!(place(&["admin", "address"]), "gate.yaml:53:19");
+    assert_eq!(place(&["admin", "address"]), "gate.yaml:67:19");
     assert_eq!(loader.locate(&["routes", "nope"]), None);
     let report = Report::at(loader.locate(&["listeners", "web"]), "the key does not fit");
     assert_eq!(report.errors(), 1);

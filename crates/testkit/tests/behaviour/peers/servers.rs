@@ -175,7 +175,7 @@ pub(super) fn apache() -> Option<Server> {
 
 /// Starts a server that wants to be told its port. Should another process be quicker to take it,
 /// the server ends, and the next port is tried.
-fn on_a_free_port(
+pub(super) fn on_a_free_port(
     dir: TempDir,
     template: &str,
     replaced: &[(&str, &str)],

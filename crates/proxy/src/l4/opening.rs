@@ -1,0 +1,148 @@
+//! Who takes a connection, and the connection to an endpoint of theirs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis_config::model::{Balance, ListenerProtocol};
+use portcullis_core::{Failure, Reason};
+use portcullis_wire::client_hello::{self, Alert, ReceiveError};
+use portcullis_wire::{Buffer, Io};
+use tokio::time::timeout;
+
+use super::record::Record;
+use crate::forwarding::Peer;
+use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
+use crate::upstream::{balance, connect};
+use crate::worker::{LocalListener, Worker};
+
+/// Both sides of a connection that may flow.
+pub(super) struct Opened {
+    pub(super) client: Io,
+    pub(super) upstream: Io,
+    /// What has come from the client already.
+    pub(super) received: Option<Buffer>,
+    /// It ends when nothing moved for so long.
+    pub(super) idle: Duration,
+    /// Counts the connection for balancing for as long as it lives.
+    pub(super) active: Option<ActiveRequest>,
+}
+
+/// Finds out who takes the connection and connects to an endpoint of theirs.
+///
+/// # Errors
+/// What came is not what the listener speaks, nobody takes it, or no endpoint could be reached.
+/// The client has been told as far as can be.
+pub(super) async fn open(
+    worker: &Worker,
+    listener: &LocalListener,
+    peer: &Peer,
+    mut client: Io,
+    record: &mut Record,
+) -> Result<Opened, Failure> {
+    let is_tls = record.protocol == ListenerProtocol::TlsPassthrough;
+    let opened = steps(worker, listener, peer, &mut client, record).await;
+    match opened {
+        Ok((upstream, received, idle, active)) => {
+            Ok(Opened { client, upstream, received, idle, active })
+        }
+        Err(failure) => {
+            match failure.reason {
+                Reason::NoRoute if is_tls => {
+                    client_hello::refuse(&mut client, Alert::UnrecognizedName).await;
+                }
+                Reason::BadClientHello | Reason::HeadTimeout | Reason::ClientGone => {}
+                _ if is_tls => client_hello::refuse(&mut client, Alert::InternalError).await,
+                // An end would look as if somebody had been there.
+                _ => client.reset_on_close(),
+            }
+            Err(failure)
+        }
+    }
+}
+
+type Parts = (Io, Option<Buffer>, Duration, Option<ActiveRequest>);
+
+async fn steps(
+    worker: &Worker,
+    listener: &LocalListener,
+    peer: &Peer,
+    client: &mut Io,
+    record: &mut Record,
+) -> Result<Parts, Failure> {
+    let mut received = None;
+    if record.protocol == ListenerProtocol::TlsPassthrough {
+        let limit = listener.settings().listener.timeouts.head;
+        let (name, bytes) = hello(client, limit).await?;
+        record.sni = name;
+        received = Some(bytes);
+    }
+    // Held no longer than needed: the connection may outlive many configurations.
+    let snapshot = worker.snapshot();
+    let taken =
+        snapshot.tcp.get(&listener.name).and_then(|names| names.find(record.sni.as_deref()));
+    let route = Arc::clone(taken.ok_or(Reason::NoRoute)?);
+    record.taken(worker, &route, snapshot.metrics);
+    let slot = balance::share(&route.services, route.total_weight);
+    let service = slot.and_then(|slot| snapshot.services.get(slot)?.clone());
+    let service = service.ok_or(Reason::NoEndpoint)?;
+    drop(snapshot);
+    record.service = Some(Arc::clone(&service.service.name));
+
+    let limit = route.route.connect.unwrap_or(service.service.timeouts.connect);
+    let idle = route.route.idle.unwrap_or(service.service.timeouts.tunnel);
+    let (upstream, active) = reach(worker, &service, peer, limit, record).await?;
+    record.connected = Some(record.begun.elapsed());
+    Ok((upstream, received, idle, active))
+}
+
+/// Reads the client's first message and the name that it asks for.
+async fn hello(client: &mut Io, limit: Duration) -> Result<(Option<Box<str>>, Buffer), Failure> {
+    match timeout(limit, client_hello::receive(client)).await {
+        Ok(Ok(received)) => Ok(received),
+        Ok(Err(error @ ReceiveError::NoHello(_))) => {
+            Err(Failure::new(Reason::BadClientHello, error))
+        }
+        Ok(Err(error)) => Err(Failure::new(Reason::ClientGone, error)),
+        Err(_) => Err(Reason::HeadTimeout.into()),
+    }
+}
+
+/// Connects to an endpoint, and where that fails to the others, each once.
+async fn reach(
+    worker: &Worker,
+    service: &CompiledService,
+    peer: &Peer,
+    limit: Duration,
+    record: &mut Record,
+) -> Result<(Io, Option<ActiveRequest>), Failure> {
+    let mut tried = vec![false; service.endpoints.len()];
+    let mut failure = Failure::from(Reason::NoEndpoint);
+    while let Some(chosen) = next(worker, service, &tried) {
+        tried[chosen] = true;
+        let endpoint: &Arc<EndpointState> = &service.endpoints[chosen];
+        record.endpoint = Some(Arc::clone(endpoint));
+        let active = (service.service.balance == Balance::LeastRequests)
+            .then(|| ActiveRequest::begin(endpoint));
+        let alpn = connect::Alpn::Unasked;
+        let due = Instant::now() + limit;
+        match connect::connect(service, endpoint, Some(peer), alpn, due).await {
+            Ok(opened) => {
+                worker.metrics.upstream_connections.add(1);
+                return Ok((opened.io, active));
+            }
+            Err(failed) => {
+                tracing::debug!(endpoint = endpoint.label, error = %failed, "tries another");
+                failure = failed;
+            }
+        }
+    }
+    Err(failure)
+}
+
+/// The endpoint whose turn it is, or else one that was not tried yet.
+fn next(worker: &Worker, service: &CompiledService, tried: &[bool]) -> Option<usize> {
+    let chosen = balance::choose(service, worker.next_turn(service.slot), None)?;
+    let takes = |&i: &usize| !tried[i] && service.service.endpoints[i].weight > 0;
+    let others = (0..tried.len()).map(|step| (chosen + step) % tried.len());
+    others.into_iter().find(takes)
+}
