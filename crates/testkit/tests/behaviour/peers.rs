@@ -5,6 +5,8 @@
 //! and pass, unless `PORTCULLIS_PEERS=required`.
 
 mod clients;
+mod curl;
+mod grpc;
 mod openssl;
 mod origins;
 mod process;

@@ -5,6 +5,8 @@ use std::fs;
 
 use portcullis_testkit::{Client, Fields, Framing, Gateway, Reply, chunked, eventually};
 
+use super::process::run;
+use super::programs::program;
 use super::servers::{self, Server, TEXT, sha256};
 
 /// What not every server can do.
@@ -16,9 +18,11 @@ struct Can {
     until_close: bool,
     /// `PUT` stores a file, where others answer with the hash of what came.
     store: bool,
+    /// It tells clients that expect it to go on.
+    goes_on: bool,
 }
 
-const COMMON: Can = Can { keep_alive: true, until_close: false, store: false };
+const COMMON: Can = Can { keep_alive: true, until_close: false, store: false, goes_on: true };
 
 macro_rules! stories {
     ($($server:ident: $can:expr;)*) => {$(
@@ -55,6 +59,10 @@ stories! {
     gunicorn: COMMON;
     gunicorn_sync: Can { keep_alive: false, ..COMMON };
     uvicorn: COMMON;
+    node_http2: Can { until_close: true, ..COMMON };
+    node_secure: Can { until_close: true, ..COMMON };
+    nginx_http2: Can { until_close: true, store: true, goes_on: false, ..COMMON };
+    nginx_secure: Can { until_close: true, store: true, goes_on: false, ..COMMON };
 }
 
 fn replies(server: &Server, can: Can) {
@@ -171,7 +179,9 @@ fn expectation(server: &Server, can: Can) {
     for _ in 0..2 {
         let fields = format!("Expect: 100-continue\r\nContent-Length: {}", content.len());
         client.send(upload_head(can, &fields));
-        assert_eq!(client.reply().status, 100);
+        if can.goes_on {
+            assert_eq!(client.reply().status, 100);
+        }
         let sending = client.send_aside(content.clone());
         let reply = client.reply();
         sending.join().unwrap().unwrap();
@@ -182,6 +192,13 @@ fn expectation(server: &Server, can: Can) {
 #[test]
 fn nginx_loads_anew_and_no_request_fails() {
     if let Some(server) = servers::nginx() {
+        closing_idle_connections(&server, "HUP");
+    }
+}
+
+#[test]
+fn nginx_loads_anew_and_no_request_over_http2_fails() {
+    for server in [servers::nginx_http2(), servers::nginx_secure()].into_iter().flatten() {
         closing_idle_connections(&server, "HUP");
     }
 }
@@ -209,31 +226,75 @@ fn closing_idle_connections(server: &Server, signal: &str) {
     }
 }
 
+/// Node's servers, of every version.
+fn nodes() -> impl Iterator<Item = Server> {
+    let starts = [servers::node_server, servers::node_http2, servers::node_secure];
+    starts.into_iter().filter_map(|start| start())
+}
+
 #[test]
 fn early_hints_from_node_come_before_its_reply() {
-    let Some(server) = servers::node_server() else { return };
-    let gateway = server.gateway();
-    let mut client = gateway.client();
-    client.send("GET /hints HTTP/1.1\r\nHost: a.example\r\n\r\n");
-    let hints = client.reply();
-    let link = "</style.css>; rel=preload; as=style";
-    assert_eq!((hints.status, hints.field("link")), (103, Some(link)));
-    server.go_on(0);
-    let reply = client.reply();
-    assert_eq!((reply.status, reply.text().as_str()), (200, TEXT));
+    for server in nodes() {
+        let gateway = server.gateway();
+        let mut client = gateway.client();
+        client.send("GET /hints HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        let hints = client.reply();
+        let link = "</style.css>; rel=preload; as=style";
+        assert_eq!((hints.status, hints.field("link")), (103, Some(link)));
+        server.go_on(0);
+        let reply = client.reply();
+        assert_eq!((reply.status, reply.text().as_str()), (200, TEXT));
+    }
 }
 
 #[test]
 fn trailers_from_node_pass() {
-    let Some(server) = servers::node_server() else { return };
+    for server in nodes() {
+        let gateway = server.gateway();
+        let Fields(trailers) = get(&mut gateway.client(), "/trailers").trailers;
+        let [(name, value)] = &trailers[..] else { panic!("{trailers:?}") };
+        assert_eq!((name.to_lowercase().as_str(), value.as_str()), ("x-sum", "13"));
+    }
+}
+
+#[test]
+fn files_and_trailers_from_nghttpd_pass() {
+    let Some(server) = servers::nghttpd() else { return };
     let gateway = server.gateway();
-    let reply = get(&mut gateway.client(), "/trailers");
-    assert_eq!(reply.trailers, Fields(vec![("X-Sum".to_owned(), "13".to_owned())]));
+    let mut client = gateway.client();
+    // Where a length is told, HTTP/1.1 has no place for trailers.
+    let reply = get(&mut client, "/length");
+    assert_eq!((reply.framing, reply.trailers), (Framing::Length(13), Fields::default()));
+    if let Some(nghttp) = program("nghttp") {
+        let url = format!("http://{}/length", gateway.address());
+        assert!(run(&nghttp, &["-v", &url], &[]).contains("x-sum: 13"));
+    }
+    let content = fs::read(server.big()).unwrap();
+    assert!(client.get("/big").body == content, "another file");
+    client.send(format!(
+        "POST /echo HTTP/1.1\r\nHost: a.example\r\nContent-Length: {}\r\n\r\n",
+        content.len()
+    ));
+    let sending = client.send_aside(content.clone());
+    assert!(client.reply().body == content, "another echo");
+    sending.join().unwrap().unwrap();
+}
+
+#[test]
+fn node_learns_that_nobody_takes_its_reply() {
+    for server in nodes() {
+        let gateway = server.gateway();
+        let mut client = gateway.client();
+        client.send("GET /endless HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        assert_eq!(client.reader().reply_head("GET").unwrap().status, 200);
+        drop(client);
+        assert!(eventually(|| server.endless_is_closed()), "it goes on");
+    }
 }
 
 #[test]
 fn node_echoes_a_request_that_is_still_being_sent() {
-    if let Some(server) = servers::node_server() {
+    for server in nodes() {
         duplex(&server);
     }
 }

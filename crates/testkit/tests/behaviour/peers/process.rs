@@ -1,5 +1,5 @@
 //! Programs of someone else's: servers, which end with their test, whatever way that ends, and
-//! clients, which are waited for.
+//! clients, which are waited for or watched.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use portcullis_testkit::until;
+use portcullis_testkit::{eventually, until};
 
 /// Becomes the program and leaves a guard in its process group. When the input ends, as it does
 /// even for a test that is killed, the guard ends the program, and five seconds later the group.
@@ -18,7 +18,7 @@ const GUARDED: &str = r#"
     exec "$@" </dev/null 3<&-
 "#;
 
-/// A running server. It is gone, with all processes that it made, when this is dropped.
+/// A running program. It is gone, with all processes that it made, when this is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -59,12 +59,25 @@ impl Process {
     /// Sends it a signal.
     pub(super) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
-        assert!(sent.unwrap().success(), "no {name} for the server");
+        assert!(sent.unwrap().success(), "no {name} for it");
     }
 
     /// Whether it has ended by itself.
     pub(super) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for it to end by itself, with success.
+    pub(super) fn ends_well(mut self) -> String {
+        let status = until(|| self.child.try_wait().unwrap());
+        let output = self.output();
+        assert!(status.is_some_and(|status| status.success()), "{status:?}: {output}");
+        output
+    }
+
+    /// Waits until it has written this.
+    pub(super) fn writes(&self, text: &str) {
+        assert!(eventually(|| self.output().contains(text)), "no {text:?} in {}", self.output());
     }
 
     /// What it has written so far.
@@ -81,7 +94,7 @@ impl Drop for Process {
         let group = format!("-{}", self.child.id());
         let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).status();
         if thread::panicking() {
-            eprintln!("--- the server's output\n{}\n---", self.output());
+            eprintln!("--- a peer's output\n{}\n---", self.output());
         }
     }
 }
@@ -101,6 +114,7 @@ pub(super) fn run(
         .expect("a client's process");
     let out = String::from_utf8_lossy(output.stdout.trim_ascii()).into_owned();
     let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {}\n{out}\n{err}", program.display(), output.status);
+    let shown: Vec<_> = arguments.iter().map(|argument| argument.as_ref().display()).collect();
+    assert!(output.status.success(), "{program:?} {shown:?}: {}\n{out}\n{err}", output.status);
     out
 }

@@ -28,6 +28,12 @@ pub(super) fn program(name: &str) -> Option<PathBuf> {
     found.or_else(|| skipped(name))
 }
 
+/// A program that `install` built of the folder with this name.
+pub(super) fn built(name: &str) -> Option<PathBuf> {
+    let program = packages().join("bin").join(name);
+    if program.is_file() { Some(program) } else { skipped(name) }
+}
+
 /// Java with its compiler, which it needs to run a source file.
 pub(super) fn java() -> Option<PathBuf> {
     program("javac")?;

@@ -148,7 +148,7 @@ fn nginx_learns_the_client_behind_a_passthrough() {
     let authority = Authority::new();
     let ca = dir.write("ca.pem", authority.pem());
     authority.issue(&["localhost"]).write(&dir, "localhost");
-    let server = servers::on_a_free_port(dir, "nginx_tls.conf", &[], |config| {
+    let server = servers::configured(dir, "nginx_tls.conf", &[], |config| {
         let mut command = Command::new(&nginx);
         command.arg("-c").arg(config);
         command

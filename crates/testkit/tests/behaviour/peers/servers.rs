@@ -20,6 +20,8 @@ pub(super) struct Server {
     /// Its host and port.
     pub(super) address: String,
     process: Process,
+    /// What a service says to reach it: its protocol, its TLS.
+    service: String,
     /// Where all its files are.
     pub(super) dir: TempDir,
     #[expect(dead_code, reason = "it serves what the server cannot")]
@@ -28,12 +30,18 @@ pub(super) struct Server {
 
 impl Server {
     fn new(port: u16, process: Process, dir: TempDir) -> Server {
-        Server { address: format!("127.0.0.1:{port}"), process, dir, behind: None }
+        let (address, service) = (format!("127.0.0.1:{port}"), String::new());
+        Server { address, process, service, dir, behind: None }
+    }
+
+    /// The same server, of which a service says this.
+    fn with(self, service: &str) -> Server {
+        Server { service: service.to_owned(), ..self }
     }
 
     /// A gateway before it.
     pub(super) fn gateway(&self) -> Gateway {
-        Gateway::start(&Config::before_address(&self.address))
+        Gateway::start(&Config::before_address(&self.address).service(&self.service))
     }
 
     /// A gateway before it that has a listener `secure` as well, for `localhost`, and answers two
@@ -42,7 +50,7 @@ impl Server {
         let authority = Authority::new();
         self.dir.write("ca.pem", authority.pem());
         let (cert, key) = authority.issue(&["localhost"]).write(&self.dir, "localhost");
-        let address = &self.address;
+        let (address, service) = (&self.address, &self.service);
         Gateway::start(&format!(
             r#"
 listeners:
@@ -51,7 +59,7 @@ listeners:
     address: "127.0.0.1:0"
     tls: {{ certificates: [{{ cert: {cert:?}, key: {key:?} }}], require_sni: true }}
 services:
-  origin: {{ endpoints: [{address:?}] }}
+  origin: {{ endpoints: [{address:?}], {service} }}
 routes:
   all: {{ service: origin }}
   moved: {{ match: {{ path: /moved }}, redirect: {{ to: /length }} }}
@@ -80,6 +88,11 @@ routes:
         self.dir.join("web/upload")
     }
 
+    /// Whether the endless content of Node has been given up since this was asked last.
+    pub(super) fn endless_is_closed(&self) -> bool {
+        fs::remove_file(self.dir.join("endless-closed")).is_ok()
+    }
+
     /// Lets `/slow` and `/hints` go on behind this part.
     pub(super) fn go_on(&self, part: usize) {
         self.dir.write(&format!("go-{part}"), "");
@@ -88,13 +101,36 @@ routes:
 
 /// Node's own server.
 pub(super) fn node_server() -> Option<Server> {
-    let node = program("node")?;
+    start_node(offered(), &[])
+}
+
+/// Node's own server of HTTP/2 without TLS.
+pub(super) fn node_http2() -> Option<Server> {
+    Some(start_node(offered(), &["http2"])?.with("protocol: http2"))
+}
+
+/// Node's own server of both versions within TLS.
+pub(super) fn node_secure() -> Option<Server> {
     let dir = offered();
+    let tls = certified(&dir);
+    Some(start_node(dir, &["secure"])?.with(&format!("protocol: auto, {tls}")))
+}
+
+fn start_node(dir: TempDir, kind: &[&str]) -> Option<Server> {
+    let node = program("node")?;
     let mut command = Command::new(node);
-    command.arg(script("origin.mjs")).arg(dir.path()).arg(packages());
+    command.arg(script("origin.mjs")).arg(dir.path()).arg(packages()).args(kind);
     let process = Process::start(&command, dir.path());
     let port = process.number_behind("listening on port ");
     Some(Server::new(port, process, dir))
+}
+
+/// Writes a certificate for a server, and gives what a service must say of it.
+fn certified(dir: &TempDir) -> String {
+    let authority = Authority::new();
+    let ca = dir.write("origin-ca.pem", authority.pem());
+    authority.issue(&["localhost"]).write(dir, "origin");
+    format!("tls: {{ ca: {ca:?}, server_name: localhost }}")
 }
 
 /// uvicorn with a raw ASGI application.
@@ -104,7 +140,7 @@ pub(super) fn uvicorn() -> Option<Server> {
     let mut command = Command::new(python);
     command
         .args(["-m", "uvicorn", "origin_asgi:app", "--port", "0", "--timeout-keep-alive", "60"])
-        .args(["--timeout-graceful-shutdown", "1", "--app-dir"])
+        .args(["--timeout-graceful-shutdown", "1", "--ws-max-size", "33554432", "--app-dir"])
         .arg(script(""));
     let process = Process::start(in_python(&mut command, &dir), dir.path());
     let port = process.number_behind("running on http://127.0.0.1:");
@@ -137,8 +173,23 @@ fn start_gunicorn(arguments: &[&str]) -> Option<Server> {
 
 /// nginx with files; `/slow` comes through it from an origin of the kit.
 pub(super) fn nginx() -> Option<Server> {
-    let nginx = program("nginx")?;
+    start_nginx(offered(), "")
+}
+
+/// The same over HTTP/2 without TLS.
+pub(super) fn nginx_http2() -> Option<Server> {
+    Some(start_nginx(offered(), "http2")?.with("protocol: http2"))
+}
+
+/// The same over HTTP/2 within TLS.
+pub(super) fn nginx_secure() -> Option<Server> {
     let dir = offered();
+    let tls = certified(&dir);
+    Some(start_nginx(dir, "ssl http2")?.with(&format!("protocol: http2, {tls}")))
+}
+
+fn start_nginx(dir: TempDir, listen: &str) -> Option<Server> {
+    let nginx = program("nginx")?;
     let marks = dir.path().to_owned();
     let behind = Origin::with(move |served| {
         while served.request().is_some() {
@@ -151,12 +202,28 @@ pub(super) fn nginx() -> Option<Server> {
         }
     });
     let upstream = behind.address();
-    let server = on_a_free_port(dir, "nginx.conf", &[("@UPSTREAM@", &upstream)], |config| {
+    let certificate = "ssl_certificate @DIR@/origin.crt; ssl_certificate_key @DIR@/origin.key;";
+    let certificate = if listen.contains("ssl") { certificate } else { "" };
+    let replaced =
+        [("@LISTEN@", listen), ("@CERTIFICATE@", certificate), ("@UPSTREAM@", &upstream)];
+    let server = configured(dir, "nginx.conf", &replaced, |config| {
         let mut command = Command::new(&nginx);
         command.arg("-c").arg(config);
         command
     });
     Some(Server { behind: Some(behind), ..server })
+}
+
+/// nghttp2's server with files; it gives back what is uploaded, and every reply has a trailer.
+pub(super) fn nghttpd() -> Option<Server> {
+    let nghttpd = program("nghttpd")?;
+    let server = on_a_free_port(offered(), |dir, port| {
+        let mut command = Command::new(&nghttpd);
+        command.args(["--no-tls", "--address=127.0.0.1", "--echo-upload", "--trailer=x-sum: 13"]);
+        command.arg("--htdocs").arg(dir.join("web")).arg(port.to_string());
+        (Process::start(&command, dir.path()), None)
+    });
+    Some(server.with("protocol: http2"))
 }
 
 /// Apache httpd with files and CGI.
@@ -166,32 +233,42 @@ pub(super) fn apache() -> Option<Server> {
     fs::create_dir(dir.join("cgi")).unwrap();
     let cgi = dir.write("cgi/origin", fs::read(script("cgi.sh")).unwrap());
     fs::set_permissions(cgi, fs::Permissions::from_mode(0o755)).unwrap();
-    Some(on_a_free_port(dir, "apache.conf", &[], |config| {
+    Some(configured(dir, "apache.conf", &[], |config| {
         let mut command = Command::new(&apache);
         command.arg("-DFOREGROUND").arg("-f").arg(config);
         command
     }))
 }
 
-/// Starts a server that wants to be told its port. Should another process be quicker to take it,
-/// the server ends, and the next port is tried.
-pub(super) fn on_a_free_port(
+/// Starts a server that has its port in a configuration.
+pub(super) fn configured(
     dir: TempDir,
     template: &str,
     replaced: &[(&str, &str)],
     command: impl Fn(&Path) -> Command,
 ) -> Server {
     let template = fs::read_to_string(script(template)).unwrap();
-    let template = template.replace("@DIR@", dir.path().to_str().unwrap());
     let template = replaced.iter().fold(template, |text, (mark, value)| text.replace(mark, value));
+    let template = template.replace("@DIR@", dir.path().to_str().unwrap());
+    on_a_free_port(dir, |dir, port| {
+        let config = dir.write("server.conf", template.replace("@PORT@", &port.to_string()));
+        // The file with its process id comes behind the listening socket.
+        (Process::start(&command(&config), dir.path()), Some(dir.join("server.pid")))
+    })
+}
+
+/// Starts a server that wants to be told its port, and may write a file when it listens. Should
+/// another process be quicker to take the port, the server ends, and the next one is tried.
+fn on_a_free_port(
+    dir: TempDir,
+    start: impl Fn(&TempDir, u16) -> (Process, Option<PathBuf>),
+) -> Server {
     for _ in 0..5 {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = dir.write("server.conf", template.replace("@PORT@", &port.to_string()));
-        let mut process = Process::start(&command(&config), dir.path());
-        // The file with its process id comes behind the listening socket.
-        let pid = dir.join("server.pid");
+        let (mut process, pid) = start(&dir, port);
+        let is_there = |pid: &PathBuf| fs::metadata(pid).is_ok_and(|pid| pid.len() > 0);
         let serves = until(|| {
-            let listens = fs::metadata(&pid).is_ok_and(|pid| pid.len() > 0)
+            let listens = pid.as_ref().is_none_or(is_there)
                 && TcpStream::connect(("127.0.0.1", port)).is_ok();
             (listens || process.has_ended()).then_some(listens)
         });

@@ -9,7 +9,7 @@ DIR = os.environ["ORIGIN_DIR"]
 
 async def app(scope, receive, send):
     if scope["type"] == "websocket":
-        await echo_messages(receive, send)
+        await echo_messages(scope, receive, send)
     elif scope["type"] == "http":
         await answer(scope, receive, send)
 
@@ -79,9 +79,12 @@ async def pieces(receive):
             return
 
 
-async def echo_messages(receive, send):
+async def echo_messages(scope, receive, send):
     await receive()
-    await send({"type": "websocket.accept"})
+    chosen = "second" if "second" in scope["subprotocols"] else None
+    await send({"type": "websocket.accept", "subprotocol": chosen})
     while (message := await receive())["type"] == "websocket.receive":
+        if message.get("text") == "close with 4002":
+            return await send({"type": "websocket.close", "code": 4002, "reason": "as asked"})
         content = {key: message[key] for key in ("text", "bytes") if message.get(key) is not None}
         await send({"type": "websocket.send", **content})
