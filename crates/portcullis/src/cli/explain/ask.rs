@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use anyhow::Context;
-use portcullis_config::model::{Bind, Config, Listener};
+use portcullis_config::model::{Bind, Config, Listener, ListenerProtocol};
 
 /// The host of a path that stands alone.
 const DEFAULT_HOST: &str = "localhost";
@@ -80,15 +80,17 @@ pub(super) fn choose<'a>(
     if let Some(name) = named {
         let listener = config.listeners.get(name);
         let listener = listener.with_context(|| format!("there is no listener {name:?}"))?;
+        anyhow::ensure!(speaks_http(listener), "the listener {name:?} does not speak HTTP");
         return chosen(listener, "named");
     }
-    let mut listeners = config.listeners.values().map(|listener| &**listener);
-    let first = listeners.next().context("the configuration has no listener")?;
+    let http = || config.listeners.values().map(|l| &**l).filter(|l| speaks_http(l));
+    let mut listeners = http();
+    let first = listeners.next().context("the configuration has no listener for HTTP")?;
     if listeners.next().is_none() {
         return chosen(first, "the only one");
     }
     let only = |fits: &dyn Fn(&Listener) -> bool| {
-        let mut fitting = config.listeners.values().map(|l| &**l).filter(|l| fits(l));
+        let mut fitting = http().filter(|listener| fits(listener));
         fitting.next().filter(|_| fitting.next().is_none())
     };
     if let Some(tls) = url.tls {
@@ -114,6 +116,10 @@ fn port(url: &Url, tls: bool) -> Option<u16> {
         Some((_, port)) if !port.is_empty() => port.parse().ok(),
         _ => Some(if tls { 443 } else { 80 }),
     }
+}
+
+fn speaks_http(listener: &Listener) -> bool {
+    listener.protocol == ListenerProtocol::Http
 }
 
 #[cfg(test)]
