@@ -62,6 +62,7 @@ impl Client {
             .initial_window_size(WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(HEADER_LIST)
+            .max_send_buffer_size(super::MOST_WAITING)
             .handshake(transport)
             .await
             .map_err(io_error)?;
