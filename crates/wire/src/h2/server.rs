@@ -66,7 +66,7 @@ impl Prelude {
     /// Reads the preface and the client's first SETTINGS.
     ///
     /// # Errors
-    /// The client sent something else, or went away.
+    /// [`io::ErrorKind::InvalidData`] if the client sent something else; it went away otherwise.
     pub async fn handshake(self, settings: &ServerSettings) -> io::Result<Server> {
         let meter = Meter::new(&settings.frames, PREFACE.len(), Instant::now());
         let transport = Transport::new(self.io, self.before, meter);
@@ -91,7 +91,13 @@ impl Prelude {
             wire.borrow_mut().begin_turn();
             shaking.as_mut().poll(cx)
         });
-        let connection = shaken.await.map_err(super::content::io_error)?;
+        let connection = shaken.await.map_err(|error| {
+            let kind = match error.is_io() {
+                true => io::ErrorKind::ConnectionReset,
+                false => io::ErrorKind::InvalidData,
+            };
+            io::Error::new(kind, error)
+        })?;
         Ok(Server { connection, wire, leaving: false, thrown_out: false })
     }
 }
