@@ -109,6 +109,9 @@ impl Owner<'_> {
                 Poll::Pending => break,
             }
         }
+        if !self.in_line.get() {
+            self.listener.pass_on();
+        }
         if self.server.end_turn(cx).is_err() {
             return Poll::Ready(());
         }
@@ -128,6 +131,8 @@ impl Owner<'_> {
             if self.server.poll_frames(cx).is_ready() || self.server.end_turn(cx).is_err() {
                 return Poll::Ready(());
             }
+            // A stream may have come with it.
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }
@@ -149,8 +154,9 @@ impl Owner<'_> {
         if let Some(ending) = self.ending {
             return Some(ending);
         }
-        let idle = self.open.get() == 0 && !self.in_line.get();
         let (owing, blocked) = (self.server.owes(), self.server.blocked());
+        // What an exchange has handed over may still be on its way out.
+        let idle = self.open.get() == 0 && !self.in_line.get() && !self.server.has_streams();
         if !idle && owing.is_none() && blocked.is_none() {
             self.watched = Watched { leaving: self.watched.leaving, ..Watched::default() };
             return None;
@@ -217,6 +223,14 @@ impl Owner<'_> {
         self.worker.metrics.http2_floods[kind].add(1);
         let failure = Failure::new(Reason::Flood, what);
         self.worker.refuse_connection(&self.listener.name, self.peer, &failure);
+    }
+}
+
+impl Drop for Owner<'_> {
+    /// Whoever leaves the line makes room in it.
+    fn drop(&mut self) {
+        self.listener.leave_line(&self.in_line);
+        self.listener.pass_on();
     }
 }
 

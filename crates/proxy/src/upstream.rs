@@ -7,3 +7,6 @@ pub(crate) mod lines;
 pub(crate) mod pool;
 
 pub(crate) use balance::Schedule;
+
+/// Most endpoints that are tried for one request or connection.
+pub(crate) const MOST_TRIES: usize = 4;

@@ -82,6 +82,8 @@ impl LocalListener {
 
     pub(crate) fn change(&self, settings: ListenerSettings) {
         *self.settings.borrow_mut() = Rc::new(settings);
+        // There may be more room now.
+        self.pass_on();
     }
 
     pub(crate) fn close(&self) {
@@ -91,7 +93,7 @@ impl LocalListener {
     /// Whether another exchange over HTTP/2 may begin. If not, the connection stands in line, which
     /// `in_line` says, and is woken when it may.
     pub(crate) fn has_room(&self, cx: &mut Context<'_>, in_line: &Rc<Cell<bool>>) -> bool {
-        let room = self.exchanges.get() < self.settings.borrow().listener.limits.streams;
+        let room = self.has_places();
         if !room && !in_line.replace(true) {
             let place = (cx.waker().clone(), Rc::clone(in_line));
             self.held_back.borrow_mut().push_back(place);
@@ -107,9 +109,28 @@ impl LocalListener {
     /// Notes that one has ended; who was held back may go on.
     pub(crate) fn end_exchange(&self) {
         self.exchanges.set(self.exchanges.get() - 1);
-        if let Some((waker, in_line)) = self.held_back.borrow_mut().pop_front() {
+        self.pass_on();
+    }
+
+    fn has_places(&self) -> bool {
+        self.exchanges.get() < self.settings.borrow().listener.limits.streams
+    }
+
+    /// Wakes the first in line if there is room. It does the same once it has looked: it may have
+    /// nothing to begin.
+    pub(crate) fn pass_on(&self) {
+        if self.has_places()
+            && let Some((waker, in_line)) = self.held_back.borrow_mut().pop_front()
+        {
             in_line.set(false);
             waker.wake();
+        }
+    }
+
+    /// Takes a connection that has ended out of the line.
+    pub(crate) fn leave_line(&self, in_line: &Rc<Cell<bool>>) {
+        if in_line.get() {
+            self.held_back.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, in_line));
         }
     }
 

@@ -14,6 +14,10 @@ pub(crate) mod server;
 mod transport;
 mod walker;
 
+/// Most content of a stream that waits with us for a peer that takes nothing, in bytes: whatever
+/// room the peer has announced, it may not read what it got.
+const MOST_WAITING: usize = 32 * 1024;
+
 pub use call::Call;
 pub use client::{Client, Driver};
 pub use meter::{Flood, FrameBounds, SentError, Verdict};

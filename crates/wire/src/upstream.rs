@@ -99,6 +99,26 @@ impl Upstream {
         }
     }
 
+    /// Whether it was the connection that failed, for which the origin may have had reasons that have
+    /// nothing to do with the request.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Upstream::H1(_) => true,
+            Upstream::H2(stream) => stream.is_lost(),
+        }
+    }
+
+    /// Whether the origin has cancelled its reply, which is no fault of it: a deadline has passed,
+    /// say, that the client set.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Upstream::H1(_) => false,
+            Upstream::H2(stream) => stream.content.is_cancelled(),
+        }
+    }
+
     /// The version that the origin is spoken to in.
     #[must_use]
     pub fn version(&self) -> Version {

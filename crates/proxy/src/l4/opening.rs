@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::record::Record;
 use crate::forwarding::Peer;
 use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
-use crate::upstream::{balance, connect};
+use crate::upstream::{MOST_TRIES, balance, connect};
 use crate::worker::{LocalListener, Worker};
 
 /// Both sides of a connection that may flow.
@@ -107,7 +107,7 @@ async fn hello(client: &mut Io, limit: Duration) -> Result<(Option<Box<str>>, Bu
     }
 }
 
-/// Connects to an endpoint, and where that fails to the others, each once.
+/// Connects to an endpoint, and where that fails to others, each once.
 async fn reach(
     worker: &Worker,
     service: &CompiledService,
@@ -117,7 +117,8 @@ async fn reach(
 ) -> Result<(Io, Option<ActiveRequest>), Failure> {
     let mut tried = vec![false; service.endpoints.len()];
     let mut failure = Failure::from(Reason::NoEndpoint);
-    while let Some(chosen) = next(worker, service, &tried) {
+    for _ in 0..MOST_TRIES {
+        let Some(chosen) = next(worker, service, &tried) else { break };
         tried[chosen] = true;
         let endpoint: &Arc<EndpointState> = &service.endpoints[chosen];
         record.endpoint = Some(Arc::clone(endpoint));

@@ -5,11 +5,13 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Downstream, ReadError, Stream, Upstream};
+use portcullis_wire::{Downstream, ReadError, RequestHead, Stream, Upstream};
 
 /// A request's content on its way to the endpoint.
 #[derive(Debug)]
 pub(crate) struct Upload {
+    /// Where it begins, and begins again.
+    begins: State,
     state: State,
     /// Bytes taken from the client.
     pub(crate) bytes: u64,
@@ -55,15 +57,17 @@ pub(crate) enum Side {
 }
 
 impl Upload {
-    /// An upload whose head waits in the endpoint's connection.
-    pub(crate) fn new(limit: Option<u64>, held: bool) -> Upload {
+    /// The upload of a request whose head waits in the endpoint's connection. Where a tunnel is asked
+    /// for, there is no content: what follows belongs to the tunnel.
+    pub(crate) fn new(limit: Option<u64>, request: &RequestHead) -> Upload {
         Upload {
-            state: State::Content,
+            begins: if request.upgrade { State::Flush } else { State::Content },
+            state: if request.upgrade { State::Flush } else { State::Content },
             bytes: 0,
             limit,
             moved: false,
             waits_for: Side::Client,
-            held,
+            held: request.expects_continue,
             replay: Replay::default(),
         }
     }
@@ -77,7 +81,7 @@ impl Upload {
     pub(crate) fn rewind(&mut self) -> bool {
         let whole = self.bytes == 0 || self.replay.whole;
         if whole {
-            self.state = State::Content;
+            self.state = self.begins;
             self.replay.sent = 0;
         }
         whole

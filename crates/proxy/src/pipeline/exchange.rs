@@ -111,6 +111,7 @@ pub(crate) async fn exchange(
     let relayed = poll_fn(|cx| poll_relay(cx, client, up, upload, &mut download, &mut watch)).await;
     record.bytes_in = upload.bytes;
     record.bytes_out = download.bytes;
+    record.cancelled = up.is_cancelled();
     relayed
 }
 

@@ -18,10 +18,7 @@ use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
-use crate::upstream::balance;
-
-/// Most times that a request is sent where nothing was done with it.
-const MOST_TRIES: usize = 4;
+use crate::upstream::{MOST_TRIES, balance};
 
 /// What was decided about a request before a service is called.
 pub(crate) struct Plan<'s> {
@@ -54,7 +51,7 @@ pub(crate) async fn forward<'s>(
     let total = timeouts.total.map(|total| record.started + total);
     write_path(plan, scratch);
 
-    let mut upload = Upload::new(plan.body_limit, scratch.request.expects_continue);
+    let mut upload = Upload::new(plan.body_limit, &scratch.request);
     let mut fresh = false;
     let mut refused = None;
     for tries_left in (0..MOST_TRIES).rev() {
@@ -110,7 +107,7 @@ pub(crate) async fn forward<'s>(
         if let Some(hold) = way.hold.as_ref().filter(|_| is_silence(failure.reason)) {
             hold.retire();
         }
-        if tries_left == 0 || !may_repeat(&failure, &way, &scratch.request, &mut upload) {
+        if tries_left == 0 || !may_repeat(&failure, &way, fresh, &scratch.request, &mut upload) {
             return Err(failure);
         }
         // That the connection was ending says nothing about the endpoint; another one tells.
@@ -165,10 +162,12 @@ pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Time
 }
 
 /// Whether a request may be sent again: it certainly was not worked on, or it went over a
-/// connection that may have been dead already, is idempotent (RFC 9110, 9.2.2) and has no content.
+/// connection that may have been dead already, is idempotent (RFC 9110, 9.2.2) and has no content;
+/// that once.
 fn may_repeat(
     failure: &Failure,
     way: &Acquired,
+    fresh: bool,
     request: &RequestHead,
     upload: &mut Upload,
 ) -> bool {
@@ -181,6 +180,8 @@ fn may_repeat(
     let idempotent =
         matches!(request.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
     way.reused
+        && !fresh
+        && way.up.is_lost()
         && !way.up.has_begun_reply()
         && idempotent
         && request.length == BodyLength::Empty

@@ -27,6 +27,8 @@ pub(crate) struct Record<'s> {
     pub(crate) bytes_out: u64,
     pub(crate) first_byte: Option<Duration>,
     pub(crate) failure: Option<Failure>,
+    /// The endpoint has cancelled its reply.
+    pub(crate) cancelled: bool,
     /// For the `Allow` of a 405.
     pub(crate) allow: Option<String>,
 }
@@ -45,6 +47,7 @@ impl<'s> Record<'s> {
             bytes_out: 0,
             first_byte: None,
             failure: None,
+            cancelled: false,
             allow: None,
         }
     }

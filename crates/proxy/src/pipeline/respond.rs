@@ -94,6 +94,7 @@ pub(crate) async fn fail(
         // The client has seen the head of another reply, or is not there to see one.
         client.cut(match reason {
             Reason::BadBody => Abort::Malformed,
+            _ if record.cancelled => Abort::Cancelled,
             Reason::ClientGone | Reason::ClientStalled | Reason::Shutdown => Abort::Cancelled,
             _ => Abort::Broken,
         });

@@ -21,6 +21,9 @@ const MOST_STREAMS: usize = 1000;
 /// Streams that a connection is taken to carry before it is there.
 const USUAL_STREAMS: usize = 100;
 
+/// When an endpoint that chose HTTP/1.1 is asked again.
+const ASKED_AGAIN: Duration = Duration::from_secs(60);
+
 /// A connection that requests share.
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -53,8 +56,8 @@ struct Trunk {
     /// Connections that are being opened.
     opening: usize,
     queue: Rc<Queue>,
-    /// The endpoint chose HTTP/1.1 when it was last asked.
-    declined: bool,
+    /// When the endpoint was last asked and chose HTTP/1.1.
+    declined: Option<Instant>,
 }
 
 /// The connections to all endpoints, by the endpoint's slot.
@@ -197,7 +200,7 @@ impl Lines {
                 crowded,
             };
         }
-        if trunk.declined {
+        if trunk.declined.is_some() {
             return Place::Declined;
         }
         let enough = trunk.opening * USUAL_STREAMS > trunk.queue.waiting.get();
@@ -211,7 +214,7 @@ impl Lines {
             lines: Vec::new(),
             opening: 0,
             queue: Rc::default(),
-            declined: false,
+            declined: None,
         };
         let trunk = self.trunks.entry(endpoint.slot).or_insert_with(fresh);
         // A slot may have passed to another endpoint.
@@ -236,12 +239,12 @@ impl Lines {
         trunk.opening = trunk.opening.saturating_sub(1);
         match outcome {
             Ok(Some(line)) => {
-                trunk.declined = false;
+                trunk.declined = None;
                 trunk.queue.admit(line.most());
                 trunk.lines.push(line);
             }
             Ok(None) => {
-                trunk.declined = true;
+                trunk.declined = Some(Instant::now());
                 trunk.queue.freed.notify_waiters();
             }
             // As long as there are others, those who wait have something to wait for.
@@ -259,7 +262,8 @@ impl Lines {
                 let young = line.idle.get() + line.patience > now;
                 line.streams.get() > 0 || (!line.retired.get() && young)
             });
-            !trunk.lines.is_empty() || trunk.opening > 0
+            trunk.declined = trunk.declined.filter(|&asked| asked + ASKED_AGAIN > now);
+            !trunk.lines.is_empty() || trunk.opening > 0 || trunk.declined.is_some()
         });
     }
 }

@@ -64,11 +64,17 @@ impl H2Client {
     /// Nobody listens there.
     #[must_use]
     pub fn silent(address: SocketAddr) -> H2Client {
-        Peer::over(Client::connect(address), 1)
+        H2Client::over(Client::connect(address))
+    }
+
+    /// Goes on from whatever was sent on a connection.
+    #[must_use]
+    pub fn over(client: Client) -> H2Client {
+        Peer::fresh(client, 1)
     }
 
     fn begun(client: Client, settings: &[(u16, u32)]) -> H2Client {
-        let mut peer = Peer::over(client, 1);
+        let mut peer = Peer::fresh(client, 1);
         peer.send(PREFACE);
         peer.announce(settings);
         // One of the first is never empty, so that its acknowledgement can be told from none.

@@ -40,7 +40,7 @@ pub struct Peer<W> {
 }
 
 impl<W: Wire> Peer<W> {
-    pub(super) fn over(wire: W, next_stream: u32) -> Peer<W> {
+    pub(super) fn fresh(wire: W, next_stream: u32) -> Peer<W> {
         Peer {
             wire,
             decoder: Decoder::default(),

@@ -72,7 +72,7 @@ impl<'a> H2Served<'a> {
         if served.exactly(PREFACE.len()) != PREFACE {
             return None;
         }
-        let mut peer = Peer::over(served, 2);
+        let mut peer = Peer::fresh(served, 2);
         peer.announced = settings.to_vec();
         peer.try_send(Frame::settings(settings)).ok()?;
         // Behind an empty one there would be nothing to wait for.

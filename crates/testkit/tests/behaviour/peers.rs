@@ -7,6 +7,7 @@
 mod clients;
 mod curl;
 mod grpc;
+mod h2spec;
 mod openssl;
 mod origins;
 mod process;

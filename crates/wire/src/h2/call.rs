@@ -35,6 +35,7 @@ pub struct Call {
     failed: Option<io::Error>,
     answered: bool,
     refused: bool,
+    lost: bool,
 }
 
 impl Call {
@@ -51,6 +52,7 @@ impl Call {
             failed: None,
             answered: false,
             refused: false,
+            lost: false,
         }
     }
 
@@ -212,7 +214,13 @@ impl Call {
         let refused =
             error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
         self.refused = unopened || refused;
+        self.lost = error.is_io();
         read_error(error)
+    }
+
+    /// Whether the connection has failed, and not this stream alone.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// Whether the origin has certainly done nothing with the request.

@@ -30,6 +30,8 @@ pub(crate) struct Content {
     send: Option<SendStream<Bytes>>,
     /// The last piece waits for the next one, or for the end, which then goes with it.
     held: Bytes,
+    /// The peer has cancelled what it was sending.
+    cancelled: bool,
     /// A tunnel is asked for: the end of the request is not the end of the stream.
     pub(crate) stays_open: bool,
     /// Why the end could not be sent.
@@ -72,10 +74,18 @@ impl Content {
             }
             match ready!(stream.poll_data(cx)) {
                 Some(Ok(piece)) => self.here = piece,
-                Some(Err(error)) => return Poll::Ready(Err(read_error(&error))),
+                Some(Err(error)) => {
+                    self.cancelled =
+                        error.is_remote() && error.reason() == Some(h2::Reason::CANCEL);
+                    return Poll::Ready(Err(read_error(&error)));
+                }
                 None => self.in_trailers = true,
             }
         }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled
     }
 
     pub(crate) fn content(&self) -> &[u8] {

@@ -14,8 +14,8 @@ use super::walker::{Frame, Walker, kind};
 const REFILL_SECONDS: u32 = 10;
 /// What a frame that carries something gives back.
 const USEFUL: u32 = 4;
-/// A write of fewer bytes is good for nothing: a frame with a byte or two of content.
-const LEAST_USEFUL: usize = 15;
+/// Content of fewer bytes is good for nothing, and hardly ours to send but for tiny windows.
+const LEAST_USEFUL: usize = 6;
 const PROTOCOL_ERROR: u32 = 0x1;
 const FRAME_SIZE_ERROR: u32 = 0x6;
 const ENHANCE_YOUR_CALM: u32 = 0xb;
@@ -145,13 +145,15 @@ impl Meter {
 
     /// Looks at bytes to the peer, as they leave.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
-        let Meter { outward, resets, errors, verdict, calmed, continuations, .. } = self;
+        let Meter { outward, resets, control, errors, verdict, calmed, .. } = self;
         outward.walk(bytes, |frame, payload| {
             let code = |at: usize| {
                 let bytes = payload.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
                 bytes.map(u32::from_be_bytes)
             };
             match frame.kind {
+                kind::HEADERS => _ = control.give(USEFUL),
+                kind::DATA if frame.length >= LEAST_USEFUL => _ = control.give(USEFUL),
                 kind::RST_STREAM => {
                     let Some(code) = code(0).filter(|&code| code != 0) else { return };
                     errors.push(SentError::Stream(code));
@@ -163,11 +165,7 @@ impl Meter {
                     let Some(code) = code(4).filter(|&code| code != 0) else { return };
                     errors.push(SentError::Connection(code));
                     if code == ENHANCE_YOUR_CALM && verdict.is_none() {
-                        *calmed = Some(match (resets.is_half_empty(), *continuations) {
-                            (true, _) => Flood::Resets,
-                            (false, 1..) => Flood::Continuations,
-                            (false, 0) => Flood::ControlFrames,
-                        });
+                        *calmed = Some(by_name(payload.get(8..).unwrap_or_default()));
                     }
                 }
                 _ => {}
@@ -178,8 +176,7 @@ impl Meter {
     /// So many bytes were taken by the peer.
     pub(crate) fn taken(&mut self, bytes: usize) {
         let credit = u32::try_from(bytes / BYTES_A_CREDIT).unwrap_or(u32::MAX);
-        let useful = if bytes < LEAST_USEFUL { 0 } else { USEFUL };
-        self.control.give(credit.saturating_add(useful));
+        self.control.give(credit);
     }
 
     /// Whether the peer has said what it takes.
@@ -270,6 +267,20 @@ impl Counts<'_> {
     }
 }
 
+/// What the crate throws a peer out for, as it names it in GOAWAY.
+fn by_name(debug: &[u8]) -> Flood {
+    const RESETS: [&[u8]; 2] = [b"too_many_resets", b"too_many_internal_resets"];
+    const CONTINUATIONS: [&[u8]; 2] = [b"too_many_continuations", b"header_list_way"];
+    let is_one_of = |names: &[&[u8]]| names.iter().any(|name| debug.starts_with(name));
+    if is_one_of(&RESETS) {
+        Flood::Resets
+    } else if is_one_of(&CONTINUATIONS) {
+        Flood::Continuations
+    } else {
+        Flood::ControlFrames
+    }
+}
+
 /// Whether a stream that we reset with this code was reset because the peer broke a rule:
 /// PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR.
 fn is_peers_fault(code: u32) -> bool {
@@ -297,10 +308,6 @@ impl Bucket {
         let some = self.level > 0;
         self.level = self.level.saturating_sub(1);
         some
-    }
-
-    fn is_half_empty(&self) -> bool {
-        self.level <= self.size / 2
     }
 
     fn refill(&mut self, now: Instant) {
@@ -416,16 +423,26 @@ mod tests {
 
     #[test]
     fn a_flood_that_the_crate_finds_is_known_too() {
-        let mut meter = meter();
-        meter.sent(&frame(kind::GOAWAY, 0, &[0, 0, 0, 1, 0, 0, 0, 11]));
-        assert_eq!((meter.flood(), meter.verdict()), (Some(Flood::ControlFrames), None));
+        for (name, flood) in [
+            ("", Flood::ControlFrames),
+            ("too_many_data_frames", Flood::ControlFrames),
+            ("too_many_internal_resets", Flood::Resets),
+            ("too_many_continuations", Flood::Continuations),
+        ] {
+            let mut meter = meter();
+            let goaway = [&[0, 0, 0, 1, 0, 0, 0, 11][..], name.as_bytes()].concat();
+            meter.sent(&frame(kind::GOAWAY, 0, &goaway));
+            assert_eq!((meter.flood(), meter.verdict()), (Some(flood), None));
+        }
     }
 
     #[test]
     fn a_dribble_pays_for_nothing() {
         let mut meter = meter();
         for _ in 0..BOUNDS.control_frames {
-            meter.taken(10);
+            meter.sent(&frame(kind::DATA, 0, b"x"));
+            meter.sent(&frame(kind::PING, 1, &[0; 8]));
+            meter.taken(27);
             assert!(meter.received(&frame(kind::WINDOW_UPDATE, 0, &[0, 0, 0, 1])));
         }
         assert!(!meter.received(&frame(kind::WINDOW_UPDATE, 0, &[0, 0, 0, 1])));

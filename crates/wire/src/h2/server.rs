@@ -1,7 +1,9 @@
 //! A client's connection: streams come out of it, each an exchange of its own.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -78,7 +80,8 @@ impl Prelude {
         let transport = Transport::new(self.io, self.before, meter);
         let wire = transport.owner();
         let most = settings.concurrent_streams;
-        let connection = Builder::new()
+        let mut builder = Builder::new();
+        builder
             .max_concurrent_streams(most)
             .initial_window_size(settings.window)
             .initial_connection_window_size(settings.connection_window)
@@ -86,10 +89,14 @@ impl Prelude {
             .max_concurrent_reset_streams(most as usize)
             .max_pending_accept_reset_streams(most as usize)
             .max_local_error_reset_streams(Some(settings.frames.resets as usize))
-            .enable_connect_protocol()
-            .handshake(transport)
-            .await
-            .map_err(super::content::io_error)?;
+            .max_send_buffer_size(super::MOST_WAITING)
+            .enable_connect_protocol();
+        let mut shaking = pin!(builder.handshake(transport));
+        let shaken = poll_fn(|cx| {
+            wire.borrow_mut().begin_turn();
+            shaking.as_mut().poll(cx)
+        });
+        let connection = shaken.await.map_err(super::content::io_error)?;
         Ok(Server { connection, wire, leaving: false, thrown_out: false })
     }
 }
@@ -129,6 +136,12 @@ impl Server {
                 Verdict::Broken(code) => code.into(),
             });
         }
+    }
+
+    /// Whether any stream has not ended, or not left yet.
+    #[must_use]
+    pub fn has_streams(&self) -> bool {
+        self.connection.has_streams()
     }
 
     /// Begins a turn of the worker: the connection may read again.

@@ -15,8 +15,8 @@ pub(super) mod kind {
 }
 
 const HEADER: usize = 9;
-/// So much of a payload is kept for those who ask: error codes stand in it.
-const KEPT: usize = 8;
+/// So much of a payload is kept for those who ask: error codes stand in it, and a word of why.
+const KEPT: usize = 32;
 
 /// A frame's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +193,7 @@ mod tests {
             (kind::DATA, 2, vec![]),
             (kind::SETTINGS, 0, vec![]),
             (kind::RST_STREAM, 4, vec![0, 0, 0, 8]),
-            (kind::GOAWAY, 10, vec![0, 0, 0, 1, 0, 0, 0, 2]),
+            (kind::GOAWAY, 10, vec![0, 0, 0, 1, 0, 0, 0, 2, b'm', b'e']),
         ];
         for piece in [1, 2, 3, 7, 9, 100] {
             let mut walker = Walker::after("preface".len());

@@ -1,6 +1,8 @@
 //! How a connection begins (RFC 9113 sections 3.2 to 3.4).
 
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use portcullis_testkit::h2::{Block, Frame, H2Client, PREFACE, ToBytes, code, setting};
 use portcullis_testkit::{Authority, Client, Config, Gateway, Origin, TempDir};
@@ -128,6 +130,28 @@ fn tls_gives_the_protocol_by_its_name() {
     let got = client.reader().rest().unwrap_or_default();
     assert!(!got.starts_with(b"HTTP/1.1 2"), "{}", got.escape_ascii());
     assert_eq!(second.ask(&get).status, 200);
+}
+
+/// Over TLS the preface seldom comes together with the end of the handshake.
+#[test]
+fn a_preface_over_tls_may_take_its_time() {
+    let (authority, dir, origin) = (Authority::new(), TempDir::new(), Origin::echo());
+    let (cert, key) = authority.issue(&["a.example"]).write(&dir, "a");
+    let tls = format!("tls: {{ certificates: [{{ cert: {cert:?}, key: {key:?} }}] }}");
+    let gateway = Gateway::start(&Config::before(&origin).listener(&tls));
+    let asking = authority.client("a.example").offering(&["h2"]);
+    let pause = || thread::sleep(Duration::from_millis(50));
+    let mut client = Client::tls(gateway.address(), &asking).unwrap();
+    let get = Block::get("/").set(":scheme", "https");
+    let begun =
+        [&Frame::settings(&[]).to_bytes()[..], &Frame::headers(1, &get).ending().to_bytes()];
+    let (first, rest) = PREFACE.split_at(10);
+    for piece in [first, rest, begun[0], begun[1]] {
+        pause();
+        client.send(piece);
+    }
+    let mut client = H2Client::over(client);
+    assert_eq!(client.reply(1).status, 200);
 }
 
 #[test]

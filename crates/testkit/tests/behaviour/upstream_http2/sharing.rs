@@ -42,41 +42,38 @@ fn requests_of_many_clients_share_a_connection() {
 #[test]
 fn an_origins_limit_is_kept_and_costs_no_request() {
     const LIMIT: usize = 3;
-    let (gate, most) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+    let (most, arrived) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let origin = Origin::h2_with(&[(setting::MAX_CONCURRENT_STREAMS, 3)], {
-        let (gate, most) = (gate.clone(), most.clone());
+        let (most, arrived) = (most.clone(), arrived.clone());
         move |served| {
-            let mut open = Vec::new();
-            while let Some(request) = served.request() {
-                open.push(request.stream);
-                most.fetch_max(open.len(), Ordering::SeqCst);
-                if open.len() == LIMIT {
-                    gate.pass();
-                    for stream in open.drain(..) {
-                        served.reply(stream, "ok");
-                    }
+            let (mut begun, mut answered) = (0, 0);
+            while let Ok(Some(_)) = served.next_frame() {
+                let streams = served.exchanges.iter().filter(|(_, e)| !e.sections.is_empty());
+                let streams: Vec<(u32, bool)> = streams.map(|(id, e)| (*id, e.ended)).collect();
+                arrived.fetch_add(streams.len() - begun, Ordering::SeqCst);
+                begun = streams.len();
+                most.fetch_max(begun - answered, Ordering::SeqCst);
+                // A stream is open for as long as its request is.
+                for (stream, _) in streams.iter().filter(|(_, ended)| *ended).skip(answered) {
+                    served.reply(*stream, "ok");
+                    answered += 1;
                 }
             }
         }
     });
     let gateway = before(&origin);
-    // The limit is known with the first reply.
     let mut client = H2Client::connect(gateway.address());
-    let mut ask = |count: usize| -> Vec<u32> {
-        (0..count).map(|_| client.request(&Block::get("/"))).collect()
-    };
-    let mut streams = ask(LIMIT);
-    gate.open();
-    assert!(eventually(|| most.load(Ordering::SeqCst) == LIMIT));
-    streams.extend(ask(4 * LIMIT));
-    for _ in 0..8 {
-        gate.open();
-    }
+    // The limit is known from here on.
+    assert_eq!(client.get("/").text(), "ok");
+    let streams: Vec<u32> = (0..5 * LIMIT).map(|_| client.begin(&Block::post("/"))).collect();
+    let all = || arrived.load(Ordering::SeqCst) == 1 + 5 * LIMIT;
+    assert!(eventually(all), "{} have arrived", arrived.load(Ordering::SeqCst));
     for stream in streams {
+        client.send(Frame::data(stream, "").ending());
         assert_eq!(client.reply(stream).text(), "ok");
     }
     assert_eq!(most.load(Ordering::SeqCst), LIMIT, "more streams at once than allowed");
-    assert!(origin.connections() >= 2, "{} connections", origin.connections());
+    assert!(origin.connections() >= 5, "{} connections", origin.connections());
 }
 
 /// A limit of one is a connection for each request under way.

@@ -129,10 +129,8 @@ fn control() -> Vec<Case> {
             [Frame::priority(1, 3, 9), Frame::priority(3, 5, 9), Frame::priority(5, 1, 9), get()],
         ),
         case("RST_STREAM on the connection", "6.4", PROTOCOL, Frame::reset(0, code::CANCEL)),
-        case("RST_STREAM too short", "6.4", SIZE, [open(), cut(Frame::reset(1, 0), 3)])
-            .told_as(code::PROTOCOL_ERROR),
-        case("RST_STREAM too long", "6.4", SIZE, [open(), cut(Frame::reset(1, 0), 5)])
-            .told_as(code::PROTOCOL_ERROR),
+        case("RST_STREAM too short", "6.4", SIZE, [open(), cut(Frame::reset(1, 0), 3)]),
+        case("RST_STREAM too long", "6.4", SIZE, [open(), cut(Frame::reset(1, 0), 5)]),
         case("RST_STREAM with an unknown code", "7", IGNORED, [open(), Frame::reset(1, 0xff)]),
         case(
             "PUSH_PROMISE from a client",
@@ -144,17 +142,14 @@ fn control() -> Vec<Case> {
             Frame::push_promise(0, 2, &Block::get("/bad"))
         }),
         case("PING on a stream", "6.7", PROTOCOL, Frame::ping(*b"12345678").on(1)),
-        case("PING too short", "6.7", SIZE, cut(Frame::ping([0; 8]), 7))
-            .told_as(code::PROTOCOL_ERROR),
-        case("PING too long", "6.7", SIZE, cut(Frame::ping([0; 8]), 9))
-            .told_as(code::PROTOCOL_ERROR),
+        case("PING too short", "6.7", SIZE, cut(Frame::ping([0; 8]), 7)),
+        case("PING too long", "6.7", SIZE, cut(Frame::ping([0; 8]), 9)),
         case("PING with unknown flags", "6.7", IGNORED, Frame::ping([0; 8]).flagged(0xfe)),
         case("PING acknowledged that nobody sent", "6.7", IGNORED, {
             Frame::ping([7; 8]).flagged(flag::ACK)
         }),
         case("GOAWAY on a stream", "6.8", PROTOCOL, Frame::goaway(0, code::NO_ERROR).on(1)),
-        case("GOAWAY too short", "6.8", SIZE, cut(Frame::goaway(0, 0), 7))
-            .told_as(code::PROTOCOL_ERROR),
+        case("GOAWAY too short", "6.8", SIZE, cut(Frame::goaway(0, 0), 7)),
     ]
 }
 
@@ -173,19 +168,16 @@ fn windows() -> Vec<Case> {
         }),
         case("WINDOW_UPDATE too short", "6.9", SIZE, {
             Frame::new(kind::WINDOW_UPDATE, 0, 0, *b"\0\0\x01")
-        })
-        .told_as(code::PROTOCOL_ERROR),
+        }),
         case("WINDOW_UPDATE too long", "6.9", SIZE, {
             Frame::new(kind::WINDOW_UPDATE, 0, 0, *b"\0\0\0\x01\0")
-        })
-        .told_as(code::PROTOCOL_ERROR),
+        }),
         case(
             "WINDOW_UPDATE too long for a stream",
             "6.9",
             SIZE,
             [open(), Frame::new(kind::WINDOW_UPDATE, 0, 1, *b"\0\0\0\x01\0")],
-        )
-        .told_as(code::PROTOCOL_ERROR),
+        ),
         case(
             "window of the connection too large",
             "6.9.1",

@@ -7,6 +7,9 @@ use super::{Case, Expect, MALFORMED, OK, REFUSED, UNREADABLE, case, whole};
 /// A gateway does no `CONNECT`; whether it says so with a status or resets is its own affair.
 const NOT_SERVED: Expect = MALFORMED.or_status(&[400, 404, 405, 501]);
 
+/// The origin answers as if it were any request, and that is no tunnel.
+const NO_TUNNEL: Expect = NOT_SERVED.or_status(&[502]);
+
 pub(super) fn cases() -> Vec<Case> {
     [pseudo_fields(), methods(), paths(), authorities(), connects()].into_iter().flatten().collect()
 }
@@ -177,8 +180,8 @@ fn connects() -> Vec<Case> {
         case("CONNECT without an authority", "8.5", NOT_SERVED, {
             Frame::headers(1, &connect().without(":authority"))
         }),
-        case("extended CONNECT for a protocol that nobody speaks", "RFC 8441 4", NOT_SERVED, {
-            extended("smuggled")
+        case("extended CONNECT for a protocol that nobody speaks", "RFC 8441 4", NO_TUNNEL, {
+            Frame::headers(1, &Block::request("CONNECT", "/").field(":protocol", "unknown"))
         }),
         case("extended CONNECT for no protocol", "RFC 8441 4", NOT_SERVED, extended("")),
         case("extended CONNECT for an illegal protocol", "RFC 8441 4", NOT_SERVED, {
