@@ -1,10 +1,12 @@
 //! HTTP/2 (RFC 9113) by the `h2` crate. Here are its messages as the gateway sees them, the checks
 //! that the crate leaves to its users, and the meter that throws out who floods it.
 
+mod blocks;
 pub(crate) mod call;
 mod client;
 pub(crate) mod content;
 mod fields;
+mod fragment;
 mod meter;
 pub(crate) mod reply;
 mod request;

@@ -7,6 +7,7 @@
 
 use std::time::Instant;
 
+use super::blocks::Blocks;
 use super::walker::{Frame, Walker, kind};
 
 /// How often within the time that refills a whole bucket it is looked after.
@@ -83,6 +84,8 @@ pub(crate) struct Meter {
     calmed: Option<Flood>,
     /// Errors sent and not yet reported.
     errors: Vec<SentError>,
+    /// Looks at the peer's header blocks, if it sends requests.
+    blocks: Option<Blocks>,
 }
 
 impl Meter {
@@ -101,12 +104,18 @@ impl Meter {
             verdict: None,
             calmed: None,
             errors: Vec::new(),
+            blocks: None,
         }
+    }
+
+    /// Looks at header blocks as well, of at most so many bytes.
+    pub(crate) fn of_requests(self, most: usize) -> Meter {
+        Meter { blocks: Some(Blocks::new(most)), ..self }
     }
 
     /// Looks at bytes from the peer. `false` when they must not be worked on any more.
     pub(crate) fn received(&mut self, bytes: &[u8]) -> bool {
-        let Meter { inward, verdict, .. } = self;
+        let Meter { inward, verdict, blocks, .. } = self;
         let mut counts = Counts {
             resets: &mut self.resets,
             control: &mut self.control,
@@ -116,11 +125,21 @@ impl Meter {
             stage: &mut self.stage,
             greeted: &mut self.greeted,
         };
-        inward.walk(bytes, |frame, _| {
+        let saw = |frame, _: &[u8]| {
             if let Some(found) = counts.judge(frame) {
                 verdict.get_or_insert(found);
             }
-        });
+        };
+        match blocks {
+            None => inward.walk(bytes, saw),
+            Some(blocks) => {
+                inward
+                    .walk_heads(bytes, saw, |frame, piece, left| blocks.piece(frame, piece, left));
+                if blocks.is_overrun() {
+                    verdict.get_or_insert(Verdict::Broken(ENHANCE_YOUR_CALM));
+                }
+            }
+        }
         self.verdict.is_none()
     }
 
@@ -182,6 +201,11 @@ impl Meter {
             Some(Verdict::Broken(_)) => None,
             None => self.calmed,
         }
+    }
+
+    /// Whether the path of this stream's request had a fragment; to be asked once, in order.
+    pub(crate) fn take_fragment(&mut self, stream: u32) -> bool {
+        self.blocks.as_mut().is_some_and(|blocks| blocks.take(stream))
     }
 
     /// Whether the peer is inside a head, or inside a frame that is not content: what it must

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use super::content::{Content, io_error};
 use super::{fields, request};
 use crate::downstream::{Abort, ReplyLine};
-use crate::{BodyLength, Field, Fields, HeadLimits, Known, ReadError, RequestHead};
+use crate::{BodyLength, Field, Fields, HeadLimits, Known, Malformed, ReadError, RequestHead};
 
 /// Fields that a reply has at most before its map must grow.
 const USUAL_FIELDS: usize = 16;
@@ -22,6 +22,8 @@ const USUAL_FIELDS: usize = 16;
 pub struct Reply {
     /// The request until it is read.
     request: Option<Box<Parts>>,
+    /// Its path had a fragment, of which the crate tells nothing.
+    fragment: bool,
     respond: SendResponse<Bytes>,
     pub(crate) content: Content,
     to_head: bool,
@@ -33,13 +35,18 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Reply {
+    pub(crate) fn new(
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        fragment: bool,
+    ) -> Reply {
         let (parts, receive) = request.into_parts();
         let mut content = Content::default();
         content.receive(receive);
         Reply {
             to_head: parts.method == http::Method::HEAD,
             request: Some(Box::new(parts)),
+            fragment,
             respond,
             content,
             status: 0,
@@ -62,6 +69,9 @@ impl Reply {
         let Some(parts) = self.request.take() else {
             return Err(ReadError::Truncated);
         };
+        if self.fragment {
+            return Err(Malformed::Target.into());
+        }
         let ended = self.content.is_read();
         Ok(request::take(&parts, ended, limits, head)?)
     }

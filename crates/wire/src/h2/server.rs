@@ -25,6 +25,10 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// answer that says so and a line in the log; what is larger the crate refuses with a bare 431.
 const LIST_SLACK: usize = 16 * 1024;
 
+/// A list so many times as large as allowed, or its block, ends the connection: the crate does so
+/// once it is unpacked, we before.
+const LIST_ABUSE: usize = 4;
+
 /// What a client's connection may do.
 #[derive(Debug, Clone, Copy)]
 pub struct ServerSettings {
@@ -68,12 +72,13 @@ impl Prelude {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] if the client sent something else; it went away otherwise.
     pub async fn handshake(self, settings: &ServerSettings) -> io::Result<Server> {
-        let meter = Meter::new(&settings.frames, PREFACE.len(), Instant::now());
-        let transport = Transport::new(self.io, self.before, meter);
-        let wire = transport.owner();
         let head = &settings.head;
         // The standard counts 32 bytes more for each field (RFC 9113, 6.5.2).
         let list = head.target + head.section + 32 * head.fields + LIST_SLACK;
+        let meter = Meter::new(&settings.frames, PREFACE.len(), Instant::now())
+            .of_requests(LIST_ABUSE * list);
+        let transport = Transport::new(self.io, self.before, meter);
+        let wire = transport.owner();
         let most = settings.concurrent_streams;
         let mut builder = Builder::new();
         builder
@@ -111,7 +116,9 @@ impl Server {
         self.throw_out();
         match ready!(self.connection.poll_accept(cx)) {
             Some(Ok((request, respond))) => {
-                let stream = Reply::new(request, respond);
+                let stream = respond.stream_id().as_u32();
+                let fragment = self.wire.borrow_mut().meter.take_fragment(stream);
+                let stream = Reply::new(request, respond, fragment);
                 Poll::Ready(Some(Ok(Downstream::H2(Box::new(stream)))))
             }
             Some(Err(error)) => Poll::Ready(Some(Err(super::content::io_error(error)))),

@@ -25,6 +25,7 @@ pub(super) struct Frame {
     pub(super) flags: u8,
     /// Bytes of the payload.
     pub(super) length: usize,
+    pub(super) stream: u32,
 }
 
 impl Frame {
@@ -38,6 +39,11 @@ impl Frame {
 
     pub(super) fn is_padded(self) -> bool {
         self.flags & 0x8 != 0
+    }
+
+    /// Of HEADERS: it names another stream that its own depends on.
+    pub(super) fn has_priority(self) -> bool {
+        self.flags & 0x20 != 0
     }
 
     /// Of SETTINGS: it acknowledges ours.
@@ -88,12 +94,26 @@ impl Walker {
     }
 
     /// Walks on; `saw` is told of each frame and the start of its payload, once that is here.
-    pub(super) fn walk(&mut self, mut bytes: &[u8], mut saw: impl FnMut(Frame, &[u8])) {
+    pub(super) fn walk(&mut self, bytes: &[u8], saw: impl FnMut(Frame, &[u8])) {
+        self.walk_heads(bytes, saw, |_, _, _| {});
+    }
+
+    /// The same; `head` is given what comes of the payloads of HEADERS and CONTINUATION, and how
+    /// much of each is still to come.
+    pub(super) fn walk_heads(
+        &mut self,
+        mut bytes: &[u8],
+        mut saw: impl FnMut(Frame, &[u8]),
+        mut head: impl FnMut(Frame, &[u8], usize),
+    ) {
         loop {
             if self.left > 0 {
                 let n = self.left.min(bytes.len());
                 self.keep(&bytes[..n], &mut saw);
                 self.left -= n;
+                if n > 0 && self.is_in_head() {
+                    head(self.begun_frame(), &bytes[..n], self.left);
+                }
                 bytes = &bytes[n..];
             }
             if bytes.is_empty() {
@@ -105,21 +125,34 @@ impl Walker {
             bytes = &bytes[n..];
             if self.have == HEADER {
                 self.begin(&mut saw);
+                if self.left == 0 && self.is_in_head() {
+                    head(self.begun_frame(), &[], 0);
+                }
             }
         }
     }
 
     fn begin(&mut self, saw: &mut impl FnMut(Frame, &[u8])) {
-        let [a, b, c, kind, flags, ..] = self.header;
-        let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-        let frame = Frame { kind, flags, length };
-        (self.have, self.kept, self.left, self.begun) = (0, 0, length, true);
-        if length > 0 && matches!(kind, kind::RST_STREAM | kind::GOAWAY) {
+        let frame = self.begun_frame();
+        (self.have, self.kept, self.left, self.begun) = (0, 0, frame.length, true);
+        if frame.length > 0 && matches!(frame.kind, kind::RST_STREAM | kind::GOAWAY) {
             self.frame = Some(frame);
         } else {
             self.frame = None;
             saw(frame, &[]);
         }
+    }
+
+    /// The frame that began last.
+    fn begun_frame(&self) -> Frame {
+        let [a, b, c, kind, flags, stream @ ..] = self.header;
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        Frame { kind, flags, length, stream: u32::from_be_bytes(stream) & 0x7fff_ffff }
+    }
+
+    /// Whether the last frame that began is part of a header block.
+    fn is_in_head(&self) -> bool {
+        matches!(self.header[3], kind::HEADERS | kind::CONTINUATION)
     }
 
     /// Keeps the start of a payload that is waited for.

@@ -164,3 +164,27 @@ fn trailers_have_limits() {
     }
     assert!(origin.requests().iter().all(|request| request.target != "/bad"));
 }
+
+/// The crate never shows it, so it is found in the blocks, and in what the table keeps of them.
+#[test]
+fn a_fragment_from_the_table_is_refused_each_time() {
+    let origin = Origin::echo();
+    let gateway = Gateway::before(&origin);
+    let mut client = client(&gateway);
+    let without = || Block::get("/").without(":path");
+    for block in [
+        without().indexing(":path", "/bad#cut"),
+        without().indexed(62),
+        without().indexing("x", "y").indexed(63),
+        // Its name, index 63, for another path.
+        without().raw([0x0f, 63 - 15]).raw(*b"\x05/bad#"),
+    ] {
+        let stream = client.request(&block);
+        assert!(matches!(client.outcome(stream), Outcome::Reset(code::PROTOCOL_ERROR)));
+        assert_eq!(client.get("/").status, 200);
+    }
+    let good = without().raw([0x0f, 63 - 15]).raw(*b"\x05/good");
+    assert_eq!(client.ask(&good).status, 200);
+    let targets: Vec<_> = origin.requests().into_iter().map(|request| request.target).collect();
+    assert_eq!(targets, ["/", "/", "/", "/", "/good"]);
+}

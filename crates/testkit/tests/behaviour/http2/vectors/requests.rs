@@ -1,6 +1,6 @@
 //! Pseudo-fields, targets and methods (sections 8.3 and 8.5; RFC 8441 section 4).
 
-use portcullis_testkit::h2::{Block, Frame};
+use portcullis_testkit::h2::{Block, Frame, flag};
 
 use super::{Case, Expect, MALFORMED, OK, REFUSED, UNREADABLE, case, whole};
 
@@ -88,7 +88,23 @@ fn paths() -> Vec<Case> {
         path("a path with LF", b"/bad\nx"),
         path("a path with NUL", b"/bad\0x"),
         path("a path with a tab", b"/bad\tx"),
-        path("a path with a fragment", b"/cut#smuggled").answered_with(200),
+        path("a path with a fragment", b"/bad#cut"),
+        path("a path with a fragment behind a query", b"/bad?a#cut"),
+        case("a path with a fragment in Huffman code", "8.3.1", MALFORMED, {
+            whole(get().without(":path").huffman(":path", "/bad#cut"))
+        }),
+        case("a path with a fragment for the table", "8.3.1", MALFORMED, {
+            whole(get().without(":path").indexing(":path", "/bad#cut"))
+        }),
+        case("a path with a fragment over two frames", "8.3.1", MALFORMED, {
+            let block = get().set(":path", "/bad#cut").field("x", "y");
+            let mut frames = block.split(1, block.encode().len() - 10);
+            frames[0].flags |= flag::END_STREAM;
+            frames
+        }),
+        case("another field with a hash", "8.3.1", OK, {
+            whole(Block::get("/").indexing("x-path", "/a#b").huffman("x", "#"))
+        }),
         path("a path without its slash", b"bad"),
         path("a path of a question mark", b"?bad"),
         path("a path that is a URL", b"http://b.example/bad"),
