@@ -32,7 +32,7 @@ pub(super) fn http2(spec: Option<&OffOr<Http2Spec>>, scope: &mut Scope<'_>) -> O
     Some(Http2 {
         concurrent_streams,
         window: window(spec.window.as_ref(), 256 << 10, scope),
-        connection_window: window(spec.connection_window.as_ref(), 1 << 20, scope),
+        connection_window: window(spec.connection_window.as_ref(), 8 << 20, scope),
         resets,
         control_frames,
         continuations,

@@ -14,7 +14,7 @@ pub(crate) struct Http2Spec {
     /// Bytes of a request's body that a client may send before the service has taken them, 64KiB
     /// to 1GiB. Default: `256KiB`.
     pub(crate) window: Option<Spanned<Size>>,
-    /// The same over all requests of a connection. Default: `1MiB`.
+    /// The same over all requests of a connection. Default: `8MiB`.
     pub(crate) connection_window: Option<Spanned<Size>>,
     /// Requests that a client may take back at once (RST_STREAM); a tenth of it a second in the
     /// long run. More ends the connection. Default: 200.

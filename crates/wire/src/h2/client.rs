@@ -19,9 +19,10 @@ use super::transport::{Transport, Wire};
 use crate::{Io, Upstream};
 
 /// Most bytes of a reply that an origin may send ahead of the client, a stream.
-const WINDOW: u32 = 256 * 1024;
-/// The same over a whole connection.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const WINDOW: u32 = 64 * 1024;
+/// The same over a whole connection: as much as there may be, for the streams' windows bound memory,
+/// and clients that take nothing must not use up what others need.
+const CONNECTION_WINDOW: u32 = i32::MAX as u32;
 /// Streams before the origin has said how many it takes.
 const STREAMS_AT_FIRST: usize = 100;
 /// Largest header list of a reply.

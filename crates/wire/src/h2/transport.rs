@@ -116,7 +116,6 @@ impl Wire {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        self.reads += 1;
         let old = buf.filled().len();
         if let Some(before) = &mut self.before {
             let n = before.data().len().min(buf.remaining());
@@ -132,6 +131,7 @@ impl Wire {
             let n = ready!(self.io.poll_read(cx, room))?;
             buf.advance(n);
         }
+        self.reads += 1;
         if self.meter.received(&buf.filled()[old..]) {
             return Poll::Ready(Ok(()));
         }
