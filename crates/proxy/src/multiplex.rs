@@ -160,7 +160,11 @@ impl Owner<'_> {
         if let Some(ending) = self.ending {
             return Some(ending);
         }
-        let (owing, blocked) = (self.server.owes(), self.server.blocked());
+        // Of what has been handed over a client may have taken the window back: that is no progress
+        // either.
+        let finishing = self.open.get() == 0 && !self.in_line.get() && self.server.has_streams();
+        let owing = self.server.owes();
+        let blocked = self.server.blocked().or_else(|| finishing.then(|| self.server.written()));
         // What an exchange has handed over may still be on its way out.
         let idle = self.open.get() == 0 && !self.in_line.get() && !self.server.has_streams();
         if !idle && owing.is_none() && blocked.is_none() {

@@ -208,6 +208,12 @@ impl Server {
         wire.blocked.then_some(wire.written)
     }
 
+    /// Bytes that the client has taken so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.wire.borrow().written
+    }
+
     /// Errors that the client was told since the last call.
     #[must_use]
     pub fn take_errors(&mut self) -> Vec<SentError> {
