@@ -113,7 +113,8 @@ pub(crate) async fn forward<'s>(
             }
             return Ok(());
         };
-        if let Some(hold) = way.hold.as_ref().filter(|_| is_silence(failure.reason)) {
+        let dead = is_silence(failure.reason) || way.up.is_lost();
+        if let Some(hold) = way.hold.as_ref().filter(|_| dead) {
             hold.retire();
         }
         if tries_left == 0 || !may_repeat(&failure, &way, fresh, &scratch.request, &mut upload) {

@@ -19,7 +19,7 @@ use super::transport::{Transport, Wire};
 use crate::{Io, Upstream};
 
 /// Most bytes of a reply that an origin may send ahead of the client, a stream.
-const WINDOW: u32 = 64 * 1024;
+const WINDOW: u32 = 256 * 1024;
 /// The same over a whole connection: as much as there may be, for the streams' windows bound memory,
 /// and clients that take nothing must not use up what others need.
 const CONNECTION_WINDOW: u32 = i32::MAX as u32;
