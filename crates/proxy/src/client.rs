@@ -16,7 +16,7 @@ use crate::forwarding::Peer;
 use crate::multiplex;
 use crate::pipeline::{self, Scratch, Serving, Skipped};
 use crate::snapshot::ListenerSettings;
-use crate::worker::{LocalListener, Worker};
+use crate::worker::{LocalListener, Place, Worker};
 
 /// How long a connection that is draining may stay idle: long enough for a request that is on its
 /// way already, so that none meets a closed door.
@@ -34,13 +34,15 @@ pub(crate) struct Client {
     pub(crate) deadline: Deadline,
     pub(crate) peer: Rc<Peer>,
     pub(crate) listener: Rc<LocalListener>,
+    /// Its place among the exchanges over HTTP/2; none over other versions, and none for tunnels.
+    pub(crate) place: Option<Place>,
     /// The connection must not be used again, not even to end it politely.
     cut: bool,
 }
 
 impl Client {
     pub(crate) fn new(down: Downstream, peer: Rc<Peer>, listener: Rc<LocalListener>) -> Client {
-        Client { down, deadline: Deadline::default(), peer, listener, cut: false }
+        Client { down, deadline: Deadline::default(), peer, listener, place: None, cut: false }
     }
 
     /// Makes the exchange under way the last one if the worker or the listener is to end.

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 use crate::client::{Client, DRAIN_IDLE, LINGER, exchange};
 use crate::deadline::Deadline;
 use crate::forwarding::Peer;
-use crate::worker::{LocalListener, Worker};
+use crate::worker::{LocalListener, Place, Worker};
 
 /// Serves a connection that speaks HTTP/2 to its end.
 pub(crate) async fn serve(
@@ -33,7 +34,11 @@ pub(crate) async fn serve(
             drop(settings);
             return run(worker, listener, &peer, server).await;
         }
-        Ok(Err(error)) => Failure::new(Reason::BadRequest, error),
+        Ok(Err(error)) if error.kind() == ErrorKind::InvalidData => {
+            Failure::new(Reason::BadRequest, error)
+        }
+        // As those do who only look whether somebody is there.
+        Ok(Err(_)) => return,
         Err(_) => Reason::HeadTimeout.into(),
     };
     worker.refuse_connection(&listener.name, &peer, &refused);
@@ -144,8 +149,9 @@ impl Owner<'_> {
             self.worker.metrics.failures[Reason::ClientGone.index()].add(1);
             return;
         }
-        let count = Count::one(&self.open, self.listener);
-        let client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
+        let count = Count::one(&self.open);
+        let mut client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
+        client.place = Some(Place::take(self.listener));
         spawn_local(one(Rc::clone(self.worker), client, count));
     }
 
@@ -154,7 +160,11 @@ impl Owner<'_> {
         if let Some(ending) = self.ending {
             return Some(ending);
         }
-        let (owing, blocked) = (self.server.owes(), self.server.blocked());
+        // Of what has been handed over a client may have taken the window back: that is no progress
+        // either.
+        let finishing = self.open.get() == 0 && !self.in_line.get() && self.server.has_streams();
+        let owing = self.server.owes();
+        let blocked = self.server.blocked().or_else(|| finishing.then(|| self.server.written()));
         // What an exchange has handed over may still be on its way out.
         let idle = self.open.get() == 0 && !self.in_line.get() && !self.server.has_streams();
         if !idle && owing.is_none() && blocked.is_none() {
@@ -247,23 +257,18 @@ async fn one(worker: Rc<Worker>, mut client: Client, _count: Count) {
     drop(waker);
 }
 
-/// Counts an exchange for as long as it lives.
-struct Count {
-    open: Rc<Cell<usize>>,
-    listener: Rc<LocalListener>,
-}
+/// Counts an exchange of a connection for as long as it lives.
+struct Count(Rc<Cell<usize>>);
 
 impl Count {
-    fn one(open: &Rc<Cell<usize>>, listener: &Rc<LocalListener>) -> Count {
+    fn one(open: &Rc<Cell<usize>>) -> Count {
         open.set(open.get() + 1);
-        listener.begin_exchange();
-        Count { open: Rc::clone(open), listener: Rc::clone(listener) }
+        Count(Rc::clone(open))
     }
 }
 
 impl Drop for Count {
     fn drop(&mut self) {
-        self.open.set(self.open.get() - 1);
-        self.listener.end_exchange();
+        self.0.set(self.0.get() - 1);
     }
 }

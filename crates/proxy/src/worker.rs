@@ -102,12 +102,12 @@ impl LocalListener {
     }
 
     /// Notes that an exchange over HTTP/2 begins.
-    pub(crate) fn begin_exchange(&self) {
+    fn begin_exchange(&self) {
         self.exchanges.set(self.exchanges.get() + 1);
     }
 
     /// Notes that one has ended; who was held back may go on.
-    pub(crate) fn end_exchange(&self) {
+    fn end_exchange(&self) {
         self.exchanges.set(self.exchanges.get() - 1);
         self.pass_on();
     }
@@ -136,6 +136,23 @@ impl LocalListener {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.get()
+    }
+}
+
+/// One of the exchanges over HTTP/2 that a listener works on at once.
+#[derive(Debug)]
+pub(crate) struct Place(Rc<LocalListener>);
+
+impl Place {
+    pub(crate) fn take(listener: &Rc<LocalListener>) -> Place {
+        listener.begin_exchange();
+        Place(Rc::clone(listener))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.end_exchange();
     }
 }
 

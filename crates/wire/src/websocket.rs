@@ -10,7 +10,10 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// A key: 16 random bytes in base64.
 #[must_use]
 pub fn key() -> Vec<u8> {
-    STANDARD.encode(fastrand::u128(..).to_ne_bytes()).into_bytes()
+    let mut nonce = [0; 16];
+    // Without randomness the key is a bad one, which harms nobody but who could guess it.
+    let _ = aws_lc_rs::rand::fill(&mut nonce);
+    STANDARD.encode(nonce).into_bytes()
 }
 
 /// The answer to a key.

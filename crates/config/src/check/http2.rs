@@ -8,6 +8,9 @@ use crate::raw::{Http2Spec, OffOr, Size, Spanned};
 /// initial one of the standard would only slow clients down.
 const WINDOWS: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 
+/// Most requests at once on a connection; some memory is kept for each.
+const MOST_STREAMS: u32 = 10_000;
+
 pub(super) fn http2(spec: Option<&OffOr<Http2Spec>>, scope: &mut Scope<'_>) -> Option<Http2> {
     let absent = Http2Spec::default();
     let spec = match spec {
@@ -15,7 +18,8 @@ pub(super) fn http2(spec: Option<&OffOr<Http2Spec>>, scope: &mut Scope<'_>) -> O
         Some(OffOr::Off) => return None,
         Some(OffOr::On(spec)) => spec,
     };
-    let mut count = |written: &Option<Spanned<u32>>, default: u32| match written {
+    let count = |written: &Option<Spanned<u32>>, default: u32, scope: &mut Scope<'_>| match written
+    {
         None => default,
         Some(written) => {
             if written.value == 0 {
@@ -25,14 +29,26 @@ pub(super) fn http2(spec: Option<&OffOr<Http2Spec>>, scope: &mut Scope<'_>) -> O
             written.value
         }
     };
-    let concurrent_streams = count(&spec.concurrent_streams, 100);
-    let resets = count(&spec.resets, 200);
-    let control_frames = count(&spec.control_frames, 1000);
+    let concurrent_streams = count(&spec.concurrent_streams, 100, scope);
+    if let Some(written) = spec.concurrent_streams.as_ref().filter(|s| s.value > MOST_STREAMS) {
+        scope.fault(written.span, "that many requests on one connection are never let in").label =
+            format!("expected at most {MOST_STREAMS}");
+    }
+    let resets = count(&spec.resets, 200, scope);
+    let control_frames = count(&spec.control_frames, 1000, scope);
     let continuations = spec.continuations.as_ref().map_or(16, |written| written.value);
+    let stream = window(spec.window.as_ref(), 256 << 10, scope);
+    let connection = window(spec.connection_window.as_ref(), 8 << 20, scope);
+    let at =
+        spec.connection_window.as_ref().map(|s| s.span).or(spec.window.as_ref().map(|s| s.span));
+    if let Some(at) = at.filter(|_| connection < stream) {
+        scope.fault(at, "`connection_window` is smaller than `window`").label =
+            "no request could use its window".into();
+    }
     Some(Http2 {
         concurrent_streams,
-        window: window(spec.window.as_ref(), 256 << 10, scope),
-        connection_window: window(spec.connection_window.as_ref(), 8 << 20, scope),
+        window: stream,
+        connection_window: connection,
         resets,
         control_frames,
         continuations,

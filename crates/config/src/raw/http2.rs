@@ -9,7 +9,7 @@ use super::{Size, Spanned};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Http2Spec {
-    /// Requests that a connection may carry at once. Default: 100.
+    /// Requests that a connection may carry at once, at most 10000. Default: 100.
     pub(crate) concurrent_streams: Option<Spanned<u32>>,
     /// Bytes of a request's body that a client may send before the service has taken them, 64KiB
     /// to 1GiB. Default: `256KiB`.

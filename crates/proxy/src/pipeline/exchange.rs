@@ -72,6 +72,7 @@ pub(crate) async fn exchange(
             upgrade::write_switch(&mut client.down, scratch);
             // A tunnel may last for days, and is no exchange that others should wait for.
             way.seat = None;
+            client.place = None;
             // Boxed: tunnels are rare, and idle connections would all carry their state.
             return Box::pin(tunnel::run(serving.worker, client, up, record, bounds.tunnel)).await;
         }

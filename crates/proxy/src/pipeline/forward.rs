@@ -1,7 +1,11 @@
 //! Sending a request to a service: which service, which endpoint, which connection, and once more
 //! where a connection turned out dead and nothing can have happened twice.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use portcullis_config::model::{Balance, HostPolicy, Rewrite, RewritePath};
@@ -52,6 +56,7 @@ pub(crate) async fn forward<'s>(
     write_path(plan, scratch);
 
     let mut upload = Upload::new(plan.body_limit, &scratch.request);
+    let peer = Rc::clone(&client.peer);
     let mut fresh = false;
     let mut refused = None;
     for tries_left in (0..MOST_TRIES).rev() {
@@ -63,14 +68,15 @@ pub(crate) async fn forward<'s>(
             .then(|| ActiveRequest::begin(endpoint));
 
         let wanted = Wanted {
-            client: &client.peer,
+            client: &peer,
             fresh,
             upgrade: scratch.request.upgrade && plan.route.route.upgrade,
             connect: timeouts.connect,
             patience: timeouts.first_byte,
             total,
         };
-        let mut way = match acquire(serving.worker, service, endpoint, wanted).await {
+        let acquiring = acquire(serving.worker, service, endpoint, wanted);
+        let mut way = match unless_over(serving, client, acquiring).await {
             Ok(way) => way,
             // Nothing was sent, so another endpoint may be asked at once.
             Err(failure)
@@ -81,6 +87,9 @@ pub(crate) async fn forward<'s>(
                 serving.worker.metrics.upstream_retries.add(1);
                 refused = Some(chosen);
                 continue;
+            }
+            Err(_) if total.is_some_and(|total| total <= Instant::now()) => {
+                return Err(Reason::TotalTimeout.into());
             }
             Err(failure) => return Err(failure),
         };
@@ -115,6 +124,30 @@ pub(crate) async fn forward<'s>(
         fresh = true;
     }
     Err(Reason::UpstreamReset.into())
+}
+
+/// Waits for `acquiring`, unless nobody waits for the reply any more.
+async fn unless_over<T>(
+    serving: &Serving<'_>,
+    client: &mut Client,
+    acquiring: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let mut acquiring = pin!(acquiring);
+    poll_fn(|cx| {
+        if let Poll::Ready(acquired) = acquiring.as_mut().poll(cx) {
+            return Poll::Ready(acquired);
+        }
+        if serving.worker.is_cut() {
+            return Poll::Ready(Err(Reason::Shutdown.into()));
+        }
+        if client.down.tells_when_gone()
+            && let Poll::Ready(error) = client.down.poll_gone(cx)
+        {
+            return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Writes the request's head for the endpoint.

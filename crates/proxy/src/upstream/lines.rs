@@ -235,7 +235,11 @@ impl Lines {
         endpoint: &Arc<EndpointState>,
         outcome: Result<Option<Rc<Line>>, Failure>,
     ) {
-        let trunk = self.trunk(endpoint);
+        // The slot may have passed to another endpoint, whose trunk is none of ours.
+        let trunk = self.trunks.get_mut(&endpoint.slot);
+        let Some(trunk) = trunk.filter(|trunk| Arc::ptr_eq(&trunk.endpoint, endpoint)) else {
+            return;
+        };
         trunk.opening = trunk.opening.saturating_sub(1);
         match outcome {
             Ok(Some(line)) => {

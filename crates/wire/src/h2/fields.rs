@@ -13,13 +13,18 @@ use crate::{Field, Fields, Known, Malformed};
 /// [`Malformed::FieldLine`] for what RFC 9113, 8.2 forbids and the crate lets through.
 pub(super) fn take(map: &HeaderMap, fields: &mut Fields) -> Result<(), Malformed> {
     for (name, value) in map {
-        let value = value.as_bytes();
-        if !is_trimmed(value) {
+        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+        if !is_trimmed(value) || !is_token(name) {
             return Err(Malformed::FieldLine);
         }
-        fields.push_line(name.as_str().as_bytes(), value);
+        fields.push_line(name, value);
     }
     Ok(())
+}
+
+/// Whether `name` is a token (RFC 9110, 5.6.2).
+pub(super) fn is_token(name: &[u8]) -> bool {
+    name.iter().all(|&b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 /// A value neither begins nor ends with white space (RFC 9113, 8.2.1).

@@ -101,8 +101,9 @@ fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(
                 return Err(Malformed::FieldLine);
             }
             known if fields::is_of_connection(known) => return Err(Malformed::FieldLine),
-            _ if !name.iter().all(|&b| is_tchar(b)) => return Err(Malformed::FieldLine),
-            _ if !fields::is_trimmed(value) => return Err(Malformed::FieldLine),
+            _ if !fields::is_token(name) || !fields::is_trimmed(value) => {
+                return Err(Malformed::FieldLine);
+            }
             _ => out.push_line(name, value),
         }
     }
@@ -151,14 +152,9 @@ fn understand(ended: bool, head: &mut RequestHead) -> Result<(), Malformed> {
     Ok(())
 }
 
-/// Whether `b` may stand in a token (RFC 9110, 5.6.2).
-fn is_tchar(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
-}
-
 /// A protocol's name, and its version behind a slash.
 fn is_protocol(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| is_tchar(b) || b == b'/')
+    !text.is_empty() && text.split('/').all(|part| fields::is_token(part.as_bytes()))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Prelude {
     /// Reads the preface and the client's first SETTINGS.
     ///
     /// # Errors
-    /// The client sent something else, or went away.
+    /// [`io::ErrorKind::InvalidData`] if the client sent something else; it went away otherwise.
     pub async fn handshake(self, settings: &ServerSettings) -> io::Result<Server> {
         let head = &settings.head;
         // The standard counts 32 bytes more for each field (RFC 9113, 6.5.2).
@@ -96,7 +96,13 @@ impl Prelude {
             wire.borrow_mut().begin_turn();
             shaking.as_mut().poll(cx)
         });
-        let connection = shaken.await.map_err(super::content::io_error)?;
+        let connection = shaken.await.map_err(|error| {
+            let kind = match error.is_io() {
+                true => io::ErrorKind::ConnectionReset,
+                false => io::ErrorKind::InvalidData,
+            };
+            io::Error::new(kind, error)
+        })?;
         Ok(Server { connection, wire, leaving: false, thrown_out: false })
     }
 }
@@ -200,6 +206,12 @@ impl Server {
     pub fn blocked(&self) -> Option<u64> {
         let wire = self.wire.borrow();
         wire.blocked.then_some(wire.written)
+    }
+
+    /// Bytes that the client has taken so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.wire.borrow().written
     }
 
     /// Errors that the client was told since the last call.

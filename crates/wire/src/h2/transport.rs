@@ -212,7 +212,13 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.0.borrow_mut().write(cx, slices)
+        let mut wire = self.0.borrow_mut();
+        let polled = wire.write(cx, slices);
+        if wire.meter.verdict().is_some() && !wire.shut {
+            // The owner has to say so, and may be waiting for the peer to speak.
+            cx.waker().wake_by_ref();
+        }
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

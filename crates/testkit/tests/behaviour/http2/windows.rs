@@ -240,6 +240,8 @@ fn a_socket_that_is_not_read_costs_little_and_not_for_long() {
     for _ in 0..20 {
         client.request(&Block::get("/unread"));
     }
-    assert_eq!(bystander.gateway.logged_request("/unread")["error"], "client_stalled");
+    // The connection's patience may be at its end before that of a stream, which then is left alone.
+    let line = bystander.gateway.logged_request("/unread");
+    assert!(matches!(line["error"].as_str(), Some("client_stalled" | "client_gone")), "{line}");
     bystander.has_noticed_nothing();
 }
