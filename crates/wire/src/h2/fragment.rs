@@ -116,10 +116,30 @@ impl<'a> Text<'a> {
 
     fn has_hash(&self) -> bool {
         match self.is_coded {
-            true => has_coded_hash(self.bytes),
+            true => has_nine_ones(self.bytes) && has_coded_hash(self.bytes),
             false => memchr::memchr(b'#', self.bytes).is_some(),
         }
     }
+}
+
+/// Whether nine ones stand in a row, as `#` begins in Huffman code: most paths have no such place,
+/// and need not be decoded.
+fn has_nine_ones(bytes: &[u8]) -> bool {
+    let found = |window: u64| {
+        let two = window & window << 1;
+        let four = two & two << 2;
+        four & four << 4 & window << 8 != 0
+    };
+    let mut window = 0_u64;
+    let mut quads = bytes.chunks_exact(4);
+    for quad in &mut quads {
+        let quad = quad.iter().fold(0, |quad, &byte| quad << 8 | u32::from(byte));
+        window = window << 32 | u64::from(quad);
+        if found(window) {
+            return true;
+        }
+    }
+    found(quads.remainder().iter().fold(window, |window, &byte| window << 8 | u64::from(byte)))
 }
 
 /// Looks for `#` in Huffman code. It is enough to know where each symbol ends, and that the code
@@ -129,11 +149,13 @@ fn has_coded_hash(bytes: &[u8]) -> bool {
     // The bits that are not looked at yet, from the top, and how many there are.
     let (mut window, mut bits) = (0_u64, 0);
     loop {
-        while bits <= 56
-            && let Some(&byte) = bytes.next()
-        {
-            window |= u64::from(byte) << (56 - bits);
-            bits += 8;
+        if bits < 32 {
+            while bits <= 56
+                && let Some(&byte) = bytes.next()
+            {
+                window |= u64::from(byte) << (56 - bits);
+                bits += 8;
+            }
         }
         let next = (window >> 32) as u32;
         let length = code_length(next);
