@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use portcullis_core::HandshakeEvent;
+use portcullis_core::metrics::ProxyRefusal;
 use portcullis_core::tls::HandshakeFault;
+use portcullis_core::{Failure, Reason};
 use portcullis_wire::proxy_protocol::Proxied;
 use portcullis_wire::tls::{ClientCertificate, handshake_fault, of_tls};
 use portcullis_wire::{Io, Scheme, Socket};
@@ -50,6 +52,14 @@ pub(crate) async fn admit(
             Ok(Proxied::Tcp { source, destination }) => addresses = Some((source, destination)),
             Err(refusal) => {
                 worker.metrics.proxy_refused[refusal as usize].add(1);
+                // Without a word an operator would not know which load balancer is not trusted; those
+                // that only look whether somebody is there are none.
+                if refusal != ProxyRefusal::Closed {
+                    let from = Peer::new(addresses, Scheme::Http);
+                    let detail = format_args!("PROXY header: {}", refusal.code());
+                    let why = Failure::new(Reason::BadRequest, detail);
+                    worker.refuse_connection(&listener.name, &from, &why);
+                }
                 return None;
             }
         }
@@ -71,8 +81,7 @@ pub(crate) async fn admit(
             }
         }
     };
-    let text = ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into());
-    let peer = Rc::new(Peer { ip, text, addresses, scheme, certificate });
+    let peer = Rc::new(Peer { certificate, ..Peer::new(addresses, scheme) });
     Some(Admitted { io, peer, http2 })
 }
 

@@ -28,13 +28,18 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// The peer at these addresses.
+    pub(crate) fn new(addresses: Option<(SocketAddr, SocketAddr)>, scheme: Scheme) -> Peer {
+        let ip = addresses.map(|(source, _)| source.ip().to_canonical());
+        let text = ip.map_or_else(|| "unknown".into(), |ip| ip.to_string().into());
+        Peer { ip, text, addresses, scheme, certificate: None }
+    }
+
     /// What its certificate calls it.
     pub(crate) fn certificate_name(&self) -> Option<&str> {
         self.certificate.as_ref()?.name()
     }
-}
 
-impl Peer {
     /// The port that it came to.
     fn local_port(&self) -> Option<u16> {
         self.addresses.map(|(_, destination)| destination.port())

@@ -95,7 +95,7 @@ pub(crate) async fn fail(
         client.cut(match reason {
             Reason::BadBody => Abort::Malformed,
             _ if record.cancelled => Abort::Cancelled,
-            Reason::ClientGone | Reason::ClientStalled | Reason::Shutdown => Abort::Cancelled,
+            Reason::ClientGone | Reason::ClientStalled => Abort::Cancelled,
             _ => Abort::Broken,
         });
         if record.status == 0 {
