@@ -214,7 +214,8 @@ impl Call {
         let refused =
             error.is_reset() && error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
         self.refused = unopened || refused;
-        self.lost = error.is_io();
+        // Either its transport or its peer was at fault.
+        self.lost = error.is_io() || (error.is_go_away() && !error.is_remote());
         read_error(error)
     }
 

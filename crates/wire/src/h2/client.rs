@@ -55,7 +55,7 @@ impl Client {
             Io::TlsClient(_) => Scheme::HTTPS,
             Io::Plain(_) | Io::TlsServer(_) => Scheme::HTTP,
         };
-        let transport = Transport::new(io, None, Meter::new(&BOUNDS, 0, Instant::now()));
+        let transport = Transport::to_origin(io, Meter::new(&BOUNDS, 0, Instant::now()));
         let wire = transport.owner();
         let (requests, connection) = Builder::new()
             .enable_push(false)

@@ -77,7 +77,7 @@ impl Prelude {
         let list = head.target + head.section + 32 * head.fields + LIST_SLACK;
         let meter = Meter::new(&settings.frames, PREFACE.len(), Instant::now())
             .of_requests(LIST_ABUSE * list);
-        let transport = Transport::new(self.io, self.before, meter);
+        let transport = Transport::to_client(self.io, self.before, meter);
         let wire = transport.owner();
         let most = settings.concurrent_streams;
         let mut builder = Builder::new();

@@ -36,6 +36,10 @@ pub(crate) struct Wire {
     out: Option<Buffer>,
     pub(crate) meter: Meter,
     reads: u32,
+    /// The peer is a client, who may send anything.
+    wary: bool,
+    /// The last small read was filled.
+    full: bool,
     /// The peer did not take what was to be sent.
     pub(crate) blocked: bool,
     /// Bytes that the peer has taken, to see progress.
@@ -51,13 +55,23 @@ pub(crate) struct Wire {
 pub(crate) struct Transport(Rc<RefCell<Wire>>);
 
 impl Transport {
-    pub(crate) fn new(io: Io, before: Option<Buffer>, meter: Meter) -> Transport {
+    pub(crate) fn to_client(io: Io, before: Option<Buffer>, meter: Meter) -> Transport {
+        Transport::new(io, before, meter, true)
+    }
+
+    pub(crate) fn to_origin(io: Io, meter: Meter) -> Transport {
+        Transport::new(io, None, meter, false)
+    }
+
+    fn new(io: Io, before: Option<Buffer>, meter: Meter, wary: bool) -> Transport {
         Transport(Rc::new(RefCell::new(Wire {
             io,
             before,
             out: None,
             meter,
             reads: 0,
+            wary,
+            full: false,
             blocked: false,
             written: 0,
             shut: false,
@@ -111,8 +125,10 @@ impl Wire {
             // Nothing more is worked on; the owner says so to the peer.
             return Poll::Pending;
         }
-        let content = self.meter.is_in_content();
-        if self.reads >= if content { READS_A_TURN } else { 1 } {
+        // Origins are our own side's; what a client sends is looked at in small portions.
+        let wide = !self.wary || self.meter.is_in_content();
+        let most = if wide || !self.full { READS_A_TURN } else { 1 };
+        if self.reads >= most {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -124,12 +140,15 @@ impl Wire {
             if before.is_empty() {
                 self.before = None;
             }
-        } else if content {
+        } else if wide {
             ready!(self.io.poll_read_buf(cx, buf))?;
         } else {
             let room = buf.initialize_unfilled_to(SMALL_READ.min(buf.remaining()));
+            let size = room.len();
             let n = ready!(self.io.poll_read(cx, room))?;
             buf.advance(n);
+            // A read that was not filled has most likely taken all.
+            self.full = n == size;
         }
         self.reads += 1;
         if self.meter.received(&buf.filled()[old..]) {
