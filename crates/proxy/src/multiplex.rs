@@ -160,13 +160,13 @@ impl Owner<'_> {
         if let Some(ending) = self.ending {
             return Some(ending);
         }
-        // Of what has been handed over a client may have taken the window back: that is no progress
-        // either.
-        let finishing = self.open.get() == 0 && !self.in_line.get() && self.server.has_streams();
+        let quiet = self.open.get() == 0 && !self.in_line.get();
+        // What an exchange has handed over may still be on its way out, or the client may have taken
+        // the window for it back, which is no progress either.
+        let leaving = quiet && self.server.has_streams();
+        let idle = quiet && !leaving;
         let owing = self.server.owes();
-        let blocked = self.server.blocked().or_else(|| finishing.then(|| self.server.written()));
-        // What an exchange has handed over may still be on its way out.
-        let idle = self.open.get() == 0 && !self.in_line.get() && !self.server.has_streams();
+        let blocked = self.server.blocked().or_else(|| leaving.then(|| self.server.written()));
         if !idle && owing.is_none() && blocked.is_none() {
             self.watched = Watched { leaving: self.watched.leaving, ..Watched::default() };
             return None;

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 
 use portcullis_config::model::{Action, Listener};
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream};
+use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream, Version};
 
 use crate::client::Client;
 use crate::forwarding;
@@ -177,7 +177,9 @@ async fn act<'s>(
 ) -> Result<(), Failure> {
     let forwards = matches!(route.route.action, Action::Forward { .. });
     if upgrade::is_connect(&scratch.request)
-        && !(forwards && route.route.upgrade && upgrade::is_served(&scratch.request))
+        && !(forwards
+            && route.route.upgrade
+            && upgrade::wanted(&scratch.request, Version::Http11).is_some())
     {
         return Err(Reason::UpgradeRefused.into());
     }

@@ -202,9 +202,7 @@ impl Upload {
         }
         Ok(Poll::Ready(()))
     }
-}
 
-impl Upload {
     fn send_again(&mut self, cx: &mut Context<'_>, up: &mut Upstream) -> Poll<()> {
         match up.poll_send(cx, &self.replay.kept[self.replay.sent..]) {
             Poll::Ready(Ok(sent)) => {

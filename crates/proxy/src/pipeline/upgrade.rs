@@ -12,7 +12,7 @@ use super::head::Nominated;
 
 /// Whether the protocols that a client wants to switch to may pass: everything but HTTP itself
 /// and TLS, through which a request would slip past the gateway (h2c smuggling).
-pub(crate) fn may_upgrade(protocols: &[u8]) -> bool {
+fn may_upgrade(protocols: &[u8]) -> bool {
     !protocols.is_empty()
         && protocols.split(|&b| b == b',').all(|protocol| {
             let name = protocol.trim_ascii().to_ascii_lowercase();
@@ -34,11 +34,6 @@ pub(crate) fn wanted(request: &RequestHead, up: Version) -> Option<&[u8]> {
 /// success says that the tunnel is open.
 pub(crate) fn is_connect(request: &RequestHead) -> bool {
     request.upgrade && request.version == Version::Http2
-}
-
-/// Whether what the request wants to switch to may pass at all.
-pub(crate) fn is_served(request: &RequestHead) -> bool {
-    request.fields.first(Known::Upgrade).is_some_and(may_upgrade)
 }
 
 /// Whether the handshake of HTTP/1.1 needs a key that the client did not give.

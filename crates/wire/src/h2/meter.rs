@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::blocks::Blocks;
 use super::walker::{Frame, Walker, kind};
 
-/// How often within the time that refills a whole bucket it is looked after.
+/// Seconds in which an empty bucket fills.
 const REFILL_SECONDS: u32 = 10;
 /// What a frame that carries something gives back.
 const USEFUL: u32 = 4;

@@ -19,8 +19,8 @@ const MOST_DISCARDED: usize = 256 * 1024;
 /// Most reads of a connection in one turn, as long as content comes: others of the worker wait
 /// meanwhile.
 const READS_A_TURN: u32 = 4;
-/// Most bytes of one read, and the only one of its turn, where no content comes: requests and
-/// what else asks for work are small, and each of them costs far more than its bytes.
+/// Most bytes of one read where no content comes, and the last one of its turn if so many came:
+/// requests and what else asks for work are small, and each of them costs far more than its bytes.
 const SMALL_READ: usize = 2 * 1024;
 /// From this size on a write goes out at once and from where it is; below it is copied, and goes
 /// out with others at the end of the turn.
