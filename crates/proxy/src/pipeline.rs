@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 
 use portcullis_config::model::{Action, Listener};
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream, Version};
+use portcullis_wire::{BodyLength, Fields, RequestHead, ResponseHead, Stream, Version};
 
 use crate::client::Client;
 use crate::forwarding;
@@ -36,6 +36,8 @@ pub(crate) struct Scratch {
     /// The normalised path, where it differs from the one that came.
     pub(crate) path: Vec<u8>,
     pub(crate) params: Params,
+    /// Fields that steps of the pipeline add to the reply, whoever gives it.
+    pub(crate) added: Fields,
     /// A path or location that a template wrote.
     pub(crate) rewritten: Vec<u8>,
     /// The key of a WebSocket handshake that is ours and not the client's.
@@ -47,6 +49,7 @@ impl Scratch {
     pub(crate) fn clear(&mut self) {
         self.request.fields.clear();
         self.response.fields.clear();
+        self.added.clear();
         self.params.clear();
     }
 }

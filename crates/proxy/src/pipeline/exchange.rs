@@ -89,7 +89,7 @@ pub(crate) async fn run(
             watch.now = Instant::now();
         }
         if client.down.takes_interim() {
-            head::write_reply(&mut client.down, &scratch.response, serving.worker);
+            head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
         }
     }
     if serving.worker.is_logging() {
@@ -102,7 +102,7 @@ pub(crate) async fn run(
         client.down.close_after();
     }
     client.end_if_asked(serving.worker);
-    head::write_reply(&mut client.down, &scratch.response, serving.worker);
+    head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
     record.status = scratch.response.status;
 
     let mut download = Download::default();

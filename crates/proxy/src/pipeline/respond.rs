@@ -10,7 +10,7 @@ use portcullis_wire::{
     Abort, BodyLength, Fields, Known, ReplyLine, RequestHead, Stream, reason_phrase,
 };
 
-use super::{Exchange, Scratch, Skipped, grpc, skip_content};
+use super::{Exchange, Scratch, Skipped, grpc, head, skip_content};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
@@ -131,7 +131,9 @@ pub(crate) async fn refuse(
     if reason == Reason::ConnectRefused {
         fields.push((b"Allow", METHODS));
     }
-    let sent = write(worker, client, reason.status(), &fields, problem.as_bytes()).await;
+    let sent =
+        write(worker, client, reason.status(), &fields, &Fields::default(), problem.as_bytes())
+            .await;
     if sent.is_err() {
         client.cut(Abort::Cancelled);
     }
@@ -168,7 +170,7 @@ async fn send(
         client.down.close_after();
     }
     record.status = status;
-    record.bytes_out = write(serving.worker, client, status, fields, body).await?;
+    record.bytes_out = write(serving.worker, client, status, fields, &scratch.added, body).await?;
     Ok(())
 }
 
@@ -178,6 +180,7 @@ async fn write(
     client: &mut Client,
     status: u16,
     fields: &[(&[u8], &[u8])],
+    added: &Fields,
     body: &[u8],
 ) -> Result<u64, Failure> {
     let length =
@@ -192,6 +195,7 @@ async fn write(
     if !dated {
         out.field(b"Date", &worker.date());
     }
+    head::write_added(&mut out, added);
     out.end();
     let stall = client.listener.settings().listener.timeouts.stall;
     client.deadline.set(Instant::now() + stall);
