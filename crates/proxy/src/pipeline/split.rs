@@ -1,0 +1,98 @@
+//! Which of a route's services a request goes to: drawn by weight, or the same for the same client.
+
+use std::hash::Hasher;
+
+use portcullis_config::model::SplitBy;
+use portcullis_wire::Scheme;
+use siphasher::sip::SipHasher13;
+
+use super::Exchange;
+use crate::router::cookies;
+use crate::snapshot::CompiledRoute;
+
+/// The slot of a service of `route`; `None` where there is none.
+pub(super) fn choose(exchange: &mut Exchange<'_, '_>, route: &CompiledRoute) -> Option<usize> {
+    if let [(slot, _)] = &*route.services {
+        return Some(*slot);
+    }
+    at(&route.services, point(exchange, route))
+}
+
+/// The point, below the sum of the weights, at which the request falls.
+fn point(exchange: &mut Exchange<'_, '_>, route: &CompiledRoute) -> u32 {
+    let total = route.total_weight.max(1);
+    let fields = &exchange.scratch.request.fields;
+    match &route.split_by {
+        SplitBy::Random => fastrand::u32(..total),
+        SplitBy::Header(name) => match fields.all(name.as_bytes()).next() {
+            Some(value) => point_of(value, total),
+            None => fastrand::u32(..total),
+        },
+        SplitBy::Cookie(name, max_age) => {
+            let found = cookies(fields, name.as_bytes()).find(|value| !value.is_empty());
+            if let Some(value) = found {
+                return point_of(value, total);
+            }
+            let value = format!("{:016x}", fastrand::u64(..));
+            let mut cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
+            if let Some(age) = max_age {
+                cookie.push_str(&format!("; Max-Age={}", age.as_secs().max(1)));
+            }
+            if exchange.client.peer.scheme == Scheme::Https {
+                cookie.push_str("; Secure");
+            }
+            exchange.scratch.added.push(b"Set-Cookie", cookie.as_bytes());
+            point_of(value.as_bytes(), total)
+        }
+    }
+}
+
+/// The same for the same value, here and on every other gateway, now and after an update.
+fn point_of(value: &[u8], total: u32) -> u32 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(value);
+    ((u128::from(hasher.finish()) * u128::from(total)) >> 64) as u32
+}
+
+/// The service at a point: each takes as many as its weight, in the order configured. So a share
+/// that grows takes clients from its neighbour alone.
+fn at(services: &[(usize, u32)], mut point: u32) -> Option<usize> {
+    let hit = services.iter().find(|(_, weight)| {
+        let hit = point < *weight;
+        point = point.saturating_sub(*weight);
+        hit
+    });
+    hit.map(|(slot, _)| *slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_point_has_its_service() {
+        let services = [(7, 2), (8, 0), (9, 1)];
+        assert_eq!([0, 1, 2, 3].map(|point| at(&services, point)), [Some(7), Some(7), Some(9), None]);
+    }
+
+    #[test]
+    fn a_value_stays_with_its_service_unless_the_shares_take_it_away() {
+        let values: Vec<String> = (0..10_000).map(|i| format!("user-{i}")).collect();
+        let chosen = |canary: u32| -> Vec<Option<usize>> {
+            let services = [(0, 100 - canary), (1, canary)];
+            values.iter().map(|value| at(&services, point_of(value.as_bytes(), 100))).collect()
+        };
+        let (few, more) = (chosen(10), chosen(20));
+        let count = |chosen: &[Option<usize>]| chosen.iter().filter(|c| **c == Some(1)).count();
+        assert!((900..1100).contains(&count(&few)), "{}", count(&few));
+        assert!((1850..2150).contains(&count(&more)), "{}", count(&more));
+        // Nobody who had the canary loses it.
+        assert!(few.iter().zip(&more).all(|(few, more)| few == more || *few == Some(0)));
+    }
+
+    #[test]
+    fn what_a_value_means_never_changes() {
+        // Other gateways, and later ones, must agree.
+        assert_eq!([b"a".as_slice(), b"user-1", b""].map(|v| point_of(v, 1000)), [0, 0, 0]);
+    }
+}
