@@ -7,6 +7,7 @@ mod tls;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use portcullis_config::model::{
     Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
@@ -18,13 +19,18 @@ use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
+use tokio::sync::watch;
 
 use self::tcp::TcpChanges;
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
     CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, ListenerSettings, Snapshot,
 };
-use crate::upstream::Schedule;
+use crate::upstream::balance::View;
+use crate::upstream::clock;
+use crate::upstream::health::EndpointHealth;
+use crate::upstream::state::{Bell, ServiceState, Views};
+use crate::upstream::tend::tend;
 
 /// A part of the configuration that cannot be put to use.
 #[derive(Debug, Error)]
@@ -68,6 +74,8 @@ struct RouteChanges {
 #[derive(Debug)]
 pub struct Compiler {
     workers: usize,
+    /// Rings when the view of a service has to be made anew.
+    bell: Arc<Bell>,
     state: State,
     routes: HashMap<Name, Arc<CompiledRoute>>,
     tcp_routes: HashMap<Name, Arc<CompiledTcpRoute>>,
@@ -84,6 +92,7 @@ struct State {
     listeners: HashMap<Name, (Arc<ListenerSettings>, Option<Ticketer>)>,
     slots: HashMap<Name, usize>,
     free_slots: Vec<usize>,
+    service_states: HashMap<Name, Arc<ServiceState>>,
     endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
     next_endpoint: usize,
     free_endpoints: Vec<usize>,
@@ -95,6 +104,7 @@ impl Compiler {
     pub fn new(workers: usize) -> Compiler {
         Compiler {
             workers,
+            bell: Arc::default(),
             state: State::default(),
             routes: HashMap::new(),
             tcp_routes: HashMap::new(),
@@ -115,7 +125,7 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        compile_services(&mut state, config, &mut errors, &mut warnings);
+        compile_services(&mut state, config, &self.bell, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -179,6 +189,15 @@ impl Compiler {
             changes.fresh.push(compiled);
         }
         changes
+    }
+
+    /// Keeps the views of services up to date, for the snapshots that come, until there will be no
+    /// more of them. To be polled on the control side.
+    pub fn tend(
+        &self,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        tend(Arc::clone(&self.bell), snapshots)
     }
 
     /// The configuration in use.
@@ -290,10 +309,12 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
 fn compile_services(
     state: &mut State,
     config: &Config,
+    bell: &Arc<Bell>,
     errors: &mut Vec<CompileError>,
     warnings: &mut Vec<CompileWarning>,
 ) {
     let roots = SystemRoots::default();
+    let now_ms = clock::millis(Instant::now());
     forget_services(state, config);
     for (name, service) in &config.services {
         let old = state.slots.get(name).and_then(|&slot| state.services[slot].clone());
@@ -301,7 +322,7 @@ fn compile_services(
             continue;
         }
         match client_tls(service, old.as_deref(), &roots, warnings) {
-            Ok(tls) => install_service(state, service, tls),
+            Ok(tls) => install_service(state, service, tls, bell, now_ms),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
                 errors.push(CompileError { path: path("services", name, place), error });
@@ -312,7 +333,8 @@ fn compile_services(
 
 /// Takes out services that are gone; their slots serve others.
 fn forget_services(state: &mut State, config: &Config) {
-    let State { slots, free_slots, services, endpoints, free_endpoints, .. } = state;
+    let State { slots, free_slots, services, endpoints, free_endpoints, service_states, .. } = state;
+    service_states.retain(|name, _| config.services.contains_key(name));
     slots.retain(|name, slot| {
         let stays = config.services.contains_key(name);
         if !stays {
@@ -339,7 +361,16 @@ fn install_service(
     state: &mut State,
     service: &Arc<Service>,
     config: Option<Arc<rustls::ClientConfig>>,
+    bell: &Arc<Bell>,
+    now_ms: u64,
 ) {
+    let known = state.service_states.get(&service.name).map(Arc::clone);
+    let since = if known.is_some() { now_ms } else { 0 };
+    let service_state = known.unwrap_or_else(|| {
+        let fresh = Arc::new(ServiceState::new(bell));
+        state.service_states.insert(Arc::clone(&service.name), Arc::clone(&fresh));
+        fresh
+    });
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
         state.free_slots.pop().unwrap_or_else(|| {
             state.services.push(None);
@@ -360,6 +391,7 @@ fn install_service(
                 label: endpoint.address.to_string(),
                 server_name: tls::endpoint_name(&endpoint.address).ok(),
                 active: AtomicU64::new(0),
+                health: EndpointHealth::since(since),
             })
         });
         endpoints.push(Arc::clone(known));
@@ -367,8 +399,9 @@ fn install_service(
     state.services[slot] = Some(Arc::new(CompiledService {
         service: Arc::clone(service),
         slot,
+        views: Views::new(View::of(service, &endpoints, now_ms)),
         endpoints: endpoints.into(),
-        schedule: Schedule::new(&service.endpoints),
+        state: service_state,
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));

@@ -22,7 +22,8 @@ use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
-use crate::upstream::{MOST_TRIES, balance};
+use crate::upstream::MOST_TRIES;
+use crate::upstream::balance::{self, Choice, Tried};
 
 /// What was decided about a request before a service is called.
 pub(crate) struct Plan<'s> {
@@ -58,10 +59,11 @@ pub(crate) async fn forward<'s>(
     let mut upload = Upload::new(plan.body_limit, &scratch.request);
     let peer = Rc::clone(&client.peer);
     let mut fresh = false;
-    let mut refused = None;
+    let mut tried = Tried::default();
     for tries_left in (0..MOST_TRIES).rev() {
-        let turn = serving.worker.next_turn(service.slot);
-        let chosen = balance::choose(service, turn, refused).ok_or(Reason::NoEndpoint)?;
+        let choice = Choice { tried: tried.as_slice() };
+        let chosen =
+            balance::choose(service, serving.worker, &choice).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
         record.endpoint = Some(endpoint);
         let _active = (service.service.balance == Balance::LeastRequests)
@@ -85,7 +87,7 @@ pub(crate) async fn forward<'s>(
                     && service.endpoints.len() > 1 =>
             {
                 serving.worker.metrics.upstream_retries.add(1);
-                refused = Some(chosen);
+                tried.push(chosen);
                 continue;
             }
             Err(_) if total.is_some_and(|total| total <= Instant::now()) => {
