@@ -7,7 +7,6 @@ mod tls;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
 
 use portcullis_config::model::{
     Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
@@ -24,11 +23,10 @@ use tokio::sync::watch;
 use self::tcp::TcpChanges;
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
-    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, ListenerSettings, Snapshot,
+    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
+    ListenerSettings, Snapshot, Verdict,
 };
 use crate::upstream::balance::View;
-use crate::upstream::clock;
-use crate::upstream::health::EndpointHealth;
 use crate::upstream::state::{Bell, ServiceState, Views};
 use crate::upstream::tend::tend;
 
@@ -314,7 +312,6 @@ fn compile_services(
     warnings: &mut Vec<CompileWarning>,
 ) {
     let roots = SystemRoots::default();
-    let now_ms = clock::millis(Instant::now());
     forget_services(state, config);
     for (name, service) in &config.services {
         let old = state.slots.get(name).and_then(|&slot| state.services[slot].clone());
@@ -322,7 +319,7 @@ fn compile_services(
             continue;
         }
         match client_tls(service, old.as_deref(), &roots, warnings) {
-            Ok(tls) => install_service(state, service, tls, bell, now_ms),
+            Ok(tls) => install_service(state, service, tls, bell),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
                 errors.push(CompileError { path: path("services", name, place), error });
@@ -333,7 +330,8 @@ fn compile_services(
 
 /// Takes out services that are gone; their slots serve others.
 fn forget_services(state: &mut State, config: &Config) {
-    let State { slots, free_slots, services, endpoints, free_endpoints, service_states, .. } = state;
+    let State { slots, free_slots, services, endpoints, free_endpoints, service_states, .. } =
+        state;
     service_states.retain(|name, _| config.services.contains_key(name));
     slots.retain(|name, slot| {
         let stays = config.services.contains_key(name);
@@ -362,15 +360,7 @@ fn install_service(
     service: &Arc<Service>,
     config: Option<Arc<rustls::ClientConfig>>,
     bell: &Arc<Bell>,
-    now_ms: u64,
 ) {
-    let known = state.service_states.get(&service.name).map(Arc::clone);
-    let since = if known.is_some() { now_ms } else { 0 };
-    let service_state = known.unwrap_or_else(|| {
-        let fresh = Arc::new(ServiceState::new(bell));
-        state.service_states.insert(Arc::clone(&service.name), Arc::clone(&fresh));
-        fresh
-    });
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
         state.free_slots.pop().unwrap_or_else(|| {
             state.services.push(None);
@@ -390,18 +380,21 @@ fn install_service(
                 address: endpoint.address.clone(),
                 label: endpoint.address.to_string(),
                 server_name: tls::endpoint_name(&endpoint.address).ok(),
+                health: EndpointHealth::new(Verdict::Unchecked),
                 active: AtomicU64::new(0),
-                health: EndpointHealth::since(since),
             })
         });
         endpoints.push(Arc::clone(known));
     }
+    // Made after its first endpoints, which are no newer than itself then.
+    let known = state.service_states.entry(Arc::clone(&service.name));
+    let known = Arc::clone(known.or_insert_with(|| Arc::new(ServiceState::new(bell))));
     state.services[slot] = Some(Arc::new(CompiledService {
         service: Arc::clone(service),
         slot,
-        views: Views::new(View::of(service, &endpoints, now_ms)),
+        views: Views::new(View::of(service, &endpoints)),
         endpoints: endpoints.into(),
-        state: service_state,
+        state: known,
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));

@@ -12,7 +12,7 @@ use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
 use crate::router::{Router, ServerNames};
-use crate::upstream::health::EndpointHealth;
+pub use crate::upstream::health::{EndpointHealth, Verdict};
 use crate::upstream::state::{ServiceState, Views};
 
 /// A compiled configuration. A request keeps the one it started with. A copy shares all that is
@@ -104,10 +104,10 @@ pub struct EndpointState {
     pub label: String,
     /// Its host for SNI and verification; none if it could not stand in a certificate.
     pub server_name: Option<ServerName<'static>>,
+    /// What is known of its health.
+    pub health: EndpointHealth,
     /// Requests under way; counted only where balancing asks.
     pub active: AtomicU64,
-    /// Whether it takes requests.
-    pub health: EndpointHealth,
 }
 
 impl EndpointState {

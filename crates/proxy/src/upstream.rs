@@ -2,7 +2,6 @@
 
 pub(crate) mod acquire;
 pub(crate) mod balance;
-pub(crate) mod clock;
 pub(crate) mod connect;
 pub(crate) mod health;
 pub(crate) mod lines;

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use portcullis_config::model::Balance;
 
 use self::turns::Turn;
-pub use self::view::View;
 use self::view::Member;
+pub(crate) use self::view::View;
 use super::MOST_TRIES;
 use super::state::Numbered;
 use crate::snapshot::{CompiledService, EndpointState, Snapshot};

@@ -1,44 +1,65 @@
-//! Whether an endpoint takes requests. It belongs to the endpoint and not to a configuration, so a
-//! reload changes nothing about it.
+//! The health of an endpoint: what active checks say and what requests meet there.
+//!
+//! Workers only count. One thread judges, and what it decides is read as two flags. All of it
+//! belongs to the endpoint and outlives configurations.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
-/// What is known of an endpoint's health. Times are [`super::clock::millis`].
+use crate::clock;
+
+/// What is known of an endpoint's health.
 #[derive(Debug)]
 pub struct EndpointHealth {
-    /// It takes no requests before then: 0 when it is available, `u64::MAX` when it is down.
-    away_until_ms: AtomicU64,
-    /// Since when it has been available; 0 if it always was.
-    since_available_ms: AtomicU64,
+    verdict: AtomicU8,
+    ejected: AtomicBool,
+    since_available: AtomicU64,
+}
+
+/// What active checks say of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is not checked, or was not yet, and is taken to be well.
+    Unchecked,
+    /// It was not checked yet, and takes nothing before it was.
+    Awaited,
+    /// It passed.
+    Healthy,
+    /// It failed.
+    Unhealthy,
+}
+
+impl Verdict {
+    const ALL: [Verdict; 4] =
+        [Verdict::Unchecked, Verdict::Awaited, Verdict::Healthy, Verdict::Unhealthy];
 }
 
 impl EndpointHealth {
-    /// An endpoint that is available, and became so then; 0 for one that always was.
-    pub(crate) fn since(now_ms: u64) -> EndpointHealth {
+    /// The health of an endpoint that is new.
+    pub(crate) fn new(verdict: Verdict) -> EndpointHealth {
         EndpointHealth {
-            away_until_ms: AtomicU64::new(0),
-            since_available_ms: AtomicU64::new(now_ms),
+            verdict: AtomicU8::new(verdict as u8),
+            ejected: AtomicBool::new(false),
+            since_available: AtomicU64::new(clock::millis()),
         }
     }
 
-    /// Whether it takes requests.
-    pub(crate) fn is_available(&self, now_ms: u64) -> bool {
-        self.away_until_ms.load(Relaxed) <= now_ms
+    /// What active checks say.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::ALL[usize::from(self.verdict.load(Relaxed))]
     }
 
-    /// Since when it has been available, for slow start; 0 if it always was.
-    pub(crate) fn since_available_ms(&self) -> u64 {
-        self.since_available_ms.load(Relaxed)
+    /// Whether it takes no requests for what earlier ones met there.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected.load(Relaxed)
     }
 
-    #[cfg(test)]
-    pub(crate) fn leave(&self) {
-        self.away_until_ms.store(u64::MAX, Relaxed);
+    /// Whether it may get requests as far as its health goes.
+    pub fn is_available(&self) -> bool {
+        !self.is_ejected() && matches!(self.verdict(), Verdict::Unchecked | Verdict::Healthy)
     }
 
-    #[cfg(test)]
-    pub(crate) fn come_back(&self, now_ms: u64) {
-        self.away_until_ms.store(0, Relaxed);
-        self.since_available_ms.store(now_ms, Relaxed);
+    /// When it last became available, or was made, by [`clock::millis`].
+    pub(crate) fn since_available(&self) -> u64 {
+        self.since_available.load(Relaxed)
     }
 }

@@ -44,11 +44,11 @@ impl ServiceState {
 
     /// Makes the view of `service` anew and lets the workers have it. Off the workers: it costs in
     /// proportion to the endpoints.
-    pub(crate) fn refresh(&self, service: &CompiledService, now_ms: u64) {
+    pub(crate) fn refresh(&self, service: &CompiledService) {
         let _one = lock(&self.making);
         // What changes from here on is for the next one.
         self.stale.store(false, Ordering::Release);
-        service.views.publish(View::of(&service.service, &service.endpoints, now_ms));
+        service.views.publish(View::of(&service.service, &service.endpoints));
     }
 
     /// Whether the view has to be made anew.

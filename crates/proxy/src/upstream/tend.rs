@@ -2,11 +2,10 @@
 //! when something has changed.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::clock;
 use super::state::Bell;
 use crate::snapshot::Snapshot;
 
@@ -23,10 +22,9 @@ pub(crate) async fn tend(bell: Arc<Bell>, mut snapshots: watch::Receiver<Arc<Sna
             changed = snapshots.changed() => if changed.is_err() { return },
         }
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        let now_ms = clock::millis(Instant::now());
         for service in snapshot.services.iter().flatten() {
             if service.state.is_stale() {
-                service.state.refresh(service, now_ms);
+                service.state.refresh(service);
             }
         }
     }

@@ -70,9 +70,7 @@ impl Turns {
                 let at = (len > 0).then(|| begin.wrapping_add(turn.count) % len)?;
                 Some(turns[at as usize] as usize)
             }
-            Turns::Sums(_) => {
-                self.point(turn.origin.wrapping_add(turn.count.wrapping_mul(GOLDEN)))
-            }
+            Turns::Sums(_) => self.point(turn.origin.wrapping_add(turn.count.wrapping_mul(GOLDEN))),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::snapshot::EndpointState;
 
 /// Endpoints that take requests, and whose turn it is among them.
 #[derive(Debug)]
-pub struct View {
+pub(crate) struct View {
     /// Those that take requests.
     pub(super) members: Box<[Member]>,
     pub(super) turns: Turns,
@@ -27,11 +27,11 @@ pub(super) struct Member {
 
 impl View {
     /// The view of a service's endpoints as they are now.
-    pub(crate) fn of(service: &Service, endpoints: &[Arc<EndpointState>], now_ms: u64) -> View {
+    pub(crate) fn of(service: &Service, endpoints: &[Arc<EndpointState>]) -> View {
         let all = || service.endpoints.iter().zip(endpoints).zip(0u32..);
-        let panic = !all().any(|((e, state), _)| e.weight > 0 && state.health.is_available(now_ms));
+        let panic = !all().any(|((e, state), _)| e.weight > 0 && state.health.is_available());
         let members: Box<[Member]> = all()
-            .filter(|((_, state), _)| panic || state.health.is_available(now_ms))
+            .filter(|((_, state), _)| panic || state.health.is_available())
             .filter(|((endpoint, _), _)| endpoint.weight > 0)
             .map(|((written, _), endpoint)| Member { endpoint, weight: written.weight.into() })
             .collect();
