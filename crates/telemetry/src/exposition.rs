@@ -202,6 +202,27 @@ impl Scrape<'_> {
         }
     }
 
+    /// What happens to requests besides their being forwarded.
+    fn traffic(&self, page: &mut Page<'_>) {
+        page.family(
+            "portcullis_mirrored_requests_total",
+            Kind::Counter,
+            "Requests drawn to be copied for another service, by what became of the copy.",
+        );
+        for outcome in MirrorOutcome::ALL {
+            let count = self.sum(|w| &w.mirrored[outcome as usize]);
+            page.sample(&[("outcome", outcome.code())], count);
+        }
+        page.family(
+            "portcullis_shed_requests_total",
+            Kind::Counter,
+            "Requests turned away because a service had too much to do, by importance.",
+        );
+        for (place, name) in IMPORTANCES.into_iter().enumerate() {
+            page.sample(&[("importance", name)], self.sum(|w| &w.shed[place]));
+        }
+    }
+
     fn upstream(&self, page: &mut Page<'_>) {
         page.counter(
             "portcullis_upstream_connections_total",

@@ -3,10 +3,11 @@
 use std::hash::Hasher;
 
 use portcullis_config::model::SplitBy;
-use portcullis_wire::Scheme;
+use portcullis_wire::{Known, Scheme};
 use siphasher::sip::SipHasher13;
 
 use super::Exchange;
+use crate::forwarding;
 use crate::router::cookies;
 use crate::snapshot::CompiledRoute;
 
@@ -38,13 +39,22 @@ fn point(exchange: &mut Exchange<'_, '_>, route: &CompiledRoute) -> u32 {
             if let Some(age) = max_age {
                 cookie.push_str(&format!("; Max-Age={}", age.as_secs().max(1)));
             }
-            if exchange.client.peer.scheme == Scheme::Https {
+            if is_secure(exchange) {
                 cookie.push_str("; Secure");
             }
             exchange.scratch.added.push(b"Set-Cookie", cookie.as_bytes());
             point_of(value.as_bytes(), total)
         }
     }
+}
+
+/// Whether the client speaks TLS, to us or to a proxy in front that we trust.
+fn is_secure(exchange: &Exchange<'_, '_>) -> bool {
+    let Exchange { serving, client, scratch, .. } = exchange;
+    let said = || scratch.request.fields.first(Known::XForwardedProto) == Some(b"https");
+    client.peer.scheme == Scheme::Https
+        || (forwarding::is_trusted(&serving.settings.listener.forwarded.trust, &client.peer)
+            && said())
 }
 
 /// The same for the same value, here and on every other gateway, now and after an update.
@@ -72,7 +82,10 @@ mod tests {
     #[test]
     fn every_point_has_its_service() {
         let services = [(7, 2), (8, 0), (9, 1)];
-        assert_eq!([0, 1, 2, 3].map(|point| at(&services, point)), [Some(7), Some(7), Some(9), None]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|point| at(&services, point)),
+            [Some(7), Some(7), Some(9), None]
+        );
     }
 
     #[test]
