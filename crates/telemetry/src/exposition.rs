@@ -7,6 +7,7 @@ mod page;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -80,6 +81,7 @@ impl Scrape<'_> {
         self.downstream(&mut page);
         self.http2(&mut page);
         self.upstream(&mut page);
+        self.traffic(&mut page);
         self.access_log(&mut page);
         self.process.render(self.workers.len(), &mut page);
         resources(&Resources::read(), &mut page);
@@ -199,27 +201,6 @@ impl Scrape<'_> {
         );
         for (kind, name) in HTTP2_FLOODS.into_iter().enumerate() {
             page.sample(&[("kind", name)], self.sum(|w| &w.http2_floods[kind]));
-        }
-    }
-
-    /// What happens to requests besides their being forwarded.
-    fn traffic(&self, page: &mut Page<'_>) {
-        page.family(
-            "portcullis_mirrored_requests_total",
-            Kind::Counter,
-            "Requests drawn to be copied for another service, by what became of the copy.",
-        );
-        for outcome in MirrorOutcome::ALL {
-            let count = self.sum(|w| &w.mirrored[outcome as usize]);
-            page.sample(&[("outcome", outcome.code())], count);
-        }
-        page.family(
-            "portcullis_shed_requests_total",
-            Kind::Counter,
-            "Requests turned away because a service had too much to do, by importance.",
-        );
-        for (place, name) in IMPORTANCES.into_iter().enumerate() {
-            page.sample(&[("importance", name)], self.sum(|w| &w.shed[place]));
         }
     }
 
