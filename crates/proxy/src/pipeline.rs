@@ -10,7 +10,7 @@ mod mirror;
 pub(crate) mod record;
 pub(crate) mod respond;
 pub(crate) mod shed;
-mod split;
+pub(crate) mod split;
 mod tunnel;
 pub(crate) mod upgrade;
 

@@ -4,6 +4,7 @@ mod ask;
 mod json;
 mod patterns;
 mod text;
+mod traffic;
 
 use std::io::{self, Write};
 use std::net::IpAddr;

