@@ -11,6 +11,7 @@ mod client_certificate;
 mod fault;
 mod ocsp;
 mod provider;
+mod refusal;
 mod resolver;
 mod revocation;
 mod server;
@@ -29,6 +30,8 @@ pub use client_certificate::ClientCertificate;
 pub use fault::{handshake_fault, of_tls};
 pub use ocsp::OcspResponse;
 pub use provider::{Choices, Versions};
+pub use refusal::is_refusal;
+pub(crate) use refusal::told_apart;
 pub use revocation::Revocation;
 pub use server::{Server, ServerOptions, Ticketer, server};
 

@@ -93,6 +93,9 @@ pub(crate) async fn forward<'s>(
             }
             Err(failure) => return Err(failure),
         };
+        if plan.route.route.upgrade {
+            upgrade::check_handshake(&scratch.request, way.up.version())?;
+        }
         send_head(serving, client, scratch, plan, service, endpoint, &mut way.up);
         if way.hold.is_some() {
             upload.keep();

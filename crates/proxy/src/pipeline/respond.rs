@@ -20,6 +20,10 @@ use crate::worker::Worker;
 /// Methods that are passed on; all that RFC 9110 and RFC 5789 define but `CONNECT`.
 const METHODS: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
+/// What may be asked for instead of another version of WebSocket (RFC 6455, 4.2.2; RFC 9110, 7.8).
+const WEBSOCKETS: [(&[u8], &[u8]); 3] =
+    [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")];
+
 /// Most content of a request answered here that is read only to keep the connection, in bytes.
 const MAX_DISCARDED: u64 = 64 * 1024;
 
@@ -122,6 +126,9 @@ pub(crate) async fn fail(
     let allow = record.allow.take();
     if let Some(allow) = &allow {
         fields.push((b"Allow", allow.as_bytes()));
+    }
+    if reason == Reason::WebSocketVersion {
+        fields.extend(WEBSOCKETS);
     }
     let request = &scratch.request;
     let sent =
