@@ -109,8 +109,8 @@ const SYNONYMS: [(&str, &str); 8] = [
 
 fn hint(finding: Finding, written: &str, known: &[&'static str]) -> Finding {
     let word = written.to_ascii_lowercase();
-    let meant = SYNONYMS.iter().filter(|(other, _)| *other == word).map(|(_, ours)| *ours);
-    let meant = meant.filter(|ours| known.contains(ours)).next();
+    let mut meant = SYNONYMS.iter().filter(|(other, _)| *other == word).map(|(_, ours)| *ours);
+    let meant = meant.find(|ours| known.contains(ours));
     match meant.or_else(|| nearest(written, known.iter().copied())) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => finding,

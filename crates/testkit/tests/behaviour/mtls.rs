@@ -406,7 +406,7 @@ fn what_ends_is_in_the_metrics_and_what_is_odd_in_the_log() {
             rcgen::date_time_ymd(1970, 1, 1) + now + std::time::Duration::from_secs(10 * day);
     });
     issued.write(&setting.dir, "own");
-    setting.dir.write("crl.pem", setting.servers.revoking(&[], 2001));
+    setting.dir.write("crl.pem", setting.servers.revoking(&[], 2021));
     let crl = format!("crl: {}, crl_unknown: accept, crl_expired: accept", setting.path("crl.pem"));
     let gateway = Gateway::start(&setting.config(&crl));
     let ends = |kind: &str| {
@@ -415,7 +415,7 @@ fn what_ends_is_in_the_metrics_and_what_is_odd_in_the_log() {
     };
     assert!(ends("certificate") - now.as_secs_f64() < 11.0 * day as f64);
     assert!(ends("ca") > now.as_secs_f64());
-    assert_eq!(ends("crl"), 978_307_200.0);
+    assert_eq!(ends("crl"), 1_609_459_200.0);
     let log = gateway.log();
     for odd in ["ends within 14 days", "has expired on", "is of none of the authorities"] {
         assert!(log.contains(odd), "{odd}: {log}");
@@ -451,4 +451,9 @@ fn what_cannot_judge_or_sign_is_refused() {
     assert!(!usable && told.contains("no cipher suite chosen works"), "{told}");
     let (usable, told) = rsa("");
     assert!(usable && told.contains("no cipher suite of TLS 1.2 chosen works"), "{told}");
+    let explain = ["explain", "--config", "gateway.yaml", "GET", "https://a.example/"];
+    let output = run_command(&explain, &setting.dir.join(""));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("client certificate: required, of the authorities in"), "{told}");
+    assert!(told.contains("services are told Client-Cert\n"), "{told}");
 }
