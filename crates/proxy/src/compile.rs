@@ -16,11 +16,13 @@ use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
-use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
+use portcullis_wire::tls::{ClientVerifier, Expiry, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
 use tokio::sync::watch;
 
 use self::tcp::TcpChanges;
+pub use self::tls::Owner;
+use self::tls::{Expiries, forget_expiries};
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
     CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
@@ -94,6 +96,8 @@ struct State {
     endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
     next_endpoint: usize,
     free_endpoints: Vec<usize>,
+    /// Until when their files are good, of listeners and services that have any.
+    expiries: Expiries,
 }
 
 impl Compiler {
@@ -167,6 +171,12 @@ impl Compiler {
         self.tcp_routes.values().map(|route| (&*route.route.name, &route.metrics))
     }
 
+    /// Until when the files of TLS in use are good, by whose they are and its name.
+    pub fn expiries(&self) -> impl Iterator<Item = (Owner, &str, &Expiry)> {
+        let owners = self.state.expiries.iter();
+        owners.flat_map(|((owner, name), all)| all.iter().map(|one| (*owner, &**name, one)))
+    }
+
     /// Brings the router from the old configuration's routes to the new one's.
     fn compile_routes(&self, state: &mut State, config: &Config, delta: &Delta) -> RouteChanges {
         let mut changes = RouteChanges::default();
@@ -212,12 +222,13 @@ fn compile_listeners(
     warnings: &mut Vec<CompileWarning>,
 ) {
     state.listeners.retain(|name, _| config.listeners.contains_key(name));
+    forget_expiries(&mut state.expiries, config);
     for (name, listener) in &config.listeners {
         let old = state.listeners.get(name);
         if old.is_some_and(|(old, _)| Arc::ptr_eq(&old.listener, listener)) {
             continue;
         }
-        match compile_listener(listener, old, warnings) {
+        match compile_listener(listener, old, &mut state.expiries, warnings) {
             Ok(compiled) => {
                 state.listeners.insert(Arc::clone(name), compiled);
             }
@@ -238,6 +249,7 @@ fn path(collection: &str, name: &str, rest: Option<Vec<String>>) -> Vec<String> 
 fn compile_listener(
     listener: &Arc<Listener>,
     old: Option<&(Arc<ListenerSettings>, Option<Ticketer>)>,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<(Arc<ListenerSettings>, Option<Ticketer>), TlsError> {
     let Some(written) = &listener.tls else {
@@ -261,6 +273,7 @@ fn compile_listener(
         let place = tls::place_in_listener(written, warning.label());
         CompileWarning { path: path("listeners", &listener.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Listener, Arc::clone(&listener.name)), built.expiries);
     let settings = settings(listener, Some(built.config), built.verifier);
     Ok((Arc::new(settings), Some(ticketer)))
 }
@@ -318,7 +331,7 @@ fn compile_services(
         if old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.service, service)) {
             continue;
         }
-        match client_tls(service, old.as_deref(), &roots, warnings) {
+        match client_tls(service, old.as_deref(), &roots, &mut state.expiries, warnings) {
             Ok(tls) => install_service(state, service, tls, bell),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
@@ -404,6 +417,7 @@ fn client_tls(
     service: &Service,
     old: Option<&CompiledService>,
     roots: &SystemRoots,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
     let Some(written) = &service.tls else {
@@ -427,6 +441,7 @@ fn client_tls(
         let place = tls::place_in_service(written, warning.label());
         CompileWarning { path: path("services", &service.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Service, Arc::clone(&service.name)), built.expiries);
     Ok(Some(built.config))
 }
 

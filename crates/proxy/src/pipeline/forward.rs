@@ -109,6 +109,9 @@ async fn send<'s>(
             }
             Err(failure) => return Err(failure),
         };
+        if plan.route.route.upgrade {
+            upgrade::check_handshake(&exchange.scratch.request, way.up.version())?;
+        }
         send_head(exchange, plan, service, endpoint, &mut way.up);
         if way.hold.is_some() {
             upload.keep();
