@@ -104,7 +104,7 @@ fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(
             _ if !fields::is_token(name) || !fields::is_trimmed(value) => {
                 return Err(Malformed::FieldLine);
             }
-            _ => out.push_line(name, value),
+            known => out.push_known(known, name, value),
         }
     }
     join_cookies(parts, out)
