@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use http::uri::Scheme;
 
-use super::call::Call;
+use super::call::{Call, LastAuthority};
 use super::content::io_error;
 use super::meter::{FrameBounds, Meter, Verdict};
 use super::transport::{Transport, Wire};
@@ -36,6 +36,7 @@ const BOUNDS: FrameBounds =
 pub struct Client {
     requests: SendRequest<Bytes>,
     scheme: Scheme,
+    last_authority: LastAuthority,
 }
 
 /// What moves a connection's frames; it must be polled for anything to happen.
@@ -74,7 +75,7 @@ impl Client {
             Poll::Pending => Poll::Pending,
         })
         .await?;
-        Ok((Client { requests, scheme }, driver))
+        Ok((Client { requests, scheme, last_authority: LastAuthority::default() }, driver))
     }
 
     /// Whether the connection takes another request, as far as is known.
@@ -91,7 +92,8 @@ impl Client {
     /// A stream for one exchange.
     #[must_use]
     pub fn stream(&self) -> Upstream {
-        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone())))
+        let last = Rc::clone(&self.last_authority);
+        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone(), last)))
     }
 }
 

@@ -89,6 +89,7 @@ fn take_authority(parts: &Parts, head: &mut RequestHead) -> Result<(), Malformed
 
 fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(), Malformed> {
     let mut section = 0;
+    let mut crumbs = false;
     for (name, value) in &parts.headers {
         let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
         section += name.len() + value.len() + 4;
@@ -96,7 +97,8 @@ fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(
             return Err(Malformed::HeadTooLarge);
         }
         match Known::of(name) {
-            Known::Host | Known::Cookie => continue,
+            Known::Host => {}
+            Known::Cookie => crumbs = true,
             Known::Te if !value.eq_ignore_ascii_case(b"trailers") => {
                 return Err(Malformed::FieldLine);
             }
@@ -107,7 +109,7 @@ fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(
             known => out.push_known(known, name, value),
         }
     }
-    join_cookies(parts, out)
+    if crumbs { join_cookies(parts, out) } else { Ok(()) }
 }
 
 /// Clients may split cookies over several fields; others know only one (RFC 9113, 8.2.3).
