@@ -70,15 +70,18 @@ fn take_target(
 
 /// `:authority`, or `Host` in its absence; both must say the same (RFC 9113, 8.3.1).
 fn take_authority(parts: &Parts, head: &mut RequestHead) -> Result<(), Malformed> {
-    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
-    let host = hosts.next().map(|host| host.as_bytes());
+    let host = parts.headers.get(http::header::HOST).map(|host| host.as_bytes());
+    let others = |_| parts.headers.get_all(http::header::HOST).iter().nth(1);
+    if host.and_then(others).is_some() {
+        return Err(Malformed::Host);
+    }
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let authority = match (authority, host, hosts.next()) {
-        (_, _, Some(_)) | (None, None, _) => return Err(Malformed::Host),
-        (Some(authority), Some(host), None) if !authority.eq_ignore_ascii_case(host) => {
+    let authority = match (authority, host) {
+        (None, None) => return Err(Malformed::Host),
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
             return Err(Malformed::Host);
         }
-        (Some(authority), _, None) | (None, Some(authority), None) => authority,
+        (Some(authority), _) | (None, Some(authority)) => authority,
     };
     if !target::is_authority(authority) {
         return Err(Malformed::Host);
