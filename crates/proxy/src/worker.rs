@@ -16,20 +16,21 @@ use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
 use portcullis_wire::Upstream;
 use slab::Slab;
-use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
 use crate::forwarding::Peer;
+use crate::multiplex::hands::Hands;
 use crate::pipeline::Scratch;
 use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
 use crate::upstream::adaptive::Adaptive;
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
 use crate::upstream::pool::Pools;
+use crate::upstream::seats::Seats;
 use crate::upstream::state::ServiceState;
 
 /// Most requests' worth of memory that a worker keeps for the next ones.
-const KEPT_SCRATCH: usize = 64;
+const KEPT_SCRATCH: usize = 256;
 
 /// The state of a worker.
 #[derive(Debug)]
@@ -53,6 +54,8 @@ pub(crate) struct Worker {
     copies: Cell<usize>,
     /// One a connection, to wake all of them when the worker drains.
     wakers: RefCell<Slab<Waker>>,
+    /// Tasks that wait for an exchange over HTTP/2.
+    pub(crate) hands: Hands,
     draining: Cell<bool>,
     /// The drain deadline has passed: what is still under way fails now.
     cut: Cell<bool>,
@@ -178,6 +181,7 @@ impl Worker {
             adaptives: RefCell::default(),
             copies: Cell::new(0),
             wakers: RefCell::default(),
+            hands: Hands::default(),
             draining: Cell::new(false),
             cut: Cell::new(false),
         }
@@ -232,7 +236,7 @@ impl Worker {
         &self,
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
-    ) -> Arc<Semaphore> {
+    ) -> Rc<Seats> {
         self.pools.borrow_mut().seats(service, endpoint)
     }
 
