@@ -9,6 +9,6 @@ pub mod metrics;
 mod request_id;
 pub mod tls;
 
-pub use event::{ConnectionEvent, HandshakeEvent, RequestEvent};
+pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent};
 pub use failure::{Failure, Fault, Reason};
 pub use request_id::{RequestId, RequestIds};
