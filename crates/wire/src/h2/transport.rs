@@ -134,10 +134,10 @@ impl Wire {
         }
         let old = buf.filled().len();
         if let Some(before) = &mut self.before {
-            let n = before.data().len().min(buf.remaining()).min(SMALL_READ);
+            // All at once: a flood is judged before the crate has worked on any of it.
+            let n = before.data().len().min(buf.remaining());
             buf.put_slice(&before.data()[..n]);
             before.consume(n);
-            self.full = n == SMALL_READ;
             if before.is_empty() {
                 self.before = None;
             }
