@@ -11,8 +11,8 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
-use portcullis_proxy::{Compiler, Gateway, Handed};
-use portcullis_telemetry::{ProcessFacts, Scrape};
+use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
+use portcullis_telemetry::{Expires, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -224,7 +224,11 @@ impl App {
         &self,
         admin_stopped: watch::Receiver<bool>,
     ) -> anyhow::Result<Option<JoinHandle<()>>> {
-        self.state.lock().await.gateway.begin()?;
+        let mut state = self.state.lock().await;
+        state.gateway.begin()?;
+        // It ends with the workers.
+        tokio::spawn(state.compiler.tend(state.gateway.current()));
+        drop(state);
         if let Some(admin) = &self.admin {
             let listener = TcpListener::from_std(admin.socket.try_clone()?)?;
             tracing::info!(address = %listener.local_addr()?, "admin");
@@ -300,6 +304,7 @@ impl App {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
+                expiries: expiries(&state.compiler),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
                     started: self.started,
@@ -318,6 +323,23 @@ impl App {
             .render(out);
         });
     }
+}
+
+/// Until when files of TLS are good, in the same order each time.
+fn expiries(compiler: &Compiler) -> Vec<Expires<'_>> {
+    let told = compiler.expiries().map(|(owner, name, expiry)| Expires {
+        owner: match owner {
+            Owner::Listener => "listener",
+            Owner::Service => "service",
+        },
+        name,
+        kind: expiry.kind.code(),
+        file: &expiry.label,
+        at: expiry.at.as_secs(),
+    });
+    let mut told: Vec<Expires<'_>> = told.collect();
+    told.sort_unstable();
+    told
 }
 
 impl AdminSocket {

@@ -16,16 +16,21 @@ use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
-use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
+use portcullis_wire::tls::{ClientVerifier, Expiry, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
+use tokio::sync::watch;
 
 use self::tcp::TcpChanges;
+pub use self::tls::Owner;
+use self::tls::{Expiries, forget_expiries};
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
     CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
     ListenerSettings, Snapshot, Verdict,
 };
-use crate::upstream::Schedule;
+use crate::upstream::balance::View;
+use crate::upstream::state::{Bell, ServiceState, Views};
+use crate::upstream::tend::tend;
 
 /// A part of the configuration that cannot be put to use.
 #[derive(Debug, Error)]
@@ -69,6 +74,8 @@ struct RouteChanges {
 #[derive(Debug)]
 pub struct Compiler {
     workers: usize,
+    /// Rings when the view of a service has to be made anew.
+    bell: Arc<Bell>,
     state: State,
     routes: HashMap<Name, Arc<CompiledRoute>>,
     tcp_routes: HashMap<Name, Arc<CompiledTcpRoute>>,
@@ -85,9 +92,12 @@ struct State {
     listeners: HashMap<Name, (Arc<ListenerSettings>, Option<Ticketer>)>,
     slots: HashMap<Name, usize>,
     free_slots: Vec<usize>,
+    service_states: HashMap<Name, Arc<ServiceState>>,
     endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
     next_endpoint: usize,
     free_endpoints: Vec<usize>,
+    /// Until when their files are good, of listeners and services that have any.
+    expiries: Expiries,
 }
 
 impl Compiler {
@@ -96,6 +106,7 @@ impl Compiler {
     pub fn new(workers: usize) -> Compiler {
         Compiler {
             workers,
+            bell: Arc::default(),
             state: State::default(),
             routes: HashMap::new(),
             tcp_routes: HashMap::new(),
@@ -116,7 +127,7 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        compile_services(&mut state, config, &mut errors, &mut warnings);
+        compile_services(&mut state, config, &self.bell, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -160,6 +171,12 @@ impl Compiler {
         self.tcp_routes.values().map(|route| (&*route.route.name, &route.metrics))
     }
 
+    /// Until when the files of TLS in use are good, by whose they are and its name.
+    pub fn expiries(&self) -> impl Iterator<Item = (Owner, &str, &Expiry)> {
+        let owners = self.state.expiries.iter();
+        owners.flat_map(|((owner, name), all)| all.iter().map(|one| (*owner, &**name, one)))
+    }
+
     /// Brings the router from the old configuration's routes to the new one's.
     fn compile_routes(&self, state: &mut State, config: &Config, delta: &Delta) -> RouteChanges {
         let mut changes = RouteChanges::default();
@@ -182,6 +199,15 @@ impl Compiler {
         changes
     }
 
+    /// Keeps the views of services up to date, for the snapshots that come, until there will be no
+    /// more of them. To be polled on the control side.
+    pub fn tend(
+        &self,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        tend(Arc::clone(&self.bell), snapshots)
+    }
+
     /// The configuration in use.
     #[must_use]
     pub fn config(&self) -> &Arc<Config> {
@@ -196,12 +222,13 @@ fn compile_listeners(
     warnings: &mut Vec<CompileWarning>,
 ) {
     state.listeners.retain(|name, _| config.listeners.contains_key(name));
+    forget_expiries(&mut state.expiries, config);
     for (name, listener) in &config.listeners {
         let old = state.listeners.get(name);
         if old.is_some_and(|(old, _)| Arc::ptr_eq(&old.listener, listener)) {
             continue;
         }
-        match compile_listener(listener, old, warnings) {
+        match compile_listener(listener, old, &mut state.expiries, warnings) {
             Ok(compiled) => {
                 state.listeners.insert(Arc::clone(name), compiled);
             }
@@ -222,6 +249,7 @@ fn path(collection: &str, name: &str, rest: Option<Vec<String>>) -> Vec<String> 
 fn compile_listener(
     listener: &Arc<Listener>,
     old: Option<&(Arc<ListenerSettings>, Option<Ticketer>)>,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<(Arc<ListenerSettings>, Option<Ticketer>), TlsError> {
     let Some(written) = &listener.tls else {
@@ -245,6 +273,7 @@ fn compile_listener(
         let place = tls::place_in_listener(written, warning.label());
         CompileWarning { path: path("listeners", &listener.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Listener, Arc::clone(&listener.name)), built.expiries);
     let settings = settings(listener, Some(built.config), built.verifier);
     Ok((Arc::new(settings), Some(ticketer)))
 }
@@ -291,6 +320,7 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
 fn compile_services(
     state: &mut State,
     config: &Config,
+    bell: &Arc<Bell>,
     errors: &mut Vec<CompileError>,
     warnings: &mut Vec<CompileWarning>,
 ) {
@@ -301,8 +331,8 @@ fn compile_services(
         if old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.service, service)) {
             continue;
         }
-        match client_tls(service, old.as_deref(), &roots, warnings) {
-            Ok(tls) => install_service(state, service, tls),
+        match client_tls(service, old.as_deref(), &roots, &mut state.expiries, warnings) {
+            Ok(tls) => install_service(state, service, tls, bell),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
                 errors.push(CompileError { path: path("services", name, place), error });
@@ -313,7 +343,9 @@ fn compile_services(
 
 /// Takes out services that are gone; their slots serve others.
 fn forget_services(state: &mut State, config: &Config) {
-    let State { slots, free_slots, services, endpoints, free_endpoints, .. } = state;
+    let State { slots, free_slots, services, endpoints, free_endpoints, service_states, .. } =
+        state;
+    service_states.retain(|name, _| config.services.contains_key(name));
     slots.retain(|name, slot| {
         let stays = config.services.contains_key(name);
         if !stays {
@@ -340,6 +372,7 @@ fn install_service(
     state: &mut State,
     service: &Arc<Service>,
     config: Option<Arc<rustls::ClientConfig>>,
+    bell: &Arc<Bell>,
 ) {
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
         state.free_slots.pop().unwrap_or_else(|| {
@@ -366,11 +399,15 @@ fn install_service(
         });
         endpoints.push(Arc::clone(known));
     }
+    // Made after its first endpoints, which are no newer than itself then.
+    let known = state.service_states.entry(Arc::clone(&service.name));
+    let known = Arc::clone(known.or_insert_with(|| Arc::new(ServiceState::new(bell))));
     state.services[slot] = Some(Arc::new(CompiledService {
         service: Arc::clone(service),
         slot,
+        views: Views::new(View::of(service, &endpoints)),
         endpoints: endpoints.into(),
-        schedule: Schedule::new(&service.endpoints),
+        state: known,
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));
@@ -380,6 +417,7 @@ fn client_tls(
     service: &Service,
     old: Option<&CompiledService>,
     roots: &SystemRoots,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
     let Some(written) = &service.tls else {
@@ -403,6 +441,7 @@ fn client_tls(
         let place = tls::place_in_service(written, warning.label());
         CompileWarning { path: path("services", &service.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Service, Arc::clone(&service.name)), built.expiries);
     Ok(Some(built.config))
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Scope;
 use crate::model::Http2;
-use crate::raw::{Http2Spec, OffOr, Size, Spanned, Time};
+use crate::raw::{Http2Spec, OffOr, Size, Spanned, Switch, Time};
 
 /// The smallest and largest window that RFC 9113, 6.9.2 makes sense of; smaller ones than the
 /// initial one of the standard would only slow clients down.
@@ -17,12 +17,12 @@ const MOST_STREAMS: u32 = 10_000;
 /// The first penalty, and the time after which one is forgotten.
 const PENALTIES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 
-pub(super) fn http2(spec: Option<&OffOr<Http2Spec>>, scope: &mut Scope<'_>) -> Option<Http2> {
+pub(super) fn http2(spec: Option<&Switch<Http2Spec>>, scope: &mut Scope<'_>) -> Option<Http2> {
     let absent = Http2Spec::default();
     let spec = match spec {
         None => &absent,
-        Some(OffOr::Off) => return None,
-        Some(OffOr::On(spec)) => spec,
+        Some(Switch(OffOr::Off)) => return None,
+        Some(Switch(OffOr::On(spec))) => spec,
     };
     let count = |written: &Option<Spanned<u32>>, default: u32, scope: &mut Scope<'_>| match written
     {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_config::model::Protocol;
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Upstream, h2};
+use portcullis_wire::{Upstream, h2, tls};
 use tokio::task::{spawn_local, unconstrained};
 use tokio::time::timeout_at;
 
@@ -199,8 +199,11 @@ async fn open_line(
     let (client, driver) = match shaken {
         Ok(Ok(shaken)) => shaken,
         Ok(Err(error)) => {
-            let detail = format_args!("{}: {error}", endpoint.label);
-            return Err(Failure::new(Reason::ConnectFailed, detail));
+            let reason = match tls::is_refusal(&error) {
+                true => Reason::UpstreamTls,
+                false => Reason::ConnectFailed,
+            };
+            return Err(Failure::new(reason, format_args!("{}: {error}", endpoint.label)));
         }
         Err(_) => return Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
     };

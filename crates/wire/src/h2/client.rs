@@ -68,13 +68,20 @@ impl Client {
             .await
             .map_err(io_error)?;
         let mut driver = Driver { connection, wire };
-        poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+        let greeted = poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
             Poll::Ready(ended) => Poll::Ready(ended.and(Err(io::ErrorKind::UnexpectedEof.into()))),
             Poll::Pending if driver.wire.borrow().meter.is_greeted() => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
-        })
-        .await?;
-        Ok((Client { requests, scheme }, driver))
+        });
+        match greeted.await {
+            Ok(()) => Ok((Client { requests, scheme }, driver)),
+            Err(error) if is_of_writing(&error) => {
+                // Why the origin takes nothing may be there to be read.
+                let refusal = poll_fn(|cx| driver.wire.borrow_mut().poll_refusal(cx)).await;
+                Err(refusal.unwrap_or(error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the connection takes another request, as far as is known.
@@ -93,6 +100,14 @@ impl Client {
     pub fn stream(&self) -> Upstream {
         Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone())))
     }
+}
+
+/// Whether this is what the system says of a connection that the peer has closed.
+fn is_of_writing(error: &io::Error) -> bool {
+    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<h2::Error>());
+    let error = told.and_then(h2::Error::get_io).unwrap_or(error);
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+        && told.is_none_or(h2::Error::is_io)
 }
 
 impl Future for Driver {

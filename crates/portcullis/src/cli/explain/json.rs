@@ -5,7 +5,7 @@ use portcullis_proxy::explain::{Action, Outcome, Reached, Routed, Share, Source,
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
 
-use super::{Told, patterns, text};
+use super::{Told, connection, patterns, text};
 
 /// The whole explanation.
 pub(super) fn render(told: &Told<'_>) -> Value {
@@ -22,6 +22,7 @@ pub(super) fn render(told: &Told<'_>) -> Value {
             "place": told.place(&["listeners", &listener.name]),
             "address": text::bind(listener),
             "tls": listener.tls.is_some(),
+            "connection": connection::listener_facts(listener),
             "why": chosen.why,
         },
         "head": {
@@ -116,6 +117,7 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
             "server_name": tls.server_name,
             "verify": tls.verify,
         })),
+        "connection": connection::service_facts(service),
         "balance": match service.balance {
             Balance::RoundRobin => "round_robin",
             Balance::LeastRequests => "least_requests",

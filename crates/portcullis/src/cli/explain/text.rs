@@ -10,7 +10,7 @@ use portcullis_proxy::explain::{
 };
 use portcullis_proxy::router::Verdict;
 
-use super::{Told, patterns};
+use super::{Told, connection, patterns};
 
 /// Columns of the first column.
 const LABEL: usize = 11;
@@ -82,6 +82,9 @@ fn listener(page: &mut Page, told: &Told<'_>) {
     let at = At(told.place(&["listeners", name]));
     let bind = bind(chosen.listener);
     page.line("listener", format_args!("{name}{at}: {scheme} on {bind}; {}", chosen.why));
+    for line in connection::of_listener(chosen.listener) {
+        page.more(line);
+    }
     let head = explanation.head;
     page.more(format_args!(
         "limits: target {} of {} bytes; {} of {} fields, {} of {} bytes",
@@ -201,6 +204,9 @@ fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgr
     // One digit behind the point, and none where it says nothing.
     let percent = (percent * 10.0).round() / 10.0;
     page.line("service", format_args!("{name}{at}: {percent} % of requests, {}", tls(share)));
+    for line in connection::of_service(&share.service.service, upgrades) {
+        page.more(line);
+    }
     page.more(timeouts(&share.timeouts, upgrades));
     let balance = match balance {
         Balance::RoundRobin => "in turn",

@@ -255,9 +255,5 @@ fn http_1_and_2_share_the_origins_connections() {
     }
     assert_eq!(origin.connections(), 1);
     let line = gateway.logged_request("/two");
-    assert_eq!(
-        (&line["status"], &line["error"]),
-        (&200.into(), &serde_json::Value::Null),
-        "{line}"
-    );
+    assert_eq!((&line["status"], &line["error"]), (&200.into(), &Value::Null), "{line}");
 }
