@@ -10,7 +10,7 @@ mod request_id;
 pub mod tls;
 mod traffic;
 
-pub use event::{ConnectionEvent, HandshakeEvent, RequestEvent};
+pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent};
 pub use failure::{Failure, Fault, Reason};
 pub use request_id::{RequestId, RequestIds};
 pub use traffic::{IMPORTANCES, MirrorOutcome};

@@ -1,8 +1,9 @@
 //! A worker: one thread, its own runtime, listeners, pools and buffers. Nothing that a request
 //! touches is shared with another worker behind a lock.
 
+mod listener;
+
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,10 +19,11 @@ use portcullis_wire::Upstream;
 use slab::Slab;
 use tokio::task::unconstrained;
 
+pub(crate) use self::listener::{LocalListener, Place};
 use crate::forwarding::Peer;
 use crate::multiplex::hands::Hands;
 use crate::pipeline::Scratch;
-use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
+use crate::snapshot::{CompiledService, EndpointState, Snapshot};
 use crate::upstream::adaptive::Adaptive;
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
@@ -59,110 +61,6 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     /// The drain deadline has passed: what is still under way fails now.
     cut: Cell<bool>,
-}
-
-/// A listener as one worker sees it.
-#[derive(Debug)]
-pub(crate) struct LocalListener {
-    pub(crate) name: Name,
-    settings: RefCell<Rc<ListenerSettings>>,
-    /// It takes no more connections; those that it has end as they become idle.
-    closed: Cell<bool>,
-    /// Exchanges over HTTP/2 that are worked on, and the connections whose clients wait for more.
-    exchanges: Cell<usize>,
-    held_back: RefCell<VecDeque<(Waker, Rc<Cell<bool>>)>>,
-}
-
-impl LocalListener {
-    pub(crate) fn new(name: Name, settings: ListenerSettings) -> LocalListener {
-        LocalListener {
-            name,
-            settings: RefCell::new(Rc::new(settings)),
-            closed: Cell::new(false),
-            exchanges: Cell::new(0),
-            held_back: RefCell::default(),
-        }
-    }
-
-    /// The settings as they are now; a request keeps what it started with.
-    pub(crate) fn settings(&self) -> Rc<ListenerSettings> {
-        Rc::clone(&self.settings.borrow())
-    }
-
-    pub(crate) fn change(&self, settings: ListenerSettings) {
-        *self.settings.borrow_mut() = Rc::new(settings);
-        // There may be more room now.
-        self.pass_on();
-    }
-
-    pub(crate) fn close(&self) {
-        self.closed.set(true);
-    }
-
-    /// Whether another exchange over HTTP/2 may begin. If not, the connection stands in line, which
-    /// `in_line` says, and is woken when it may.
-    pub(crate) fn has_room(&self, cx: &mut Context<'_>, in_line: &Rc<Cell<bool>>) -> bool {
-        let room = self.has_places();
-        if !room && !in_line.replace(true) {
-            let place = (cx.waker().clone(), Rc::clone(in_line));
-            self.held_back.borrow_mut().push_back(place);
-        }
-        room
-    }
-
-    /// Notes that an exchange over HTTP/2 begins.
-    fn begin_exchange(&self) {
-        self.exchanges.set(self.exchanges.get() + 1);
-    }
-
-    /// Notes that one has ended; who was held back may go on.
-    fn end_exchange(&self) {
-        self.exchanges.set(self.exchanges.get() - 1);
-        self.pass_on();
-    }
-
-    fn has_places(&self) -> bool {
-        self.exchanges.get() < self.settings.borrow().listener.limits.streams
-    }
-
-    /// Wakes the first in line if there is room. It does the same once it has looked: it may have
-    /// nothing to begin.
-    pub(crate) fn pass_on(&self) {
-        if self.has_places()
-            && let Some((waker, in_line)) = self.held_back.borrow_mut().pop_front()
-        {
-            in_line.set(false);
-            waker.wake();
-        }
-    }
-
-    /// Takes a connection that has ended out of the line.
-    pub(crate) fn leave_line(&self, in_line: &Rc<Cell<bool>>) {
-        if in_line.get() {
-            self.held_back.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, in_line));
-        }
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
-    }
-}
-
-/// One of the exchanges over HTTP/2 that a listener works on at once.
-#[derive(Debug)]
-pub(crate) struct Place(Rc<LocalListener>);
-
-impl Place {
-    pub(crate) fn take(listener: &Rc<LocalListener>) -> Place {
-        listener.begin_exchange();
-        Place(Rc::clone(listener))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.end_exchange();
-    }
 }
 
 impl Worker {

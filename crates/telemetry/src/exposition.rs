@@ -180,6 +180,16 @@ impl Scrape<'_> {
             "Client connections refused because a listener was full.",
             self.sum(|w| &w.connections_refused),
         );
+        page.counter(
+            "portcullis_connections_held_total",
+            "Client connections that had to wait because their address had flooded the listener.",
+            self.sum(|w| &w.connections_held_total),
+        );
+        page.gauge(
+            "portcullis_connections_held",
+            "Client connections that wait for that reason now.",
+            self.sum(|w| &w.connections_held),
+        );
         page.family(
             "portcullis_proxy_protocol_refused_total",
             Kind::Counter,
@@ -220,6 +230,11 @@ impl Scrape<'_> {
         for (kind, name) in HTTP2_FLOODS.into_iter().enumerate() {
             page.sample(&[("kind", name)], self.sum(|w| &w.http2_floods[kind]));
         }
+        page.gauge(
+            "portcullis_http2_connections_waiting",
+            "HTTP/2 connections that wait for a place for another request now.",
+            self.sum(|w| &w.http2_waiting),
+        );
     }
 
     fn upstream(&self, page: &mut Page<'_>) {
