@@ -27,7 +27,7 @@ use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
 pub(crate) use listener::listener;
-pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
+pub(crate) use process::{access_log, admin, overload, shutdown, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
 pub(crate) use tcp_route::tcp_route;

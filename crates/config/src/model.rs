@@ -72,6 +72,8 @@ pub struct Process {
     pub shutdown: Shutdown,
     /// How it gives way to a new binary.
     pub upgrade: Upgrade,
+    /// How late a worker may be before it turns away what matters least, if it ever does.
+    pub lag: Option<Duration>,
 }
 
 impl Default for Process {
@@ -83,6 +85,7 @@ impl Default for Process {
             workers: 0,
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),
+            lag: Some(Duration::from_secs(1)),
         }
     }
 }

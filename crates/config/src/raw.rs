@@ -19,7 +19,9 @@ pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
-pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
+pub(crate) use process::{
+    AccessLogSpec, AdminSpec, GatewayOverloadSpec, ShutdownSpec, UpgradeSpec,
+};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,
@@ -71,4 +73,6 @@ pub(crate) struct ConfigSpec {
     shutdown: Option<ShutdownSpec>,
     /// How the gateway gives way to a new binary.
     upgrade: Option<UpgradeSpec>,
+    /// What the gateway does when it has more to do itself than it can.
+    overload: Option<GatewayOverloadSpec>,
 }

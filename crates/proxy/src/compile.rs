@@ -145,6 +145,7 @@ impl Compiler {
             services: state.services.clone(),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
+            lag: config.process.lag,
         };
         Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
     }

@@ -84,6 +84,7 @@ metrics: false
 workers: 2
 shutdown: { deadline: 5s, delay: 1s }
 upgrade: { timeout: 10s, deadline: 1h }
+overload: { lag: 2s }
 "#;
 
 /// [`FULL`] without the one thing that is wrong in it on purpose.
@@ -226,12 +227,13 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
 
-    let Process { admin, access_log, metrics, workers, shutdown, upgrade } = process;
+    let Process { admin, access_log, metrics, workers, shutdown, upgrade, lag } = process;
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));
     let seconds = Duration::from_secs;
     assert_eq!((shutdown.deadline, shutdown.delay), (seconds(5), seconds(1)));
     assert_eq!((upgrade.timeout, upgrade.deadline), (seconds(10), Some(seconds(3600))));
+    assert_eq!(*lag, Some(seconds(2)));
 }
 
 #[test]
