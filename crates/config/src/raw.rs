@@ -10,6 +10,7 @@ mod shorthand;
 mod spanned;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use schemars::JsonSchema;
 
@@ -33,6 +34,9 @@ pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
     ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
+pub(crate) use traffic::{
+    AbortSpec, DelaySpec, FaultsSpec, ImportanceSpec, MirrorSpec, OverloadSpec, SplitBySpec,
 };
 
 /// Configuration of the Portcullis API gateway.

@@ -88,6 +88,10 @@ pub enum Reason {
     ClientGone,
     /// The client did not take the reply in time.
     ClientStalled,
+    /// The route's configuration asks for this failure.
+    FaultInjected,
+    /// The service has too much to do already, so the request was turned away.
+    Overloaded,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
     /// Every connection that the endpoint may have is full.
@@ -117,7 +121,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 32] = [
+pub const REASONS: [Reason; 34] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -137,6 +141,8 @@ pub const REASONS: [Reason; 32] = [
     Reason::BodyTimeout,
     Reason::ClientGone,
     Reason::ClientStalled,
+    Reason::FaultInjected,
+    Reason::Overloaded,
     Reason::NoEndpoint,
     Reason::Saturated,
     Reason::ConnectFailed,
@@ -179,7 +185,11 @@ impl Reason {
             | Reason::UpstreamReset
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
-            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => 503,
+            Reason::FaultInjected
+            | Reason::Overloaded
+            | Reason::NoEndpoint
+            | Reason::Saturated
+            | Reason::Shutdown => 503,
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled
@@ -223,6 +233,8 @@ impl Reason {
             Reason::BodyTimeout => "body_timeout",
             Reason::ClientGone => "client_gone",
             Reason::ClientStalled => "client_stalled",
+            Reason::FaultInjected => "fault_injected",
+            Reason::Overloaded => "overloaded",
             Reason::NoEndpoint => "no_endpoint",
             Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
@@ -262,6 +274,8 @@ impl Reason {
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
             Reason::IdleTimeout => "Nothing was sent for too long.",
+            Reason::FaultInjected => "The request was refused on purpose.",
+            Reason::Overloaded => "The service has too much to do; try again later.",
             Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
                 "The service is not available at the moment."
             }

@@ -222,6 +222,10 @@ pub struct WorkerMetrics {
     pub upstream_reuses: Counter,
     /// Requests sent again because a pooled connection was dead.
     pub upstream_retries: Counter,
+    /// Copies of requests for other services, by [`crate::MirrorOutcome`]'s position.
+    pub mirrored: [Counter; crate::MirrorOutcome::ALL.len()],
+    /// Requests turned away because a service has too much to do, by importance.
+    pub shed: [Counter; crate::IMPORTANCES.len()],
     /// Idle upstream connections in the pools now.
     pub upstream_idle: Counter,
     /// Access-log lines lost because the sink was too slow.

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
     Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
-    WeightedService,
+    SplitBy, WeightedService,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
@@ -450,12 +450,19 @@ fn compile_route(
     route: &Arc<Route>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
-    let services: &[WeightedService] = match &route.action {
-        Action::Forward { services, .. } => services,
-        Action::Redirect { .. } | Action::Reply(_) => &[],
+    let (services, split_by, mirror): (&[WeightedService], _, _) = match &route.action {
+        Action::Forward { services, split_by, mirror, .. } => {
+            (services, split_by.clone(), mirror.clone())
+        }
+        Action::Redirect { .. } | Action::Reply(_) => (&[], SplitBy::Random, None),
     };
     let (services, total_weight) = shares(state, services);
-    Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+    let mirror = mirror.and_then(|mirror| {
+        let slot = *state.slots.get(&mirror.service)?;
+        Some((mirror, slot))
+    });
+    let route = Arc::clone(route);
+    Arc::new(CompiledRoute { route, services, total_weight, split_by, mirror, metrics })
 }
 
 /// Slots of services with their weights, and the sum of these.

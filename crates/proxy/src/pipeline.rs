@@ -2,11 +2,15 @@
 
 mod content;
 mod exchange;
+mod fault;
 pub(crate) mod forward;
 mod grpc;
 mod head;
+mod mirror;
 pub(crate) mod record;
 pub(crate) mod respond;
+pub(crate) mod shed;
+pub(crate) mod split;
 mod tunnel;
 pub(crate) mod upgrade;
 
@@ -189,6 +193,7 @@ async fn act<'s>(
     {
         return Err(Reason::UpgradeRefused.into());
     }
+    fault::inject(exchange, &route.route.faults).await?;
     match &route.route.action {
         Action::Forward { rewrite, .. } => {
             let plan = forward::Plan { route, rewrite, normal, body_limit };

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use portcullis_config::model::{Address, Listener, Name, Route, Service, TcpRoute};
+use portcullis_config::model::{
+    Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
+};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
@@ -57,6 +59,10 @@ pub struct CompiledRoute {
     pub services: Box<[(usize, u32)]>,
     /// Sum of the weights.
     pub total_weight: u32,
+    /// What holds a client to one of them.
+    pub split_by: SplitBy,
+    /// Copies for another service, and its slot.
+    pub mirror: Option<(Arc<Mirror>, usize)>,
     /// Its counters, which outlive it.
     pub metrics: Arc<RouteMetrics>,
 }

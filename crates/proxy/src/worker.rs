@@ -17,19 +17,22 @@ use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
 use portcullis_wire::Upstream;
 use slab::Slab;
-use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
 pub(crate) use self::listener::{LocalListener, Place};
 use crate::forwarding::Peer;
+use crate::multiplex::hands::Hands;
 use crate::pipeline::Scratch;
 use crate::snapshot::{CompiledService, EndpointState, Snapshot};
+use crate::upstream::adaptive::Adaptive;
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
 use crate::upstream::pool::Pools;
+use crate::upstream::seats::Seats;
+use crate::upstream::state::ServiceState;
 
 /// Most requests' worth of memory that a worker keeps for the next ones.
-const KEPT_SCRATCH: usize = 64;
+const KEPT_SCRATCH: usize = 256;
 
 /// The state of a worker.
 #[derive(Debug)]
@@ -47,8 +50,14 @@ pub(crate) struct Worker {
     date: RefCell<(u64, [u8; 29])>,
     #[expect(clippy::vec_box, reason = "lent at every request, and a pointer moves cheaper")]
     scratch: RefCell<Vec<Box<Scratch>>>,
+    /// How many requests services may have under way, by slot.
+    adaptives: RefCell<Vec<Option<(Arc<ServiceState>, Adaptive)>>>,
+    /// Copies of requests that are under way.
+    copies: Cell<usize>,
     /// One a connection, to wake all of them when the worker drains.
     wakers: RefCell<Slab<Waker>>,
+    /// Tasks that wait for an exchange over HTTP/2.
+    pub(crate) hands: Hands,
     draining: Cell<bool>,
     /// The drain deadline has passed: what is still under way fails now.
     cut: Cell<bool>,
@@ -67,7 +76,10 @@ impl Worker {
             log: RefCell::new(None),
             date: RefCell::new((0, [0; 29])),
             scratch: RefCell::default(),
+            adaptives: RefCell::default(),
+            copies: Cell::new(0),
             wakers: RefCell::default(),
+            hands: Hands::default(),
             draining: Cell::new(false),
             cut: Cell::new(false),
         }
@@ -122,13 +134,58 @@ impl Worker {
         &self,
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
-    ) -> Arc<Semaphore> {
+    ) -> Rc<Seats> {
         self.pools.borrow_mut().seats(service, endpoint)
     }
 
     /// The HTTP/2 connections to endpoints.
     pub(crate) fn lines(&self) -> RefMut<'_, Lines> {
         self.lines.borrow_mut()
+    }
+
+    /// Works with the limit of a service for requests under way.
+    pub(crate) fn adaptive<T>(
+        &self,
+        service: &CompiledService,
+        work: impl FnOnce(&mut Adaptive) -> T,
+    ) -> T {
+        let mut adaptives = self.adaptives.borrow_mut();
+        if adaptives.len() <= service.slot {
+            adaptives.resize_with(service.slot + 1, || None);
+        }
+        let place = &mut adaptives[service.slot];
+        // A slot may have passed to another service.
+        if place.as_ref().is_none_or(|(state, _)| !Arc::ptr_eq(state, &service.state)) {
+            *place = None;
+        }
+        let fresh = || (Arc::clone(&service.state), Adaptive::new());
+        work(&mut place.get_or_insert_with(fresh).1)
+    }
+
+    /// The same when a request has ended, for which the limit that let it through counts; that may
+    /// be gone.
+    pub(crate) fn end_adaptive(
+        &self,
+        slot: usize,
+        state: &Arc<ServiceState>,
+        work: impl FnOnce(&mut Adaptive),
+    ) {
+        let mut adaptives = self.adaptives.borrow_mut();
+        let place = adaptives.get_mut(slot).and_then(Option::as_mut);
+        if let Some((_, adaptive)) = place.filter(|(owner, _)| Arc::ptr_eq(owner, state)) {
+            work(adaptive);
+        }
+    }
+
+    /// Copies of requests that are under way.
+    pub(crate) fn copies(&self) -> usize {
+        self.copies.get()
+    }
+
+    /// Counts one more, or one less.
+    pub(crate) fn count_copy(&self, begins: bool) {
+        let copies = self.copies.get();
+        self.copies.set(if begins { copies + 1 } else { copies - 1 });
     }
 
     /// What a worker does now and then: closing old connections, handing over the log.

@@ -7,6 +7,7 @@ mod page;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -97,6 +98,7 @@ impl Scrape<'_> {
         self.downstream(&mut page);
         self.http2(&mut page);
         self.upstream(&mut page);
+        self.traffic(&mut page);
         self.access_log(&mut page);
         self.expiries(&mut page);
         self.process.render(self.workers.len(), &mut page);

@@ -5,7 +5,7 @@ use portcullis_proxy::explain::{Action, Outcome, Reached, Routed, Share, Source,
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
 
-use super::{Told, connection, patterns, text};
+use super::{Told, connection, patterns, text, traffic};
 
 /// The whole explanation.
 pub(super) fn render(told: &Told<'_>) -> Value {
@@ -85,8 +85,9 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
         "body_limit": sourced(json!(routed.body_limit.0), routed.body_limit.1),
     });
     let (action, value) = match &routed.action {
-        Action::Forward { target, upgrade, services } => {
+        Action::Forward { target, upgrade, services, held } => {
             let services: Vec<Value> = services.iter().map(|share| service(told, share)).collect();
+            page["traffic"] = traffic::json(&routed.route.route, *held);
             ("forward", json!({ "target": target, "upgrade": upgrade, "services": services }))
         }
         Action::Redirect { status, location } => {

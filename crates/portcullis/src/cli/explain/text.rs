@@ -10,7 +10,7 @@ use portcullis_proxy::explain::{
 };
 use portcullis_proxy::router::Verdict;
 
-use super::{Told, connection, patterns};
+use super::{Told, connection, patterns, traffic};
 
 /// Columns of the first column.
 const LABEL: usize = 11;
@@ -171,8 +171,15 @@ fn refused(page: &mut Page, Failure { reason, detail }: &Failure) {
 }
 
 fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
+    let held = match &routed.action {
+        Action::Forward { held, .. } => *held,
+        Action::Redirect { .. } | Action::Reply(_) => None,
+    };
+    for line in traffic::lines(&routed.route.route, held) {
+        page.line("traffic", line);
+    }
     match &routed.action {
-        Action::Forward { target, upgrade, services } => {
+        Action::Forward { target, upgrade, services, .. } => {
             page.line("forward", format_args!("{} {target}", told.question.method));
             let (limit, source) = routed.body_limit;
             let limit = limit.map_or("of any length".to_owned(), |n| format!("up to {n} bytes"));
