@@ -8,6 +8,7 @@ mod endpoint;
 mod listener;
 mod matching;
 mod path;
+mod policies;
 mod route;
 mod service;
 mod tcp_route;
@@ -26,6 +27,10 @@ pub use listener::{
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
+pub use policies::{
+    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policy, Quota,
+    RateLimit, ReplyFields,
+};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
