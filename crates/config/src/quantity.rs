@@ -1,4 +1,4 @@
-//! Durations and sizes as written: `10s`, `500ms`, `8KiB`. One place reads them for every field, so
+//! Durations, sizes and shares as written: `10s`, `500ms`, `8KiB`, `20%`. One place reads them for every field, so
 //! that all accept the same units and all say the same when they do not.
 
 use std::time::Duration;
@@ -21,6 +21,9 @@ pub enum QuantityError {
         "expected a size such as `8KiB`, `1MiB` or a whole number of bytes (units: B, KB, KiB, MB, MiB, GB, GiB)"
     )]
     Size,
+    /// Not a number followed by `%`, or above 100.
+    #[error("expected a share such as `20%`, at most `100%`")]
+    Share,
 }
 
 /// Reads `10s`, `1m30s`, `500ms`, `1.5h`. A bare `0` needs no unit; every other number does.
@@ -81,6 +84,18 @@ pub fn size(text: &str) -> Result<u64, QuantityError> {
     Ok(bytes as u64)
 }
 
+/// Reads `20%` or `0.5%` as 0.2 or 0.005. The unit is needed: whether `1` is all or a hundredth
+/// would be a guess.
+///
+/// # Errors
+/// [`QuantityError::Share`] for any other text, and above `100%`.
+pub fn share(text: &str) -> Result<f64, QuantityError> {
+    match split_number(text.trim()) {
+        Some((number, unit)) if unit.trim_start() == "%" && number <= 100.0 => Ok(number / 100.0),
+        _ => Err(QuantityError::Share),
+    }
+}
+
 /// Splits a leading decimal number (digits, perhaps `.digits`) from what follows it.
 fn split_number(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -118,6 +133,17 @@ mod tests {
         assert_eq!(size("1.5KB"), Ok(1500));
         for bad in ["", "KiB", "1.5", "-1", "8kib", "8 K", "99999999999GiB", "1e3"] {
             assert_eq!(size(bad), Err(QuantityError::Size), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares() {
+        assert_eq!(share("20%"), Ok(0.2));
+        assert_eq!(share("0.5 %"), Ok(0.005));
+        assert_eq!(share("100%"), Ok(1.0));
+        assert_eq!(share("0%"), Ok(0.0));
+        for bad in ["", "20", "%", "-1%", "100.1%", "0.2", "20%%"] {
+            assert_eq!(share(bad), Err(QuantityError::Share), "{bad}");
         }
     }
 }

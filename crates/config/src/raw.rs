@@ -27,7 +27,7 @@ pub(crate) use service::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
     ServiceSpec, ServiceTimeoutsSpec,
 };
-pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Size, Time};
+pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Time};
 pub(crate) use spanned::Spanned;
 pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{

@@ -3,6 +3,7 @@
 
 pub mod event;
 pub mod failure;
+pub mod health;
 pub mod log;
 pub mod metrics;
 mod request_id;

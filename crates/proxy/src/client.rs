@@ -131,7 +131,7 @@ pub(crate) async fn exchange(worker: &Rc<Worker>, client: &mut Client) {
     match read_head(client, &settings, &mut scratch).await {
         Ok(()) => {
             let serving = Serving { worker, snapshot: &snapshot, settings: &settings };
-            pipeline::serve(&serving, client, &mut scratch).await;
+            pipeline::serve(serving, client, &mut scratch).await;
         }
         Err(failure) => refuse(worker, client, &failure).await,
     }

@@ -22,7 +22,8 @@ use thiserror::Error;
 use self::tcp::TcpChanges;
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
-    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, ListenerSettings, Snapshot,
+    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
+    ListenerSettings, Snapshot, Verdict,
 };
 use crate::upstream::Schedule;
 
@@ -359,6 +360,7 @@ fn install_service(
                 address: endpoint.address.clone(),
                 label: endpoint.address.to_string(),
                 server_name: tls::endpoint_name(&endpoint.address).ok(),
+                health: EndpointHealth::new(Verdict::Unchecked),
                 active: AtomicU64::new(0),
             })
         });

@@ -6,6 +6,7 @@
 mod accept;
 mod admit;
 mod client;
+mod clock;
 mod compile;
 mod deadline;
 pub mod explain;

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 
 use portcullis_config::model::{Action, Listener};
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream, Version};
+use portcullis_wire::{BodyLength, Fields, RequestHead, ResponseHead, Stream, Version};
 
 use crate::client::Client;
 use crate::forwarding;
@@ -36,6 +36,8 @@ pub(crate) struct Scratch {
     /// The normalised path, where it differs from the one that came.
     pub(crate) path: Vec<u8>,
     pub(crate) params: Params,
+    /// Fields that steps of the pipeline add to the reply, whoever gives it.
+    pub(crate) added: Fields,
     /// A path or location that a template wrote.
     pub(crate) rewritten: Vec<u8>,
     /// The key of a WebSocket handshake that is ours and not the client's.
@@ -47,38 +49,46 @@ impl Scratch {
     pub(crate) fn clear(&mut self) {
         self.request.fields.clear();
         self.response.fields.clear();
+        self.added.clear();
         self.params.clear();
     }
 }
 
 /// What stays the same while a request is served.
-pub(crate) struct Serving<'a> {
-    pub(crate) worker: &'a Rc<Worker>,
-    pub(crate) snapshot: &'a Snapshot,
-    pub(crate) settings: &'a ListenerSettings,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Serving<'s> {
+    pub(crate) worker: &'s Rc<Worker>,
+    pub(crate) snapshot: &'s Snapshot,
+    pub(crate) settings: &'s ListenerSettings,
+}
+
+/// A request on its way: what every step needs.
+#[derive(Debug)]
+pub(crate) struct Exchange<'s, 'c> {
+    pub(crate) serving: Serving<'s>,
+    pub(crate) client: &'c mut Client,
+    pub(crate) scratch: &'c mut Scratch,
+    pub(crate) record: Record<'s>,
 }
 
 /// Serves the request whose head is in `scratch`, and leaves behind its log line and counts.
-pub(crate) async fn serve(serving: &Serving<'_>, client: &mut Client, scratch: &mut Scratch) {
-    let mut record = Record::begin(serving.worker);
-    if let Err(failure) = answer(serving, client, scratch, &mut record).await {
-        respond::fail(serving, client, scratch, &mut record, failure).await;
+pub(crate) async fn serve(serving: Serving<'_>, client: &mut Client, scratch: &mut Scratch) {
+    let record = Record::begin(serving.worker);
+    let mut exchange = Exchange { serving, client, scratch, record };
+    if let Err(failure) = answer(&mut exchange).await {
+        respond::fail(&mut exchange, failure).await;
     }
-    record.end(serving, client, scratch);
+    exchange.leave_record();
 }
 
-async fn answer<'s>(
-    serving: &Serving<'s>,
-    client: &mut Client,
-    scratch: &mut Scratch,
-    record: &mut Record<'s>,
-) -> Result<(), Failure> {
+async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
+    let Exchange { serving, client, scratch, record } = &mut *exchange;
     let listener = &serving.settings.listener;
     let request = &scratch.request;
 
     // The protocol first: what is meant for us rather than for a service, and what goes in circles.
     if request.is_asterisk() || respond::is_last_hop(request) {
-        return respond::options(serving, client, scratch, record).await;
+        return respond::options(exchange).await;
     }
     if forwarding::is_loop(&listener.forwarded, &request.fields) {
         return Err(Reason::Loop.into());
@@ -97,7 +107,7 @@ async fn answer<'s>(
     record.client =
         forwarding::client_address(&listener.forwarded.trust, &client.peer, &request.fields);
 
-    let route = find(serving, request, path, record.client, &mut scratch.params);
+    let route = find(*serving, request, path, record.client, &mut scratch.params);
     let route = match route {
         Ok(route) => route,
         Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
@@ -112,7 +122,7 @@ async fn answer<'s>(
     let body_limit = route.route.body_limit.unwrap_or(listener.limits.body);
     check_length(request.length, body_limit)?;
 
-    act(serving, client, scratch, record, normal, route, body_limit).await
+    act(exchange, route, normal, body_limit).await
 }
 
 /// Refuses content that says itself that it is too large.
@@ -126,7 +136,7 @@ pub(crate) fn check_length(length: BodyLength, limit: Option<u64>) -> Result<(),
 }
 
 fn find<'s>(
-    serving: &Serving<'s>,
+    serving: Serving<'s>,
     request: &RequestHead,
     path: &[u8],
     client: Option<IpAddr>,
@@ -167,31 +177,25 @@ pub(crate) fn host_of(authority: &[u8]) -> &[u8] {
 }
 
 async fn act<'s>(
-    serving: &Serving<'s>,
-    client: &mut Client,
-    scratch: &mut Scratch,
-    record: &mut Record<'s>,
-    normal: Normal,
+    exchange: &mut Exchange<'s, '_>,
     route: &'s CompiledRoute,
+    normal: Normal,
     body_limit: Option<u64>,
 ) -> Result<(), Failure> {
+    let request = &exchange.scratch.request;
     let forwards = matches!(route.route.action, Action::Forward { .. });
-    if upgrade::is_connect(&scratch.request)
-        && !(forwards
-            && route.route.upgrade
-            && upgrade::wanted(&scratch.request, Version::Http11).is_some())
+    if upgrade::is_connect(request)
+        && !(forwards && route.route.upgrade && upgrade::wanted(request, Version::Http11).is_some())
     {
         return Err(Reason::UpgradeRefused.into());
     }
     match &route.route.action {
         Action::Forward { rewrite, .. } => {
             let plan = forward::Plan { route, rewrite, normal, body_limit };
-            forward::forward(serving, client, scratch, record, &plan).await
+            forward::forward(exchange, &plan).await
         }
-        Action::Redirect { to, status } => {
-            respond::redirect(serving, client, scratch, record, normal, to, *status).await
-        }
-        Action::Reply(reply) => respond::reply(serving, client, scratch, record, reply).await,
+        Action::Redirect { to, status } => respond::redirect(exchange, normal, to, *status).await,
+        Action::Reply(reply) => respond::reply(exchange, reply).await,
     }
 }
 

@@ -13,6 +13,7 @@ use rustls::pki_types::ServerName;
 
 use crate::router::{Router, ServerNames};
 use crate::upstream::balance::Schedule;
+pub use crate::upstream::health::{EndpointHealth, Verdict};
 
 /// A compiled configuration. A request keeps the one it started with. A copy shares all that is
 /// large.
@@ -101,6 +102,8 @@ pub struct EndpointState {
     pub label: String,
     /// Its host for SNI and verification; none if it could not stand in a certificate.
     pub server_name: Option<ServerName<'static>>,
+    /// What is known of its health.
+    pub health: EndpointHealth,
     /// Requests under way; counted only where balancing asks.
     pub active: AtomicU64,
 }

@@ -3,6 +3,7 @@
 pub(crate) mod acquire;
 pub(crate) mod balance;
 pub(crate) mod connect;
+pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod pool;
 

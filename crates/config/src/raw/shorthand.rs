@@ -115,6 +115,44 @@ impl JsonSchema for Size {
     }
 }
 
+/// A share such as `20%`, from 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share(pub(crate) f64);
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ShareVisitor)
+    }
+}
+
+struct ShareVisitor;
+
+impl Visitor<'_> for ShareVisitor {
+    type Value = Share;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a share such as `20%`, at most `100%`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Share, E> {
+        quantity::share(text).map(Share).map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+impl JsonSchema for Share {
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A share such as `20%`, at most `100%`.",
+            "type": "string",
+            "pattern": r"^(\d+(\.\d+)? ?%|.*\$\{.*|file:.*)$"
+        })
+    }
+}
+
 /// A size or `unlimited`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {

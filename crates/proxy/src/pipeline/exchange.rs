@@ -9,8 +9,7 @@ use portcullis_core::{Failure, Reason};
 use portcullis_wire::{BodyLength, ReadError, Stream, Upstream};
 
 use super::content::{Download, Pace, Side, Upload};
-use super::record::Record;
-use super::{Scratch, Serving, grpc, head, tunnel, upgrade};
+use super::{Exchange, Scratch, grpc, head, tunnel, upgrade};
 use crate::client::Client;
 use crate::upstream::acquire::Acquired;
 use crate::worker::Worker;
@@ -35,15 +34,13 @@ pub(crate) struct Bounds {
 /// # Errors
 /// Whatever ended the exchange. If [`Record::status`] is set by then, the client has seen the
 /// head of a reply and can be told only by closing.
-pub(crate) async fn exchange(
-    serving: &Serving<'_>,
-    client: &mut Client,
+pub(crate) async fn run(
+    exchange: &mut Exchange<'_, '_>,
     way: &mut Acquired,
-    scratch: &mut Scratch,
-    record: &mut Record<'_>,
     upload: &mut Upload,
     bounds: &Bounds,
 ) -> Result<(), Failure> {
+    let Exchange { serving, client, scratch, record } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
     let mut watch = Watch {
         worker: serving.worker,
@@ -92,7 +89,7 @@ pub(crate) async fn exchange(
             watch.now = Instant::now();
         }
         if client.down.takes_interim() {
-            head::write_reply(&mut client.down, &scratch.response, serving.worker);
+            head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
         }
     }
     if serving.worker.is_logging() {
@@ -105,7 +102,7 @@ pub(crate) async fn exchange(
         client.down.close_after();
     }
     client.end_if_asked(serving.worker);
-    head::write_reply(&mut client.down, &scratch.response, serving.worker);
+    head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
     record.status = scratch.response.status;
 
     let mut download = Download::default();

@@ -15,14 +15,14 @@ use portcullis_wire::{BodyLength, RequestHead, Upstream, Version, websocket};
 use super::content::Upload;
 use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
-use super::record::Record;
-use super::{Scratch, Serving, upgrade};
+use super::{Exchange, Scratch, Serving, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
 use crate::upstream::{MOST_TRIES, balance};
+use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.
 pub(crate) struct Plan<'s> {
@@ -43,40 +43,38 @@ pub(crate) struct Timeouts {
 
 /// Sends the request and relays the reply.
 pub(crate) async fn forward<'s>(
-    serving: &Serving<'s>,
-    client: &mut Client,
-    scratch: &mut Scratch,
-    record: &mut Record<'s>,
+    exchange: &mut Exchange<'s, '_>,
     plan: &Plan<'s>,
 ) -> Result<(), Failure> {
+    let serving = exchange.serving;
     let service = choose_service(serving, plan.route)?;
-    record.service = Some(service);
+    exchange.record.service = Some(service);
     let timeouts = timeouts(plan.route, service);
-    let total = timeouts.total.map(|total| record.started + total);
-    write_path(plan, scratch);
+    let total = timeouts.total.map(|total| exchange.record.started + total);
+    write_path(plan, exchange.scratch);
 
-    let mut upload = Upload::new(plan.body_limit, &scratch.request);
-    let peer = Rc::clone(&client.peer);
+    let mut upload = Upload::new(plan.body_limit, &exchange.scratch.request);
+    let peer = Rc::clone(&exchange.client.peer);
     let mut fresh = false;
     let mut refused = None;
     for tries_left in (0..MOST_TRIES).rev() {
         let turn = serving.worker.next_turn(service.slot);
         let chosen = balance::choose(service, turn, refused).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
-        record.endpoint = Some(endpoint);
+        exchange.record.endpoint = Some(endpoint);
         let _active = (service.service.balance == Balance::LeastRequests)
             .then(|| ActiveRequest::begin(endpoint));
 
         let wanted = Wanted {
             client: &peer,
             fresh,
-            upgrade: scratch.request.upgrade && plan.route.route.upgrade,
+            upgrade: exchange.scratch.request.upgrade && plan.route.route.upgrade,
             connect: timeouts.connect,
             patience: timeouts.first_byte,
             total,
         };
         let acquiring = acquire(serving.worker, service, endpoint, wanted);
-        let mut way = match unless_over(serving, client, acquiring).await {
+        let mut way = match unless_over(serving.worker, exchange.client, acquiring).await {
             Ok(way) => way,
             // Nothing was sent, so another endpoint may be asked at once.
             Err(failure)
@@ -93,23 +91,22 @@ pub(crate) async fn forward<'s>(
             }
             Err(failure) => return Err(failure),
         };
-        send_head(serving, client, scratch, plan, service, endpoint, &mut way.up);
+        send_head(exchange, plan, service, endpoint, &mut way.up);
         if way.hold.is_some() {
             upload.keep();
         }
         let bounds = Bounds {
-            begun: if way.at_once && !fresh { record.started } else { Instant::now() },
+            begun: if way.at_once && !fresh { exchange.record.started } else { Instant::now() },
             total,
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,
             tunnel: timeouts.tunnel,
         };
-        let sent =
-            exchange::exchange(serving, client, &mut way, scratch, record, &mut upload, &bounds);
-        let Err(failure) = sent.await else {
+        let sent = exchange::run(exchange, &mut way, &mut upload, &bounds).await;
+        let Err(failure) = sent else {
             if way.up.is_reusable() {
                 // Its time in the pool counts from the request: one look at the clock less.
-                serving.worker.keep(service, endpoint, way.up, record.started);
+                serving.worker.keep(service, endpoint, way.up, exchange.record.started);
             }
             return Ok(());
         };
@@ -117,7 +114,9 @@ pub(crate) async fn forward<'s>(
         if let Some(hold) = way.hold.as_ref().filter(|_| dead) {
             hold.retire();
         }
-        if tries_left == 0 || !may_repeat(&failure, &way, fresh, &scratch.request, &mut upload) {
+        if tries_left == 0
+            || !may_repeat(&failure, &way, fresh, &exchange.scratch.request, &mut upload)
+        {
             return Err(failure);
         }
         // That the connection was ending says nothing about the endpoint; another one tells.
@@ -129,7 +128,7 @@ pub(crate) async fn forward<'s>(
 
 /// Waits for `acquiring`, unless nobody waits for the reply any more.
 async fn unless_over<T>(
-    serving: &Serving<'_>,
+    worker: &Worker,
     client: &mut Client,
     acquiring: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
@@ -138,7 +137,7 @@ async fn unless_over<T>(
         if let Poll::Ready(acquired) = acquiring.as_mut().poll(cx) {
             return Poll::Ready(acquired);
         }
-        if serving.worker.is_cut() {
+        if worker.is_cut() {
             return Poll::Ready(Err(Reason::Shutdown.into()));
         }
         if client.down.tells_when_gone()
@@ -153,14 +152,13 @@ async fn unless_over<T>(
 
 /// Writes the request's head for the endpoint.
 fn send_head(
-    serving: &Serving<'_>,
-    client: &Client,
-    scratch: &mut Scratch,
+    exchange: &mut Exchange<'_, '_>,
     plan: &Plan<'_>,
     service: &CompiledService,
     endpoint: &EndpointState,
     up: &mut Upstream,
 ) {
+    let Exchange { serving, client, scratch, .. } = exchange;
     let version = up.version();
     if upgrade::needs_key(&scratch.request, version) {
         scratch.websocket_key = websocket::key();
@@ -176,7 +174,7 @@ fn is_silence(reason: Reason) -> bool {
 
 /// By weight, at random.
 fn choose_service<'s>(
-    serving: &Serving<'s>,
+    serving: Serving<'s>,
     route: &CompiledRoute,
 ) -> Result<&'s Arc<CompiledService>, Failure> {
     let slot = balance::share(&route.services, route.total_weight);

@@ -96,8 +96,13 @@ fn write_hops_left(out: &mut HeadWriter<'_>, value: &[u8]) {
     }
 }
 
-/// Writes the endpoint's head, final or interim, to the client.
-pub(crate) fn write_reply(down: &mut Downstream, response: &ResponseHead, worker: &Worker) {
+/// Writes the endpoint's head, final or interim, to the client; to a final one goes what was `added`.
+pub(crate) fn write_reply(
+    down: &mut Downstream,
+    response: &ResponseHead,
+    added: &Fields,
+    worker: &Worker,
+) {
     let mut out = down.begin_reply(&ReplyLine {
         status: response.status,
         length: response.length,
@@ -120,7 +125,17 @@ pub(crate) fn write_reply(down: &mut Downstream, response: &ResponseHead, worker
         // A recipient with a clock dates what it passes on (RFC 9110, 6.6.1).
         out.field(b"Date", &worker.date());
     }
+    if response.status >= 200 {
+        write_added(&mut out, added);
+    }
     out.end();
+}
+
+/// Writes the fields that steps of the pipeline have added to a reply.
+pub(crate) fn write_added(out: &mut HeadWriter<'_>, added: &Fields) {
+    for field in added.iter() {
+        out.field(field.name, field.value);
+    }
 }
 
 /// Fields that `Connection` names as belonging to the connection (RFC 9110, 7.6.1). What frames,

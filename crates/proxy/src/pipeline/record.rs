@@ -6,8 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use portcullis_core::metrics::RouteSeries;
 use portcullis_core::{Failure, RequestEvent, RequestId};
 
-use super::{Scratch, Serving};
-use crate::client::Client;
+use super::Exchange;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
 use crate::worker::Worker;
 
@@ -52,54 +51,57 @@ impl<'s> Record<'s> {
         }
     }
 
-    /// Leaves the log line and the counts.
-    pub(crate) fn end(&self, serving: &Serving<'_>, client: &Client, scratch: &Scratch) {
-        let worker = serving.worker;
-        let counted = serving.snapshot.metrics;
-        if let Some(failure) = &self.failure {
-            worker.metrics.failures[failure.reason.index()].add(1);
-        }
-        let logged = worker.is_logging();
-        if !counted && !logged {
-            return;
-        }
-        let took = self.started.elapsed();
-        if let (true, Some(route)) = (counted, self.route) {
-            self.count(route.metrics.shard(worker.id), took);
-        }
-        if logged {
-            self.log(serving, client, scratch, took);
-        }
-    }
-
     fn count(&self, series: &RouteSeries, took: Duration) {
         series.by_class[usize::from(self.status / 100).min(5)].add(1);
         series.durations.record(took);
         series.bytes_in.add(self.bytes_in);
         series.bytes_out.add(self.bytes_out);
     }
+}
 
-    fn log(&self, serving: &Serving<'_>, client: &Client, scratch: &Scratch, took: Duration) {
+impl Exchange<'_, '_> {
+    /// Leaves the log line and the counts.
+    pub(crate) fn leave_record(&self) {
+        let worker = self.serving.worker;
+        let counted = self.serving.snapshot.metrics;
+        if let Some(failure) = &self.record.failure {
+            worker.metrics.failures[failure.reason.index()].add(1);
+        }
+        let logged = worker.is_logging();
+        if !counted && !logged {
+            return;
+        }
+        let took = self.record.started.elapsed();
+        if let (true, Some(route)) = (counted, self.record.route) {
+            self.record.count(route.metrics.shard(worker.id), took);
+        }
+        if logged {
+            self.log(took);
+        }
+    }
+
+    fn log(&self, took: Duration) {
+        let Exchange { serving, client, scratch, record } = self;
         let request = &scratch.request;
         let event = RequestEvent {
             started: SystemTime::now() - took,
-            id: self.id,
+            id: record.id,
             listener: &client.listener.name,
-            client: self.client.or(client.peer.ip),
+            client: record.client.or(client.peer.ip),
             client_cert: client.peer.certificate_name(),
             method: request.method(),
             host: request.authority(),
             path: request.path(),
             version: request.version.as_str(),
-            route: self.route.map(|route| &*route.route.name),
-            service: self.service.map(|service| &*service.service.name),
-            endpoint: self.endpoint.map(|endpoint| &*endpoint.label),
-            status: self.status,
-            bytes_in: self.bytes_in,
-            bytes_out: self.bytes_out,
+            route: record.route.map(|route| &*route.route.name),
+            service: record.service.map(|service| &*service.service.name),
+            endpoint: record.endpoint.map(|endpoint| &*endpoint.label),
+            status: record.status,
+            bytes_in: record.bytes_in,
+            bytes_out: record.bytes_out,
             duration: took,
-            first_byte: self.first_byte,
-            failure: self.failure.as_ref(),
+            first_byte: record.first_byte,
+            failure: record.failure.as_ref(),
         };
         serving.worker.log_line(|out| event.write_json(out));
     }

@@ -10,8 +10,7 @@ use portcullis_wire::{
     Abort, BodyLength, Fields, Known, ReplyLine, RequestHead, Stream, reason_phrase,
 };
 
-use super::record::Record;
-use super::{Scratch, Serving, Skipped, grpc, skip_content};
+use super::{Exchange, Scratch, Skipped, grpc, head, skip_content};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
@@ -33,62 +32,46 @@ pub(crate) fn is_last_hop(request: &RequestHead) -> bool {
 }
 
 /// Answers a request that is meant for the gateway itself.
-pub(crate) async fn options(
-    serving: &Serving<'_>,
-    client: &mut Client,
-    scratch: &mut Scratch,
-    record: &mut Record<'_>,
-) -> Result<(), Failure> {
-    if scratch.request.method() != b"OPTIONS" {
-        record.allow = Some(String::from_utf8_lossy(METHODS).into_owned());
+pub(crate) async fn options(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
+    if exchange.scratch.request.method() != b"OPTIONS" {
+        exchange.record.allow = Some(String::from_utf8_lossy(METHODS).into_owned());
         return Err(Reason::MethodNotAllowed.into());
     }
     let fields: &[(&[u8], &[u8])] = &[(b"Allow", METHODS)];
-    send(serving, client, &scratch.request, record, 204, fields, b"").await
+    send(exchange, 204, fields, b"").await
 }
 
 /// Answers with a configured reply.
-pub(crate) async fn reply(
-    serving: &Serving<'_>,
-    client: &mut Client,
-    scratch: &mut Scratch,
-    record: &mut Record<'_>,
-    reply: &Reply,
-) -> Result<(), Failure> {
+pub(crate) async fn reply(exchange: &mut Exchange<'_, '_>, reply: &Reply) -> Result<(), Failure> {
     let fields: Vec<(&[u8], &[u8])> =
         reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-    send(serving, client, &scratch.request, record, reply.status, &fields, &reply.body).await
+    send(exchange, reply.status, &fields, &reply.body).await
 }
 
 /// Sends the client elsewhere.
 pub(crate) async fn redirect(
-    serving: &Serving<'_>,
-    client: &mut Client,
-    scratch: &mut Scratch,
-    record: &mut Record<'_>,
+    exchange: &mut Exchange<'_, '_>,
     normal: Normal,
     to: &Template,
     status: u16,
 ) -> Result<(), Failure> {
-    let Scratch { request, path, params, rewritten, .. } = scratch;
+    let mut location = std::mem::take(&mut exchange.scratch.rewritten);
+    let Scratch { request, path, params, .. } = &*exchange.scratch;
     let path = match normal {
         Normal::AsIs => request.path(),
         Normal::Rewritten => path,
     };
-    rewritten.clear();
-    router::expand(to, params, path, super::around(request), rewritten);
-    send(serving, client, request, record, status, &[(b"Location", rewritten)], b"").await
+    location.clear();
+    router::expand(to, params, path, super::around(request), &mut location);
+    let sent = send(exchange, status, &[(b"Location", &location)], b"").await;
+    exchange.scratch.rewritten = location;
+    sent
 }
 
 /// Turns a failure into an answer where one can still be given, and else into a cut connection.
-pub(crate) async fn fail(
-    serving: &Serving<'_>,
-    client: &mut Client,
-    scratch: &mut Scratch,
-    record: &mut Record<'_>,
-    failure: Failure,
-) {
+pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     let reason = failure.reason;
+    let Exchange { client, scratch, record, .. } = &mut *exchange;
     record.failure = Some(failure);
     if record.status != 0 || matches!(reason, Reason::ClientGone | Reason::ClientStalled) {
         // The client has seen the head of another reply, or is not there to see one.
@@ -112,8 +95,8 @@ pub(crate) async fn fail(
             (b"grpc-status", grpc::status(reason).as_bytes()),
             (b"grpc-message", reason.outside().as_bytes()),
         ];
-        if send(serving, client, &scratch.request, record, 200, fields, b"").await.is_err() {
-            client.cut(Abort::Cancelled);
+        if send(exchange, 200, fields, b"").await.is_err() {
+            exchange.client.cut(Abort::Cancelled);
         }
         return;
     }
@@ -123,11 +106,8 @@ pub(crate) async fn fail(
     if let Some(allow) = &allow {
         fields.push((b"Allow", allow.as_bytes()));
     }
-    let request = &scratch.request;
-    let sent =
-        send(serving, client, request, record, reason.status(), &fields, problem.as_bytes()).await;
-    if sent.is_err() {
-        client.cut(Abort::Cancelled);
+    if send(exchange, reason.status(), &fields, problem.as_bytes()).await.is_err() {
+        exchange.client.cut(Abort::Cancelled);
     }
 }
 
@@ -151,7 +131,9 @@ pub(crate) async fn refuse(
     if reason == Reason::ConnectRefused {
         fields.push((b"Allow", METHODS));
     }
-    let sent = write(worker, client, reason.status(), &fields, problem.as_bytes()).await;
+    let sent =
+        write(worker, client, reason.status(), &fields, &Fields::default(), problem.as_bytes())
+            .await;
     if sent.is_err() {
         client.cut(Abort::Cancelled);
     }
@@ -171,14 +153,13 @@ fn problem(reason: Reason, id: &str) -> String {
 
 /// Sends a reply of our own and counts it.
 async fn send(
-    serving: &Serving<'_>,
-    client: &mut Client,
-    request: &RequestHead,
-    record: &mut Record<'_>,
+    exchange: &mut Exchange<'_, '_>,
     status: u16,
     fields: &[(&[u8], &[u8])],
     body: &[u8],
 ) -> Result<(), Failure> {
+    let Exchange { serving, client, scratch, record } = exchange;
+    let request = &scratch.request;
     // Content that nobody wants is skipped if it is here already, and afterwards if it is small:
     // a connection is worth more. Content that may never come, or be much, is not waited for.
     let skipped = poll_fn(|cx| Poll::Ready(skip_content(client, cx))).await;
@@ -189,7 +170,7 @@ async fn send(
         client.down.close_after();
     }
     record.status = status;
-    record.bytes_out = write(serving.worker, client, status, fields, body).await?;
+    record.bytes_out = write(serving.worker, client, status, fields, &scratch.added, body).await?;
     Ok(())
 }
 
@@ -199,6 +180,7 @@ async fn write(
     client: &mut Client,
     status: u16,
     fields: &[(&[u8], &[u8])],
+    added: &Fields,
     body: &[u8],
 ) -> Result<u64, Failure> {
     let length =
@@ -213,6 +195,7 @@ async fn write(
     if !dated {
         out.field(b"Date", &worker.date());
     }
+    head::write_added(&mut out, added);
     out.end();
     let stall = client.listener.settings().listener.timeouts.stall;
     client.deadline.set(Instant::now() + stall);
