@@ -127,7 +127,7 @@ pub(crate) async fn forward<'s>(
 }
 
 /// Waits for `acquiring`, unless nobody waits for the reply any more.
-pub(super) async fn unless_over<T>(
+async fn unless_over<T>(
     worker: &Worker,
     client: &mut Client,
     acquiring: impl Future<Output = Result<T, Failure>>,

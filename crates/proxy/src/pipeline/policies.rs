@@ -1,7 +1,10 @@
 //! Policies: all that apply to a request are asked before any service is. They are answered at once
 //! but where a request has to wait for its turn.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Instant, SystemTime};
 
 use portcullis_config::model::KeyPart;
@@ -9,7 +12,7 @@ use portcullis_core::{Failure, Reason};
 use portcullis_policies::{Applying, Facts, Later, Now, Refusal, Why, nanos};
 use portcullis_wire::RequestHead;
 
-use super::{Exchange, forward, host_of};
+use super::{Exchange, host_of};
 use crate::path::Normal;
 use crate::router::{self, Params};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
@@ -136,7 +139,19 @@ pub(super) async fn wait<'s>(
             failure(&refusal)
         })
     };
-    let waited = forward::unless_over(worker, client, waiting).await;
+    let mut waiting = pin!(waiting);
+    // Waiting may take long, so it is worth a look whether the client is still there.
+    let waited = poll_fn(|cx| {
+        if let Poll::Ready(waited) = waiting.as_mut().poll(cx) {
+            return Poll::Ready(waited);
+        }
+        if worker.is_cut() {
+            return Poll::Ready(Err(Reason::Shutdown.into()));
+        }
+        let gone = client.down.poll_gone(cx);
+        gone.map(|error| Err(Failure::new(Reason::ClientGone, error)))
+    })
+    .await;
     let now = now(Instant::now());
     match (&waited, refused) {
         (Ok(()), _) => scratch.work.tell(applying, &mut scratch.added),

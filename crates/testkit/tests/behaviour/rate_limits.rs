@@ -6,7 +6,7 @@ mod concurrency;
 use std::thread;
 
 use portcullis_testkit::h2::{Block, H2Client};
-use portcullis_testkit::{Client, Config, Gateway, Origin, Reply};
+use portcullis_testkit::{Client, Config, Gateway, Origin, Reply, eventually};
 
 /// A request of the client with this key.
 fn asked(key: &str) -> String {
@@ -56,7 +56,9 @@ fn too_many_requests_are_429_and_told_when_to_come_back() {
     };
     let counted = |outcome| gateway.metric("portcullis_policy_requests_total", &labels(outcome));
     assert_eq!((counted("allowed"), counted("refused")), (4.0, 5.0));
-    let line = gateway.logged_requests().into_iter().find(|line| line["status"] == 429).unwrap();
+    let refused = || gateway.logged_requests().into_iter().find(|line| line["status"] == 429);
+    assert!(eventually(|| refused().is_some()));
+    let line = refused().unwrap();
     assert_eq!((&line["error"], &line["policy"]), (&"rate_limited".into(), &"per-key".into()));
 }
 
@@ -252,14 +254,14 @@ fn delayed_requests_all_pass_and_too_many_do_not() {
         "rate_limit: { limit: 1, per: 1h, on_limit: delay, max_delay: 2h, waiters: 1 }",
     );
     assert_eq!(slow.get("/").status, 200);
-    let mut waits = slow.client();
-    waits.send(asked("a"));
+    let mut waits = H2Client::connect(slow.address());
+    waits.request(&Block::get("/x"));
     let labels = "scope=\"route/all\",kind=\"rate_limit\",policy=\"rate_limit\"";
     let waiting = || slow.metric("portcullis_policy_waiting_requests", labels);
-    assert!(portcullis_testkit::eventually(|| waiting() == 1.0));
+    assert!(eventually(|| waiting() == 1.0));
     assert_eq!(slow.get("/").status, 429);
     drop(waits);
-    assert!(portcullis_testkit::eventually(|| waiting() == 0.0));
+    assert!(eventually(|| waiting() == 0.0));
 }
 
 #[test]
