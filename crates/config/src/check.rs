@@ -17,6 +17,7 @@ mod service;
 mod tcp_route;
 mod template;
 mod tls;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::Arc;

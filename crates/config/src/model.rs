@@ -13,6 +13,7 @@ mod route;
 mod service;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -40,6 +41,7 @@ pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,
 };
+pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
 
 /// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;

@@ -11,6 +11,7 @@ mod shorthand;
 mod spanned;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use schemars::JsonSchema;
 
@@ -32,12 +33,15 @@ pub(crate) use service::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
     ServiceSpec, ServiceTimeoutsSpec,
 };
-pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Time};
+pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Switch, Time};
 pub(crate) use spanned::Spanned;
 pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
     ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
+pub(crate) use traffic::{
+    AbortSpec, DelaySpec, FaultsSpec, ImportanceSpec, MirrorSpec, OverloadSpec, SplitBySpec,
 };
 
 /// Configuration of the Portcullis API gateway.

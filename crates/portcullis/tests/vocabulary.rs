@@ -45,6 +45,7 @@ mod vocabulary {
             routes: Vec::new(),
             tcp_routes: Vec::new(),
             policies: PolicyFacts::default(),
+            expiries: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,
