@@ -168,6 +168,7 @@ fn route(number: usize) -> Route {
         body_limit: None,
         timeouts: RouteTimeouts::default(),
         upgrade: true,
+        policies: Arc::from([]),
         faults: Faults::default(),
         importance: Importance::Normal,
     }

@@ -99,6 +99,22 @@ pub struct TcpRouteSeries {
     pub bytes_out: Counter,
 }
 
+/// What one worker counted for one policy.
+#[derive(Debug, Default)]
+pub struct PolicySeries {
+    /// Requests that it let pass.
+    pub allowed: Counter,
+    /// Requests that it refused.
+    pub refused: Counter,
+    /// Of those that it let pass, the ones that had to wait.
+    pub delayed: Counter,
+    /// Requests that lacked a part of its key, so that it did not look at them.
+    pub unlimited: Counter,
+}
+
+/// A policy's counters.
+pub type PolicyMetrics = Sharded<PolicySeries>;
+
 /// A route's counters.
 pub type RouteMetrics = Sharded<RouteSeries>;
 

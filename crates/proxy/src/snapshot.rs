@@ -9,6 +9,7 @@ use portcullis_config::model::{
     Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
 };
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::Running;
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     /// Services by their slot; routes name slots. A slot without a service is used by no route.
     pub services: Vec<Option<Arc<CompiledService>>>,
+    /// Policies for every request.
+    pub policies: Arc<[Arc<Running>]>,
     /// What each listener lets in.
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
     /// Whether requests are counted.
@@ -62,6 +65,8 @@ pub struct CompiledRoute {
     pub services: Box<[(usize, u32)]>,
     /// Sum of the weights.
     pub total_weight: u32,
+    /// Its policies.
+    pub policies: Arc<[Arc<Running>]>,
     /// What holds a client to one of them.
     pub split_by: SplitBy,
     /// Copies for another service, and its slot.
@@ -96,6 +101,8 @@ pub struct CompiledService {
     pub state: Arc<ServiceState>,
     /// Which endpoints take requests now.
     pub views: Views,
+    /// Its policies.
+    pub policies: Arc<[Arc<Running>]>,
     /// TLS towards its endpoints.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The name for SNI and verification, where it is not the endpoint's own.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Scope, address};
-use crate::model::{AccessLog, Process, Shutdown, Upgrade};
+use crate::model::{AccessLog, Process, Shutdown, State, Upgrade};
 use crate::raw::{
     AccessLogSpec, AdminSpec, GatewayOverloadSpec, OffOr, ShutdownSpec, Spanned, UpgradeSpec,
 };
@@ -44,6 +44,19 @@ pub(crate) fn access_log(spec: &OffOr<AccessLogSpec>, scope: &mut Scope<'_>) -> 
             }
             path => AccessLog::File(scope.inputs.path(path)),
         },
+    }
+}
+
+/// Where state is kept; none is `off`.
+pub(crate) fn state(spec: &Spanned<OffOr<String>>, scope: &mut Scope<'_>) -> State {
+    match &spec.value {
+        OffOr::Off => State::Off,
+        OffOr::On(text) if text.is_empty() => {
+            scope.fault(spec.span, "state needs a place to be").label =
+                "expected the path of a folder, or `off`".into();
+            State::Off
+        }
+        OffOr::On(text) => State::Folder(scope.inputs.path(text)),
     }
 }
 

@@ -9,8 +9,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    Entries, FaultsSpec, ImportanceSpec, Limit, MirrorSpec, OffOr, OneOrMany, Spanned, SplitBySpec,
-    Time,
+    Entries, FaultsSpec, ImportanceSpec, Limit, MirrorSpec, OffOr, OneOrMany, PolicySpec, Spanned,
+    SplitBySpec, Time,
 };
 
 /// A route: what it matches, and exactly one of `service`, `split`, `redirect` and `reply`.
@@ -43,6 +43,9 @@ pub(crate) struct RouteSpec {
     pub(crate) reply: Option<Spanned<ReplySpec>>,
     /// Changes the request on its way; only with `service` or `split`.
     pub(crate) rewrite: Option<Spanned<RewriteSpec>>,
+    /// Policies for requests that the route takes.
+    #[serde(default)]
+    pub(crate) policies: Vec<Spanned<PolicySpec>>,
     /// Overrides limits of the listener.
     #[serde(default)]
     pub(crate) limits: RouteLimitsSpec,

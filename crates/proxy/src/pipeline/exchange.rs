@@ -42,7 +42,7 @@ pub(crate) async fn run(
     through: &mut Option<LetThrough>,
     bounds: &Bounds,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record } = exchange;
+    let Exchange { serving, client, scratch, record, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
     let mut watch = Watch {
         worker: serving.worker,

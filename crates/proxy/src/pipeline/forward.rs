@@ -48,8 +48,7 @@ pub(crate) async fn forward<'s>(
     exchange: &mut Exchange<'s, '_>,
     plan: &Plan<'s>,
 ) -> Result<(), Failure> {
-    let service = choose_service(exchange, plan.route)?;
-    exchange.record.service = Some(service);
+    let service = exchange.record.service.ok_or(Reason::NoEndpoint)?;
     write_path(plan, exchange.scratch);
     let mut through = shed::let_through(exchange, service, plan.route.route.importance)?;
     let mut upload = Upload::new(plan.body_limit, &exchange.scratch.request);
@@ -192,15 +191,19 @@ fn is_silence(reason: Reason) -> bool {
     matches!(reason, Reason::FirstByteTimeout | Reason::UpstreamStalled | Reason::TotalTimeout)
 }
 
-/// The service that the route, its weights and what holds the client choose.
-fn choose_service<'s>(
+/// The service that the route, its weights and what holds the client choose; none for a route that
+/// forwards nowhere.
+pub(super) fn choose_service<'s>(
     exchange: &mut Exchange<'s, '_>,
     route: &CompiledRoute,
-) -> Result<&'s Arc<CompiledService>, Failure> {
+) -> Result<Option<&'s Arc<CompiledService>>, Failure> {
+    if route.services.is_empty() {
+        return Ok(None);
+    }
     let slot = split::choose(exchange, route);
     let services = &exchange.serving.snapshot.services;
     let service = slot.and_then(|slot| services.get(slot)?.as_ref());
-    service.ok_or_else(|| Reason::NoEndpoint.into())
+    service.map(Some).ok_or_else(|| Reason::NoEndpoint.into())
 }
 
 pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {
