@@ -11,6 +11,7 @@ mod path;
 mod policies;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod tls;
 
@@ -35,6 +36,7 @@ pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
 pub use service::{Balance, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use store::{Login, OnFailure, Secret, Servers, Sharing, SharingMode, Store, StoreTls};
 pub use tcp_route::TcpRoute;
 pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
