@@ -8,6 +8,7 @@ mod http2;
 mod listener;
 mod matching;
 mod path;
+mod policies;
 mod process;
 mod protocol;
 mod proxy_protocol;
@@ -26,7 +27,8 @@ use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
 pub(crate) use listener::listener;
-pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
+pub(crate) use policies::{KEY_WORDS, policies};
+pub(crate) use process::{access_log, admin, shutdown, state, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
 pub(crate) use tcp_route::tcp_route;

@@ -73,6 +73,10 @@ pub struct Process {
     pub metrics: bool,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
+    /// Policies for every request, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
+    /// Where it keeps what must outlive it.
+    pub state: State,
     /// How it ends.
     pub shutdown: Shutdown,
     /// How it gives way to a new binary.
@@ -86,10 +90,24 @@ impl Default for Process {
             access_log: AccessLog::Stdout,
             metrics: true,
             workers: 0,
+            policies: Arc::from([]),
+            state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),
         }
     }
+}
+
+/// Where a process keeps what must outlive it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// In the folder that the service manager gave, else in one beside the configuration.
+    #[default]
+    Default,
+    /// In this folder.
+    Folder(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// How the process ends.

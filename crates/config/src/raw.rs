@@ -3,6 +3,7 @@
 
 mod http2;
 mod listener;
+mod policies;
 mod process;
 mod route;
 mod service;
@@ -17,6 +18,10 @@ pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
+};
+pub(crate) use policies::{
+    AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,
+    OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec, RateLimitSpec, ReplyFieldsSpec,
 };
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
 pub(crate) use route::{
@@ -55,6 +60,12 @@ pub(crate) struct ConfigSpec {
     routes: Option<Entries<RouteSpec>>,
     /// The TCP routes, by name: where connections of listeners go that do not speak HTTP.
     tcp_routes: Option<Entries<TcpRouteSpec>>,
+    /// Policies for every request, asked after those of its route and its service.
+    policies: Option<Vec<PolicySpec>>,
+    /// The folder for what must outlive the process, such as quotas, or `off` to keep it in memory
+    /// alone. Made when something needs it. Default: `$STATE_DIRECTORY`, which service managers set,
+    /// else `portcullis-state` beside the configuration.
+    state: Option<OffOr<String>>,
     /// The admin listener (metrics and health). Default: on at `127.0.0.1:9901`.
     admin: Option<OffOr<AdminSpec>>,
     /// The access log. Default: to standard output.

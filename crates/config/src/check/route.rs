@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Scope, host, http, matching, path, template};
+use super::{Scope, host, http, matching, path, policies, template};
 use crate::model::{
     Action, PathPattern, Reply, Rewrite, RewritePath, Route, RouteTimeouts, Segment,
     WeightedService,
@@ -21,6 +21,7 @@ const HEAVIEST: u32 = 1_000_000;
 pub(crate) fn route(spec: &RouteSpec, scope: &mut Scope<'_>) -> Route {
     let matches = matching::matching(&spec.matches, scope);
     let action = action(spec, &matches.paths, scope);
+    let policies = policies(&spec.policies, Some(&matches.paths), scope);
     Route {
         name: scope.name.clone(),
         priority: spec.priority,
@@ -31,6 +32,7 @@ pub(crate) fn route(spec: &RouteSpec, scope: &mut Scope<'_>) -> Route {
         }),
         timeouts: timeouts(&spec.timeouts, scope),
         upgrade: spec.upgrade.unwrap_or(true),
+        policies,
         matches,
     }
 }

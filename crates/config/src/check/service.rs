@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Scope, address, host, route, tls};
+use super::{Scope, address, host, policies, route, tls};
 use crate::model::{
     Address, Balance, Endpoint, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
 };
@@ -34,6 +34,7 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
         proxy_protocol: proxy_protocol(spec, scope),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
+        policies: policies(&spec.policies, None, scope),
     }
 }
 

@@ -3,6 +3,7 @@
 //! kept up to date by what comes and goes, not computed anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Touched;
 use super::claims::Claims;
@@ -211,6 +212,8 @@ impl Entries {
         let mut process = Process::default();
         for key in super::unit::SETTINGS {
             match self.value(Collection::Settings, &Name::from(*key)) {
+                Some(Value::Policies(policies)) => process.policies = Arc::clone(policies),
+                Some(Value::State(state)) => process.state = state.clone(),
                 Some(Value::Admin(address)) => process.admin = *address,
                 Some(Value::AccessLog(to)) => process.access_log = to.clone(),
                 Some(Value::Metrics(on)) => process.metrics = *on,

@@ -3,6 +3,7 @@
 
 mod faults;
 mod mutation;
+mod policies;
 mod reload;
 mod tcp;
 mod tls;
@@ -226,7 +227,9 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
 
-    let Process { admin, access_log, metrics, workers, shutdown, upgrade } = process;
+    let Process { admin, access_log, metrics, workers, shutdown, upgrade, policies, state } =
+        process;
+    assert_eq!((policies.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));
     let seconds = Duration::from_secs;

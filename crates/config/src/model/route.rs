@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Match, Name, Template};
+use super::{Match, Name, Policy, Template};
 
 /// A route.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Route {
     pub timeouts: RouteTimeouts,
     /// Whether `Upgrade` may pass.
     pub upgrade: bool,
+    /// Its policies, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
 }
 
 /// What happens to a request.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Endpoint, Name, ServiceTls};
+use super::{Endpoint, Name, Policy, ServiceTls};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub struct Service {
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
     pub timeouts: ServiceTimeouts,
+    /// Its policies, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
 }
 
 /// How an endpoint is chosen.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::{Entries, Limit, OffOr, OneOrMany, Spanned, Time};
+use super::{Entries, Limit, OffOr, OneOrMany, PolicySpec, Spanned, Time};
 
 /// A route: what it matches, and exactly one of `service`, `split`, `redirect` and `reply`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -31,6 +31,9 @@ pub(crate) struct RouteSpec {
     pub(crate) reply: Option<Spanned<ReplySpec>>,
     /// Changes the request on its way; only with `service` or `split`.
     pub(crate) rewrite: Option<Spanned<RewriteSpec>>,
+    /// Policies for requests that the route takes.
+    #[serde(default)]
+    pub(crate) policies: Vec<Spanned<PolicySpec>>,
     /// Overrides limits of the listener.
     #[serde(default)]
     pub(crate) limits: RouteLimitsSpec,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{OffOr, ServiceTlsSpec, Spanned, Time};
+use super::{OffOr, PolicySpec, ServiceTlsSpec, Spanned, Time};
 
 /// An upstream service.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,6 +32,9 @@ pub(crate) struct ServiceSpec {
     /// Idle connections.
     #[serde(default)]
     pub(crate) pool: PoolSpec,
+    /// Policies for requests that go to the service, asked after those of the route.
+    #[serde(default)]
+    pub(crate) policies: Vec<Spanned<PolicySpec>>,
     /// How long the gateway waits for an endpoint. A route may override them.
     #[serde(default)]
     pub(crate) timeouts: ServiceTimeoutsSpec,
