@@ -6,14 +6,19 @@
 //! take from it without waiting, and what is not used goes back.
 
 mod breaker;
+mod counter;
 mod fault;
+mod leases;
 mod link;
 mod metrics;
+mod refill;
 mod script;
+mod share;
 mod store;
 mod stores;
 mod target;
 
+pub use counter::{Ask, Shared, Told};
 pub use fault::StoreFault;
 pub use metrics::{STORE_BOUNDS_US, StoreMetrics};
 pub use script::StoreKey;

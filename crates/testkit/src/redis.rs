@@ -51,7 +51,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// For this user alone, who may not do more than what counting needs; `default` may do anything.
+    /// For this user alone, who may not do more than what counting needs. `default` may do anything.
     #[must_use]
     pub fn login(mut self, user: &str, password: &str) -> Setup {
         self.login = Some((user.to_owned(), password.to_owned()));
@@ -108,10 +108,9 @@ impl Setup {
                 arguments.extend(["--requirepass".to_owned(), password.clone()]);
             }
             Some((user, password)) => {
-                let rules = format!("{user} on >{password} ~portcullis:* {RIGHTS}");
-                arguments.push("--user".to_owned());
-                arguments.extend(rules.split(' ').map(str::to_owned));
-                arguments.extend(["--user", "default", "off"].map(str::to_owned));
+                let rules = format!("user {user} on >{password} ~portcullis:* {RIGHTS}\n");
+                dir.write("users.acl", rules + "user default off\n");
+                arguments.extend(["--aclfile", "users.acl"].map(str::to_owned));
             }
             None => {}
         }

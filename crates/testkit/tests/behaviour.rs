@@ -29,6 +29,7 @@ mod behaviour {
     mod proxy_protocol_out;
     mod reload;
     mod routing;
+    mod shared_limits;
     mod slow_peers;
     mod systemd;
     mod tls;

@@ -9,9 +9,6 @@ use crate::{Limit, Verdict};
 
 const COUNTING: &str = include_str!("script/counting.lua");
 
-/// The longest share, in microseconds: no script keeps a key for less while a node holds one.
-pub(crate) const SHARE_US: u64 = 10_000_000;
-
 /// A script and the name that the server knows it by.
 pub(crate) struct Script {
     common: &'static str,

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use portcullis_config::model::{self, Name, OnFailure};
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::breaker::{self, Breaker};
+use super::leases::Wanted;
 use super::link::{Dialer, Link};
 use super::metrics::StoreMetrics;
+use super::refill::WAITING;
 use super::script::{GIVE, HEARTBEAT, Script, TAKE, add_limit, longest_wait, read_take};
 use super::target::{StoreError, Target};
 use super::{Asked, StoreFault};
@@ -37,6 +39,7 @@ pub struct Store {
     node: String,
     /// Wakes the task that watches over it.
     look: Arc<Notify>,
+    wanted: mpsc::Sender<Wanted>,
     _here: watch::Sender<()>,
 }
 
@@ -47,18 +50,19 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    /// A store that nothing watches over yet. May read the system's certificate authorities.
+    /// A store that nothing watches over yet, and what is wanted of it. May read the system's certificate authorities.
     ///
     /// # Errors
     /// When its certificates are of no use.
-    pub(crate) fn new(
+    pub(super) fn new(
         spec: &Arc<model::Store>,
         metrics: Arc<StoreMetrics>,
-    ) -> Result<Arc<Store>, StoreError> {
+    ) -> Result<(Arc<Store>, mpsc::Receiver<Wanted>), StoreError> {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let (here, gone) = watch::channel(());
         let dialer = Dialer { target: Target::new(spec)?, epoch: AtomicU64::new(0), gone };
-        Ok(Arc::new(Store {
+        let (wanted, wishes) = mpsc::channel(WAITING);
+        let store = Store {
             number: NUMBERS.fetch_add(1, Relaxed),
             spec: Arc::clone(spec),
             dialer: Arc::new(dialer),
@@ -66,8 +70,10 @@ impl Store {
             metrics,
             node: format!("{:016x}", fastrand::u64(..)),
             look: Arc::new(Notify::new()),
+            wanted,
             _here: here,
-        }))
+        };
+        Ok((Arc::new(store), wishes))
     }
 
     /// Its name.
@@ -98,8 +104,8 @@ impl Store {
         &self.node
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
-        self.breaker.is_closed()
+    pub(super) fn wanted(&self) -> mpsc::Sender<Wanted> {
+        self.wanted.clone()
     }
 
     /// A connection for tasks of the current thread that are not a worker's.

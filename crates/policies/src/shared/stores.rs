@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::metrics::StoreMetrics;
+use super::refill::refill;
 use super::store::Store;
 use super::target::StoreError;
 
@@ -48,8 +49,9 @@ impl Stores {
             inner.keeper = Some(Keeper::start().map_err(|e| StoreError::new(spec, e))?);
         }
         let metrics = Arc::clone(inner.metrics.entry(spec.name.clone()).or_default());
-        let store = Store::new(spec, metrics)?;
+        let (store, wishes) = Store::new(spec, metrics)?;
         if let Some(keeper) = &inner.keeper {
+            keeper.handle.spawn(refill(Arc::downgrade(&store), wishes, store.gone()));
             keeper.handle.spawn(Store::watch(Arc::downgrade(&store), store.gone()));
         }
         inner.stores.insert(spec.name.clone(), Arc::clone(&store));

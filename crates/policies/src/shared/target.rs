@@ -40,7 +40,7 @@ pub(crate) enum Target {
     Single(Client),
     /// Made anew from this for every connection: it remembers nothing worth keeping.
     Sentinel(Box<dyn Fn() -> Result<SentinelClient, RedisError> + Send + Sync>, u32),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 /// A connection; clones share it.
@@ -81,7 +81,7 @@ impl Target {
                 if let Some(tls) = tls {
                     builder = builder.certs(tls);
                 }
-                Ok(Target::Cluster(builder.build().map_err(crate_fault)?))
+                Ok(Target::Cluster(Box::new(builder.build().map_err(crate_fault)?)))
             }
             Servers::Sentinel { addresses, primary, login, tls: sentinels_tls } => {
                 let theirs = sentinels_tls.as_ref().map(certificates).transpose().map_err(fault)?;

@@ -2,7 +2,8 @@
 -- For each key: kind, four parameters, cost, the longest wait.
 -- Gives whether it may pass, and for each key: what is left, the wait, the reset, whether this one
 -- refused.
-local longest_share = 60000000
+-- No share lasts longer.
+local longest_share = 10000000
 local entries, allowed = {}, 1
 for i, key in ipairs(KEYS) do
   local first = (i - 1) * 7 + 1
