@@ -58,6 +58,8 @@ pub struct Config {
     pub routes: HashMap<Name, Arc<Route>>,
     /// The TCP routes, by name; unchanged ones keep their allocation too.
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
+    /// Stores that policies count in, by name.
+    pub stores: BTreeMap<Name, Arc<Store>>,
     /// What is not a named collection.
     pub process: Process,
 }

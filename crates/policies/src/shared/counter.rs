@@ -1,9 +1,6 @@
-//! What a policy counts with when it has a store: from the node's share, in the store, or, when that
-//! does not answer, as it was configured.
+//! What a policy counts with when it has a store: from the node's share, or in the store.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::time::Instant;
 
 use portcullis_config::model::{OnFailure, SharingMode};
 
@@ -11,7 +8,7 @@ use super::Asked;
 use super::leases::Leases;
 use super::script::StoreKey;
 use super::store::Store;
-use crate::{Key, Limit, Table, Verdict};
+use crate::{Key, Limit, Verdict};
 
 /// What is asked about a request.
 #[derive(Debug, Clone, Copy)]
@@ -26,42 +23,24 @@ pub struct Ask<'a> {
     pub cost: u32,
 }
 
-/// What a counter says of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
-    /// Whether it may pass, and what is left.
-    pub verdict: Verdict,
-    /// The store did not answer, and this was done instead.
-    pub without: Option<OnFailure>,
-}
-
 /// A policy's counter in a store.
 #[derive(Debug)]
 pub struct Shared {
     store: Arc<Store>,
+    mode: SharingMode,
     leases: Option<Arc<Leases>>,
-    /// Counts for when the store does not answer. They are kept up meanwhile, so that a short
-    /// absence gives nobody everything anew.
-    local: Option<Table>,
 }
 
-/// How long a client is told to wait when the store does not answer and the policy is closed, in
-/// nanoseconds.
-const CLOSED: u64 = 1_000_000_000;
-
 impl Shared {
-    /// A counter for at most so many keys at once. More are counted in the store alone.
+    /// A counter. With leases there are shares for at most so many keys at once; more are counted
+    /// in the store.
     #[must_use]
     pub fn new(store: &Arc<Store>, mode: SharingMode, keys: usize) -> Shared {
-        let local = store.on_failure() == OnFailure::Local;
-        Shared {
-            store: Arc::clone(store),
-            leases: match mode {
-                SharingMode::Exact => None,
-                SharingMode::Leased => Some(Leases::new(store, keys)),
-            },
-            local: local.then(|| Table::new(keys)),
-        }
+        let leases = match mode {
+            SharingMode::Exact => None,
+            SharingMode::Leased => Some(Leases::new(store, keys)),
+        };
+        Shared { store: Arc::clone(store), mode, leases }
     }
 
     /// The store.
@@ -70,59 +49,66 @@ impl Shared {
         &self.store
     }
 
+    /// How it counts.
+    #[must_use]
+    pub fn mode(&self) -> SharingMode {
+        self.mode
+    }
+
     /// Counts from what this node holds, without waiting; none if the store must be asked.
     #[must_use]
     pub fn try_take(&self, ask: &Ask<'_>) -> Option<Verdict> {
-        let verdict = self.leases.as_ref()?.take(ask.key, &ask.limit, ask.cost)?;
-        if verdict.allowed {
-            self.count(ask);
-        }
-        Some(verdict)
-    }
-
-    /// Asks the store, for no longer than its time; without an answer it does what is configured.
-    pub async fn take(&self, ask: &Ask<'_>) -> Told {
-        let asked = Asked { key: StoreKey::of(ask.key), limit: ask.limit, cost: ask.cost };
-        let taken = self.store.take(&[asked]).await;
-        if let Some(&verdict) = taken.as_deref().ok().and_then(<[Verdict]>::first) {
-            if verdict.allowed {
-                self.count(ask);
-            }
-            return Told { verdict, without: None };
-        }
-        let on_failure = self.store.on_failure();
-        self.store.metrics().fell_back(on_failure);
-        let said = |allowed, reset| Verdict { allowed, wait: 0, remaining: 0, reset };
-        let verdict = match on_failure {
-            OnFailure::Open => said(true, 0),
-            OnFailure::Closed => said(false, CLOSED),
-            OnFailure::Local => self.count(ask).unwrap_or(said(true, 0)),
-        };
-        Told { verdict, without: Some(on_failure) }
+        self.leases.as_ref()?.take(ask)
     }
 
     /// Takes back what was counted for a request that did not pass after all. Does not wait.
     pub fn give_back(&self, ask: &Ask<'_>) {
-        let held = self.leases.as_ref().is_some_and(|leases| leases.give_back(ask.key, ask.cost));
-        if !held {
-            let asked = Asked { key: StoreKey::of(ask.key), limit: ask.limit, cost: ask.cost };
-            self.store.give_back(asked);
+        let kept = self.leases.as_ref().is_some_and(|leases| leases.give_back(ask.local, ask.cost));
+        if !kept {
+            self.store.give_back(ask.asked());
         }
-    }
-
-    /// Counts on this node; none if the policy does not, or the table is full.
-    fn count(&self, ask: &Ask<'_>) -> Option<Verdict> {
-        let now = now_ns();
-        let worth = |state| ask.limit.worth(state, now);
-        let table = self.local.as_ref()?;
-        table.change(ask.local, worth, |state| ask.limit.take(state, now, ask.cost)).ok()
     }
 }
 
-/// Nanoseconds of a clock that never goes back.
-fn now_ns() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let start = START.get_or_init(Instant::now);
-    // Long after 0, which stands for no state.
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1 << 50)
+impl Ask<'_> {
+    fn asked(&self) -> Asked {
+        Asked { key: StoreKey::of(self.key), limit: self.limit, cost: self.cost }
+    }
+}
+
+/// What a store said of one of several limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The verdict; where the store did not answer, what is to be done instead.
+    pub told: Result<Verdict, OnFailure>,
+    /// Whether the request has been counted in the store, and is to be given back if it does not
+    /// pass.
+    pub counted: bool,
+}
+
+/// Asks the stores of several counters. Those that share one are asked together, so that either all
+/// of them count the request or none does. The answers are in the order of what is asked.
+pub async fn take_all(asks: &[(&Shared, Ask<'_>)]) -> Vec<Answer> {
+    let mut answers: Vec<Option<Answer>> = vec![None; asks.len()];
+    while let Some(next) = answers.iter().position(Option::is_none) {
+        let store = &asks[next].0.store;
+        let same = |at: &usize| answers[*at].is_none() && Arc::ptr_eq(&asks[*at].0.store, store);
+        let mut together: Vec<usize> = (next..asks.len()).filter(same).collect();
+        if !store.is_one() {
+            // Keys of a cluster are on different servers.
+            together.truncate(1);
+        }
+        let asked: Vec<Asked> = together.iter().map(|&at| asks[at].1.asked()).collect();
+        let taken = store.take(&asked).await;
+        let counted =
+            taken.as_ref().is_ok_and(|verdicts| verdicts.iter().all(|verdict| verdict.allowed));
+        for (place, &at) in together.iter().enumerate() {
+            let told = match &taken {
+                Ok(verdicts) => Ok(verdicts[place]),
+                Err(_) => Err(store.fall_back()),
+            };
+            answers[at] = Some(Answer { told, counted });
+        }
+    }
+    answers.into_iter().flatten().collect()
 }

@@ -1,15 +1,14 @@
 //! The shares of a limit: a table that all workers take from, and the way to the background that
 //! keeps it filled.
 
-use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use siphasher::sip::SipHasher13;
 use tokio::sync::mpsc;
 
+use super::counter::Ask;
 use super::script::StoreKey;
 use super::share::{Share, Taken};
 use super::store::Store;
@@ -43,7 +42,6 @@ pub(super) struct Leases {
     /// What the store last said of a key, for the fields of the reply.
     notes: Table,
     wanted: mpsc::Sender<Wanted>,
-    seed: (u64, u64),
 }
 
 impl Leases {
@@ -53,18 +51,13 @@ impl Leases {
             shares: Table::new(keys),
             notes: Table::new(keys),
             wanted: store.wanted(),
-            seed: (fastrand::u64(..), fastrand::u64(..)),
         })
     }
 
     /// Takes from the share of a key; none if the store must be asked.
-    pub(super) fn take(
-        self: &Arc<Self>,
-        bytes: &[u8],
-        limit: &Limit,
-        cost: u32,
-    ) -> Option<Verdict> {
-        let key = self.key(bytes);
+    pub(super) fn take(self: &Arc<Self>, ask: &Ask<'_>) -> Option<Verdict> {
+        let Ask { key: bytes, local: key, limit, cost } = *ask;
+        let limit = &limit;
         let now = now_ms();
         let credit = self.credit(limit);
         let worth = |state| Share::worth(state, now);
@@ -96,11 +89,11 @@ impl Leases {
     }
 
     /// Puts back what a request took that did not pass after all.
-    pub(super) fn give_back(&self, bytes: &[u8], cost: u32) -> bool {
+    pub(super) fn give_back(&self, key: Key, cost: u32) -> bool {
         let now = now_ms();
         let worth = |state| Share::worth(state, now);
         self.shares
-            .change(self.key(bytes), worth, |state| {
+            .change(key, worth, |state| {
                 let back = Share::of(state).put_back(now, cost.into());
                 (back.map(Share::state), back.is_some())
             })
@@ -168,12 +161,6 @@ impl Leases {
             },
         );
         changed.unwrap_or_default()
-    }
-
-    fn key(&self, bytes: &[u8]) -> Key {
-        let mut hasher = SipHasher13::new_with_keys(self.seed.0, self.seed.1);
-        hasher.write(bytes);
-        Key::new(hasher.finish())
     }
 }
 

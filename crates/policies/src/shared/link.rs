@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use portcullis_config::model::Store;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
@@ -21,10 +22,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What makes connections, shared by all threads.
 pub(crate) struct Dialer {
+    pub(crate) spec: Arc<Store>,
     pub(crate) target: Target,
     /// Raised when every connection is to be made anew.
     pub(crate) epoch: AtomicU64,
-    /// Ends with the store.
+    /// Ends when the store is gone, or is configured anew.
     pub(crate) gone: watch::Receiver<()>,
 }
 
@@ -58,18 +60,29 @@ impl Link {
         })
     }
 
-    /// This thread's connection to the store of this number.
-    pub(crate) fn of_thread(store: u64, dialer: &Arc<Dialer>) -> Arc<Link> {
+    /// This thread's connection to a store, by the number of its configuration. `dialer` is only
+    /// called when there is none.
+    pub(crate) fn of_thread(number: u64, dialer: impl FnOnce() -> Arc<Dialer>) -> Arc<Link> {
         LINKS.with_borrow_mut(|links| {
-            if let Some((_, link)) = links.iter().find(|(number, _)| *number == store) {
+            if let Some((_, link)) = links.iter().find(|(known, _)| *known == number) {
                 return Arc::clone(link);
             }
             // Stores seldom come, and then others may have gone.
             links.retain(|(_, link)| link.dialer.gone.has_changed().is_ok());
-            let link = Link::new(dialer);
-            links.push((store, Arc::clone(&link)));
+            let link = Link::new(&dialer());
+            links.push((number, Arc::clone(&link)));
             link
         })
+    }
+
+    /// What it was made from.
+    pub(crate) fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
+    /// The store as it was configured.
+    pub(crate) fn spec(&self) -> &Store {
+        &self.dialer.spec
     }
 
     /// The connection, as soon as there is one. It must be called on the link's own thread, and may

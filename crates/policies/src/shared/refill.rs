@@ -56,7 +56,6 @@ struct Done {
 
 struct Refill {
     store: Weak<Store>,
-    link: Arc<Link>,
     entries: HashMap<Id, Entry>,
     due: BTreeSet<(u64, Id)>,
     calls: JoinSet<Done>,
@@ -68,14 +67,8 @@ pub(super) async fn refill(
     mut wanted: mpsc::Receiver<Wanted>,
     mut gone: watch::Receiver<()>,
 ) {
-    let Some(link) = store.upgrade().map(|store| store.link()) else { return };
-    let mut refill = Refill {
-        store,
-        link,
-        entries: HashMap::new(),
-        due: BTreeSet::new(),
-        calls: JoinSet::new(),
-    };
+    let mut refill =
+        Refill { store, entries: HashMap::new(), due: BTreeSet::new(), calls: JoinSet::new() };
     loop {
         let pause = refill.work();
         tokio::select! {
@@ -179,7 +172,7 @@ impl Refill {
             Step::Tell(order) => {
                 let limit = current(&entry.limit, entry.ends, now);
                 let key = entry.store_key;
-                let link = Arc::clone(&self.link);
+                let link = store.link();
                 self.calls.spawn(async move {
                     let answer = call(&store, &link, key, &limit, &order).await;
                     Done { id, order, sent: now, answer }
@@ -260,7 +253,7 @@ async fn call(
     order: &Order,
 ) -> Result<Granted, StoreFault> {
     let fill = |command: &mut redis::Cmd| {
-        command.arg(1).arg(key.name(&store.spec().prefix));
+        command.arg(1).arg(key.name(&link.spec().prefix));
         add_limit(command, limit);
         command.arg(store.node()).arg(order.have).arg(order.back).arg(order.debt);
         command.arg(order.want).arg(order.least).arg(LASTS_MS * 1000);

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -22,81 +24,111 @@ use super::script::{GIVE, HEARTBEAT, Script, TAKE, add_limit, longest_wait, read
 use super::target::{StoreError, Target};
 use super::{Asked, StoreFault};
 use crate::Verdict;
+use crate::registry::lock;
 
 /// How often a node says that it is there.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 /// The longest that a call takes that no request waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A store of counters. All workers use it; each has its own connection.
+/// A store of counters. All workers use it; each has its own connection. It stays the same when it is
+/// configured anew.
 pub struct Store {
-    number: u64,
-    spec: Arc<model::Store>,
-    dialer: Arc<Dialer>,
+    name: Name,
+    current: Mutex<Current>,
+    /// The number of the current configuration, among those of all stores.
+    number: AtomicU64,
     breaker: Breaker,
-    metrics: Arc<StoreMetrics>,
+    metrics: StoreMetrics,
     /// The node, as the store knows it.
     node: String,
     /// Wakes the task that watches over it.
     look: Arc<Notify>,
     wanted: mpsc::Sender<Wanted>,
+    here: watch::Sender<()>,
+}
+
+/// How a store is configured now.
+struct Current {
+    dialer: Arc<Dialer>,
+    /// Links end with this.
     _here: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("name", &self.spec.name).finish_non_exhaustive()
+        f.debug_struct("Store").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
+impl Current {
+    fn new(spec: &Arc<model::Store>) -> Result<Current, StoreError> {
+        let (here, gone) = watch::channel(());
+        let target = Target::new(spec)?;
+        let dialer = Dialer { spec: Arc::clone(spec), target, epoch: AtomicU64::new(0), gone };
+        Ok(Current { dialer: Arc::new(dialer), _here: here })
+    }
+}
+
+/// Numbers configurations of stores.
+fn next_number() -> u64 {
+    static NUMBERS: AtomicU64 = AtomicU64::new(0);
+    NUMBERS.fetch_add(1, Relaxed)
+}
+
 impl Store {
-    /// A store that nothing watches over yet, and what is wanted of it. May read the system's certificate authorities.
+    /// A store that nothing watches over yet, and what is wanted of it. May read the system's
+    /// certificate authorities.
     ///
     /// # Errors
     /// When its certificates are of no use.
     pub(super) fn new(
         spec: &Arc<model::Store>,
-        metrics: Arc<StoreMetrics>,
     ) -> Result<(Arc<Store>, mpsc::Receiver<Wanted>), StoreError> {
-        static NUMBERS: AtomicU64 = AtomicU64::new(0);
-        let (here, gone) = watch::channel(());
-        let dialer = Dialer { target: Target::new(spec)?, epoch: AtomicU64::new(0), gone };
         let (wanted, wishes) = mpsc::channel(WAITING);
         let store = Store {
-            number: NUMBERS.fetch_add(1, Relaxed),
-            spec: Arc::clone(spec),
-            dialer: Arc::new(dialer),
+            name: spec.name.clone(),
+            current: Mutex::new(Current::new(spec)?),
+            number: AtomicU64::new(next_number()),
             breaker: Breaker::default(),
-            metrics,
+            metrics: StoreMetrics::default(),
             node: format!("{:016x}", fastrand::u64(..)),
             look: Arc::new(Notify::new()),
             wanted,
-            _here: here,
+            here: watch::channel(()).0,
         };
         Ok((Arc::new(store), wishes))
+    }
+
+    /// Goes over to another configuration. May read the system's certificate authorities.
+    ///
+    /// # Errors
+    /// When its certificates are of no use; then nothing changes.
+    pub(super) fn change(&self, spec: &Arc<model::Store>) -> Result<(), StoreError> {
+        let new = Current::new(spec)?;
+        *lock(&self.current) = new;
+        // Threads that see the number find the new configuration behind the lock.
+        self.number.store(next_number(), Release);
+        self.breaker.close();
+        self.look.notify_one();
+        Ok(())
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.spec.name
+        &self.name
     }
 
-    /// As it was configured.
+    /// As it is configured now.
     #[must_use]
-    pub fn spec(&self) -> &Arc<model::Store> {
-        &self.spec
-    }
-
-    /// What becomes of a request that it gives no answer for.
-    #[must_use]
-    pub fn on_failure(&self) -> OnFailure {
-        self.spec.on_failure
+    pub fn spec(&self) -> Arc<model::Store> {
+        Arc::clone(&lock(&self.current).dialer.spec)
     }
 
     /// What it did.
     #[must_use]
-    pub fn metrics(&self) -> &Arc<StoreMetrics> {
+    pub fn metrics(&self) -> &StoreMetrics {
         &self.metrics
     }
 
@@ -108,15 +140,22 @@ impl Store {
         self.wanted.clone()
     }
 
-    /// A connection for tasks of the current thread that are not a worker's.
-    pub(crate) fn link(&self) -> Arc<Link> {
-        Link::new(&self.dialer)
+    /// Whether keys that have nothing to do with each other can be asked for in one call.
+    pub(super) fn is_one(&self) -> bool {
+        !matches!(self.link().spec().servers, model::Servers::Cluster(_))
     }
 
-    /// Whether limits of several keys can be asked for at once.
-    #[must_use]
-    pub fn is_one(&self) -> bool {
-        !matches!(self.spec.servers, model::Servers::Cluster(_))
+    /// Notes that a request is decided without it, and says how.
+    pub(super) fn fall_back(&self) -> OnFailure {
+        let on_failure = self.link().spec().on_failure;
+        self.metrics.fell_back(on_failure);
+        on_failure
+    }
+
+    /// This thread's connection. Only when the configuration is new does this take a lock.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        let number = self.number.load(Acquire);
+        Link::of_thread(number, || Arc::clone(&lock(&self.current).dialer))
     }
 
     /// Counts a request against several limits, against all or none of them: one call of one script
@@ -126,10 +165,11 @@ impl Store {
     /// # Errors
     /// When the store does not answer. What was asked may have been counted all the same.
     pub async fn take(&self, asked: &[Asked]) -> Result<Vec<Verdict>, StoreFault> {
+        let link = self.link();
         let fill = |command: &mut Cmd| {
             command.arg(asked.len());
             for one in asked {
-                command.arg(one.key.name(&self.spec.prefix));
+                command.arg(one.key.name(&link.spec().prefix));
             }
             for one in asked {
                 add_limit(command, &one.limit);
@@ -140,9 +180,8 @@ impl Store {
             self.metrics.failed(StoreFault::Skipped);
             return Err(StoreFault::Skipped);
         }
-        let link = Link::of_thread(self.number, &self.dialer);
         let started = Instant::now();
-        let called = within(self.spec.timeout, self.call(&link, &TAKE, fill)).await;
+        let called = within(link.spec().timeout, self.call(&link, &TAKE, fill)).await;
         let verdicts = called
             .unwrap_or(Err(StoreFault::Timeout))
             .and_then(|answer| read_take(&answer, asked.len()).ok_or(StoreFault::Other));
@@ -156,10 +195,10 @@ impl Store {
             return;
         }
         let store = Arc::clone(self);
-        let link = Link::of_thread(self.number, &self.dialer);
+        let link = self.link();
         tokio::spawn(async move {
             let fill = |command: &mut Cmd| {
-                command.arg(1).arg(asked.key.name(&store.spec.prefix));
+                command.arg(1).arg(asked.key.name(&link.spec().prefix));
                 add_limit(command, &asked.limit);
                 command.arg(asked.cost);
             };
@@ -187,7 +226,7 @@ impl Store {
         }
         called.map_err(|e| {
             let fault = StoreFault::of(&e);
-            tracing::debug!(store = &*self.spec.name, fault = fault.code(), "a call failed: {e}");
+            tracing::debug!(store = &*self.name, fault = fault.code(), "a call failed: {e}");
             fault
         })
     }
@@ -209,19 +248,19 @@ impl Store {
                 self.metrics.failed(*fault);
                 link.failed(*fault);
                 if self.breaker.failed() {
-                    self.went(*fault);
+                    self.went(link, *fault);
                 }
             }
         }
         called
     }
 
-    fn went(&self, fault: StoreFault) {
+    fn went(&self, link: &Link, fault: StoreFault) {
         self.metrics.up.store(false, Relaxed);
         // What is still open may lead nowhere.
-        self.dialer.epoch.fetch_add(1, Relaxed);
-        let on_failure = self.spec.on_failure.as_str();
-        let (store, fault) = (&*self.spec.name, fault.code());
+        link.dialer().epoch.fetch_add(1, Relaxed);
+        let on_failure = link.spec().on_failure.as_str();
+        let (store, fault) = (&*self.name, fault.code());
         tracing::warn!(store, fault, on_failure, "store does not answer");
         self.look.notify_one();
     }
@@ -229,12 +268,11 @@ impl Store {
     /// Watches over the store until it is gone: says that this node is there, finds out that the
     /// store does not answer before a request does, and that it answers again.
     pub(crate) async fn watch(store: Weak<Store>, mut gone: watch::Receiver<()>) {
-        let (mut failed, mut link) = (0, None);
+        let mut failed = 0;
         loop {
             let look = {
                 let Some(store) = store.upgrade() else { return };
-                let link = link.get_or_insert_with(|| store.link());
-                failed = if store.probe(link).await { 0 } else { failed + 1 };
+                failed = if store.probe().await { 0 } else { failed + 1 };
                 Arc::clone(&store.look)
             };
             let pause = match failed {
@@ -252,20 +290,22 @@ impl Store {
 
     /// Ends with the store.
     pub(crate) fn gone(&self) -> watch::Receiver<()> {
-        self.dialer.gone.clone()
+        self.here.subscribe()
     }
 
     /// Asks the store once. True if it answered in time.
-    async fn probe(&self, link: &Arc<Link>) -> bool {
+    async fn probe(&self) -> bool {
+        let link = &self.link();
+        let spec = link.spec();
         let was_up = self.breaker.is_closed();
         // Who comes back must be as fast as requests need it.
-        let time = if was_up { PATIENCE.max(self.spec.timeout) } else { self.spec.timeout };
+        let time = if was_up { PATIENCE.max(spec.timeout) } else { spec.timeout };
         let fill = |command: &mut Cmd| {
-            command.arg(1).arg(format!("{}:nodes", self.spec.prefix)).arg(&self.node);
+            command.arg(1).arg(format!("{}:nodes", spec.prefix)).arg(&self.node);
         };
         if !was_up {
             // Connecting is not what is measured.
-            let _ = timeout(self.dialer.target.patience(), link.wire()).await;
+            let _ = timeout(link.dialer().target.patience(), link.wire()).await;
         }
         let started = Instant::now();
         let called = within(time, self.call(link, &HEARTBEAT, fill)).await;
@@ -277,7 +317,7 @@ impl Store {
                     self.metrics.nodes.store(nodes.unsigned_abs(), Relaxed);
                 }
                 if self.breaker.close() | !self.metrics.up.swap(true, Relaxed) {
-                    tracing::info!(store = &*self.spec.name, "store answers");
+                    tracing::info!(store = &*self.name, "store answers");
                 }
                 true
             }
@@ -289,7 +329,7 @@ impl Store {
                     _ => self.breaker.open(),
                 };
                 if went {
-                    self.went(fault);
+                    self.went(link, fault);
                 }
                 false
             }

@@ -2,17 +2,17 @@
 //! configuration: a store that it leaves as it was keeps its connections, shares and counts.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use portcullis_config::model::{self, Name};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use super::metrics::StoreMetrics;
 use super::refill::refill;
 use super::store::Store;
 use super::target::StoreError;
+use crate::registry::lock;
 
 /// The stores of a node.
 #[derive(Debug, Default)]
@@ -23,8 +23,6 @@ pub struct Stores {
 #[derive(Debug, Default)]
 struct Inner {
     stores: HashMap<Name, Arc<Store>>,
-    /// Counts outlive a store that is configured anew.
-    metrics: HashMap<Name, Arc<StoreMetrics>>,
     keeper: Option<Keeper>,
 }
 
@@ -36,20 +34,23 @@ struct Keeper {
 }
 
 impl Stores {
-    /// The store that is configured like this: the one that there is if it is the same.
+    /// The store that is configured like this: the one of its name, if there is one, which goes over
+    /// to what is new. May read the system's certificate authorities.
     ///
     /// # Errors
     /// When its certificates are of no use, or there can be no thread.
     pub fn open(&self, spec: &Arc<model::Store>) -> Result<Arc<Store>, StoreError> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = inner.stores.get(&spec.name).filter(|store| store.spec() == spec) {
+        let mut inner = lock(&self.inner);
+        if let Some(store) = inner.stores.get(&spec.name) {
+            if *store.spec() != **spec {
+                store.change(spec)?;
+            }
             return Ok(Arc::clone(store));
         }
         if inner.keeper.is_none() {
             inner.keeper = Some(Keeper::start().map_err(|e| StoreError::new(spec, e))?);
         }
-        let metrics = Arc::clone(inner.metrics.entry(spec.name.clone()).or_default());
-        let (store, wishes) = Store::new(spec, metrics)?;
+        let (store, wishes) = Store::new(spec)?;
         if let Some(keeper) = &inner.keeper {
             keeper.handle.spawn(refill(Arc::downgrade(&store), wishes, store.gone()));
             keeper.handle.spawn(Store::watch(Arc::downgrade(&store), store.gone()));
@@ -58,17 +59,21 @@ impl Stores {
         Ok(store)
     }
 
+    /// The store of this name.
+    #[must_use]
+    pub fn find(&self, name: &Name) -> Option<Arc<Store>> {
+        lock(&self.inner).stores.get(name).cloned()
+    }
+
     /// Forgets the stores that the configuration does not have any more.
     pub fn keep(&self, is_there: impl Fn(&Name) -> bool) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.stores.retain(|name, _| is_there(name));
-        inner.metrics.retain(|name, _| is_there(name));
+        lock(&self.inner).stores.retain(|name, _| is_there(name));
     }
 
     /// The stores and what they did, by name.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Store>> {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = lock(&self.inner);
         let mut stores: Vec<_> = inner.stores.values().cloned().collect();
         stores.sort_by(|a, b| a.name().cmp(b.name()));
         stores
