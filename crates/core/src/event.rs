@@ -36,6 +36,8 @@ pub struct RequestEvent<'a> {
     pub service: Option<&'a str>,
     /// The endpoint that it went to.
     pub endpoint: Option<&'a str>,
+    /// The policy that refused it.
+    pub policy: Option<&'a str>,
     /// The status that the client got; 0 when it got none.
     pub status: u16,
     /// Content bytes from the client.
@@ -74,6 +76,7 @@ impl RequestEvent<'_> {
         text(out, "route", self.route.map(str::as_bytes));
         text(out, "service", self.service.map(str::as_bytes));
         text(out, "endpoint", self.endpoint.map(str::as_bytes));
+        text(out, "policy", self.policy.map(str::as_bytes));
         let mut number = |name: &str, value: u64| {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(digits.format(value).as_bytes());
@@ -232,6 +235,7 @@ mod tests {
             route: Some("r"),
             service: None,
             endpoint: None,
+            policy: None,
             status: 200,
             bytes_in: 0,
             bytes_out: 1024,

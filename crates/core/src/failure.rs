@@ -78,6 +78,14 @@ pub enum Reason {
     UpgradeRefused,
     /// The content is larger than allowed.
     BodyTooLarge,
+    /// A part of the key of a limit is missing.
+    KeyMissing,
+    /// A rate limit has been reached.
+    RateLimited,
+    /// A quota has been used up.
+    QuotaExhausted,
+    /// Too many requests are under way.
+    TooManyAtOnce,
     /// The content breaks its framing.
     BadBody,
     /// The content came too slowly.
@@ -115,7 +123,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 31] = [
+pub const REASONS: [Reason; 35] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -130,6 +138,10 @@ pub const REASONS: [Reason; 31] = [
     Reason::MethodNotAllowed,
     Reason::UpgradeRefused,
     Reason::BodyTooLarge,
+    Reason::KeyMissing,
+    Reason::RateLimited,
+    Reason::QuotaExhausted,
+    Reason::TooManyAtOnce,
     Reason::BadBody,
     Reason::BodyTimeout,
     Reason::ClientGone,
@@ -160,13 +172,20 @@ impl Reason {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Reason::BadRequest | Reason::BadClientHello | Reason::BadPath | Reason::BadBody => 400,
+            Reason::BadRequest
+            | Reason::BadClientHello
+            | Reason::BadPath
+            | Reason::KeyMissing
+            | Reason::BadBody => 400,
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
             Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
-            Reason::Flood => 429,
+            Reason::Flood
+            | Reason::RateLimited
+            | Reason::QuotaExhausted
+            | Reason::TooManyAtOnce => 429,
             Reason::HeadTooLarge => 431,
             // Nobody sees it but the log; nginx made 499 the customary number.
             Reason::ClientGone | Reason::ClientStalled => 499,
@@ -214,6 +233,10 @@ impl Reason {
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeRefused => "upgrade_refused",
             Reason::BodyTooLarge => "body_too_large",
+            Reason::KeyMissing => "key_missing",
+            Reason::RateLimited => "rate_limited",
+            Reason::QuotaExhausted => "quota_exhausted",
+            Reason::TooManyAtOnce => "too_many_at_once",
             Reason::BadBody => "bad_body",
             Reason::BodyTimeout => "body_timeout",
             Reason::ClientGone => "client_gone",
@@ -252,6 +275,10 @@ impl Reason {
             Reason::MethodNotAllowed => "The method is not served at this place.",
             Reason::UpgradeRefused => "This protocol is not served at this place.",
             Reason::BodyTooLarge => "The request's content is too large.",
+            Reason::KeyMissing => "The request lacks something that it must be counted by.",
+            Reason::RateLimited => "Too many requests: slow down.",
+            Reason::QuotaExhausted => "The quota of requests is used up.",
+            Reason::TooManyAtOnce => "Too many requests at once.",
             Reason::BadBody => "The request's content is not framed as HTTP asks.",
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",

@@ -7,6 +7,7 @@
 mod admit;
 mod calendar;
 mod clock;
+mod describe;
 mod fields;
 mod key;
 mod limit;

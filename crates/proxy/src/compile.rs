@@ -14,6 +14,7 @@ use portcullis_config::model::{
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
@@ -72,6 +73,8 @@ struct RouteChanges {
 #[derive(Debug)]
 pub struct Compiler {
     workers: usize,
+    /// What policies have counted.
+    registry: Arc<Registry>,
     /// Rings when the view of a service has to be made anew.
     bell: Arc<Bell>,
     state: State,
@@ -84,6 +87,7 @@ pub struct Compiler {
 struct State {
     config: Arc<Config>,
     revision: u64,
+    policies: Arc<[Arc<Running>]>,
     router: Router<Arc<CompiledRoute>>,
     tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
@@ -102,6 +106,7 @@ impl Compiler {
     pub fn new(workers: usize) -> Compiler {
         Compiler {
             workers,
+            registry: Arc::new(Registry::new(workers)),
             bell: Arc::default(),
             state: State::default(),
             routes: HashMap::new(),
@@ -123,9 +128,14 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        compile_services(&mut state, config, &self.bell, &mut errors, &mut warnings);
+        let registry = &self.registry;
+        compile_services(&mut state, config, &self.bell, registry, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
+        }
+        let policies = &config.process.policies;
+        if state.revision == 0 || self.config().process.policies != *policies {
+            state.policies = registry.run(&Scope::Global, policies);
         }
         let routes = self.compile_routes(&mut state, config, &changes.routes);
         let delta = &changes.tcp_routes;
@@ -139,6 +149,7 @@ impl Compiler {
             router: state.router.clone(),
             tcp: state.tcp.clone(),
             services: state.services.clone(),
+            policies: Arc::clone(&state.policies),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
         };
@@ -182,7 +193,9 @@ impl Compiler {
                 Some(old) => Arc::clone(&old.metrics),
                 None => Arc::new(RouteMetrics::new(self.workers)),
             };
-            let compiled = compile_route(state, route, metrics);
+            let policies =
+                self.registry.run(&Scope::Route(Arc::clone(&route.name)), &route.policies);
+            let compiled = compile_route(state, route, policies, metrics);
             state.router.insert(Arc::clone(route), Arc::clone(&compiled));
             changes.fresh.push(compiled);
         }
@@ -196,6 +209,12 @@ impl Compiler {
         snapshots: watch::Receiver<Arc<Snapshot>>,
     ) -> impl Future<Output = ()> + Send + use<> {
         tend(Arc::clone(&self.bell), snapshots)
+    }
+
+    /// What policies have counted.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     /// The configuration in use.
@@ -308,6 +327,7 @@ fn compile_services(
     state: &mut State,
     config: &Config,
     bell: &Arc<Bell>,
+    registry: &Registry,
     errors: &mut Vec<CompileError>,
     warnings: &mut Vec<CompileWarning>,
 ) {
@@ -319,7 +339,7 @@ fn compile_services(
             continue;
         }
         match client_tls(service, old.as_deref(), &roots, warnings) {
-            Ok(tls) => install_service(state, service, tls, bell),
+            Ok(tls) => install_service(state, service, tls, bell, registry),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
                 errors.push(CompileError { path: path("services", name, place), error });
@@ -360,6 +380,7 @@ fn install_service(
     service: &Arc<Service>,
     config: Option<Arc<rustls::ClientConfig>>,
     bell: &Arc<Bell>,
+    registry: &Registry,
 ) {
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
         state.free_slots.pop().unwrap_or_else(|| {
@@ -395,6 +416,7 @@ fn install_service(
         views: Views::new(View::of(service, &endpoints)),
         endpoints: endpoints.into(),
         state: known,
+        policies: registry.run(&Scope::Service(Arc::clone(&service.name)), &service.policies),
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));
@@ -433,6 +455,7 @@ fn client_tls(
 fn compile_route(
     state: &State,
     route: &Arc<Route>,
+    policies: Arc<[Arc<Running>]>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
     let services: &[WeightedService] = match &route.action {
@@ -440,7 +463,8 @@ fn compile_route(
         Action::Redirect { .. } | Action::Reply(_) => &[],
     };
     let (services, total_weight) = shares(state, services);
-    Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+    let route = Arc::clone(route);
+    Arc::new(CompiledRoute { route, services, total_weight, policies, metrics })
 }
 
 /// Slots of services with their weights, and the sum of these.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use portcullis_config::model::{Address, Listener, Name, Route, Service, TcpRoute};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::Running;
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     /// Services by their slot; routes name slots. A slot without a service is used by no route.
     pub services: Vec<Option<Arc<CompiledService>>>,
+    /// Policies for every request.
+    pub policies: Arc<[Arc<Running>]>,
     /// What each listener lets in.
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
     /// Whether requests are counted.
@@ -57,6 +60,8 @@ pub struct CompiledRoute {
     pub services: Box<[(usize, u32)]>,
     /// Sum of the weights.
     pub total_weight: u32,
+    /// Its policies.
+    pub policies: Arc<[Arc<Running>]>,
     /// Its counters, which outlive it.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -87,6 +92,8 @@ pub struct CompiledService {
     pub state: Arc<ServiceState>,
     /// Which endpoints take requests now.
     pub views: Views,
+    /// Its policies.
+    pub policies: Arc<[Arc<Running>]>,
     /// TLS towards its endpoints.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The name for SNI and verification, where it is not the endpoint's own.

@@ -289,6 +289,7 @@ impl Worker {
             route: None,
             service: None,
             endpoint: None,
+            policy: None,
             status,
             bytes_in: 0,
             bytes_out: 0,

@@ -27,6 +27,7 @@ mod behaviour {
     mod pool;
     mod proxy_protocol;
     mod proxy_protocol_out;
+    mod rate_limits;
     mod reload;
     mod routing;
     mod shared_limits;

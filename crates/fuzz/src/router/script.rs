@@ -143,6 +143,7 @@ fn read_route<'a>(number: usize, words: impl Iterator<Item = &'a str>) -> Route 
         body_limit: None,
         timeouts: RouteTimeouts::default(),
         upgrade: true,
+        policies: Default::default(),
     }
 }
 

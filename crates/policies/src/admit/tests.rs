@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_config::model::{OnLimit, RateLimit};
+use portcullis_config::model::{Algorithm, OnLimit, RateLimit};
 
 use super::*;
 use crate::registry::{Registry, Scope};
@@ -121,7 +121,7 @@ fn a_seat_is_held_and_left() {
 async fn delayed_requests_pass_at_the_rate() {
     let Policy::RateLimit(limit) = rate_limit("d", 10, SECOND) else { unreachable!() };
     let delay = OnLimit::Delay { max_delay: SECOND / 4, waiters: 2 };
-    let algorithm = portcullis_config::model::Algorithm::TokenBucket { burst: 1 };
+    let algorithm = Algorithm::TokenBucket { burst: 1 };
     let delayed = RateLimit { on_limit: delay, algorithm, ..(*limit).clone() };
     let gate = Gate::new(&[Policy::RateLimit(delayed.into())], &[], &[]);
     let applying = gate.applying();
@@ -154,17 +154,25 @@ fn changed_limits_go_on_with_what_was_counted() {
     let run = |policies: &[Policy]| registry.run(&scope, policies);
     let pass = |running: &Arc<[Arc<Running>]>| {
         let applying = Applying::new([running, &[], &[]]);
-        Work::default().admit(applying, &ask("a"), at(1), 0, &mut Vec::new()).is_ok()
+        let now = Now { steady: crate::nanos(std::time::Instant::now()), ..at(1) };
+        Work::default().admit(applying, &ask("a"), now, 0, &mut Vec::new()).is_ok()
     };
-    for (old, new) in
-        [(rate_limit("r", 2, SECOND), rate_limit("r", 4, SECOND)), (quota("q", 2), quota("q", 3))]
-    {
+    let window = |limit| {
+        let Policy::RateLimit(policy) = rate_limit("w", limit, 600 * SECOND) else {
+            unreachable!()
+        };
+        let algorithm = Algorithm::SlidingWindow;
+        Policy::RateLimit(RateLimit { algorithm, ..(*policy).clone() }.into())
+    };
+    for (old, new) in [
+        (rate_limit("r", 2, 600 * SECOND), rate_limit("r", 5, 600 * SECOND)),
+        (window(2), window(5)),
+        (quota("q", 2), quota("q", 5)),
+    ] {
         let before = run(&[old]);
         assert!(pass(&before) && pass(&before) && !pass(&before));
         let after = run(&[new]);
-        let more = (0..5).filter(|_| pass(&after)).count();
-        // Half of the bucket's time is gone; of the quota one is left.
-        assert!((1..=2).contains(&more), "{more}");
+        assert_eq!((0..9).filter(|_| pass(&after)).count(), 3);
         drop((before, after));
     }
     // What nobody has any more is forgotten.

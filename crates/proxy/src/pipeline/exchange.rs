@@ -40,7 +40,7 @@ pub(crate) async fn run(
     upload: &mut Upload,
     bounds: &Bounds,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record } = exchange;
+    let Exchange { serving, client, scratch, record, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
     let mut watch = Watch {
         worker: serving.worker,

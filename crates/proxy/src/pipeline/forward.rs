@@ -48,8 +48,7 @@ pub(crate) async fn forward<'s>(
     plan: &Plan<'s>,
 ) -> Result<(), Failure> {
     let serving = exchange.serving;
-    let service = choose_service(serving, plan.route)?;
-    exchange.record.service = Some(service);
+    let service = exchange.record.service.ok_or(Reason::NoEndpoint)?;
     let timeouts = timeouts(plan.route, service);
     let total = timeouts.total.map(|total| exchange.record.started + total);
     write_path(plan, exchange.scratch);
@@ -173,14 +172,17 @@ fn is_silence(reason: Reason) -> bool {
     matches!(reason, Reason::FirstByteTimeout | Reason::UpstreamStalled | Reason::TotalTimeout)
 }
 
-/// By weight, at random.
-fn choose_service<'s>(
+/// By weight, at random; none for a route that forwards nowhere.
+pub(super) fn choose_service<'s>(
     serving: Serving<'s>,
     route: &CompiledRoute,
-) -> Result<&'s Arc<CompiledService>, Failure> {
+) -> Result<Option<&'s Arc<CompiledService>>, Failure> {
+    if route.services.is_empty() {
+        return Ok(None);
+    }
     let slot = balance::share(&route.services, route.total_weight);
     let service = slot.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
-    service.ok_or_else(|| Reason::NoEndpoint.into())
+    service.map(Some).ok_or_else(|| Reason::NoEndpoint.into())
 }
 
 pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {

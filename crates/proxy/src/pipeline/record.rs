@@ -1,10 +1,12 @@
 //! What is remembered of a request for its log line and its counts.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_core::metrics::RouteSeries;
 use portcullis_core::{Failure, RequestEvent, RequestId};
+use portcullis_policies::Running;
 
 use super::Exchange;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
@@ -18,8 +20,10 @@ pub(crate) struct Record<'s> {
     pub(crate) started: Instant,
     pub(crate) client: Option<IpAddr>,
     pub(crate) route: Option<&'s CompiledRoute>,
-    pub(crate) service: Option<&'s CompiledService>,
+    pub(crate) service: Option<&'s Arc<CompiledService>>,
     pub(crate) endpoint: Option<&'s EndpointState>,
+    /// The policy that refused it.
+    pub(crate) policy: Option<&'s Running>,
     /// The status sent, 0 before.
     pub(crate) status: u16,
     pub(crate) bytes_in: u64,
@@ -41,6 +45,7 @@ impl<'s> Record<'s> {
             route: None,
             service: None,
             endpoint: None,
+            policy: None,
             status: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -81,7 +86,7 @@ impl Exchange<'_, '_> {
     }
 
     fn log(&self, took: Duration) {
-        let Exchange { serving, client, scratch, record } = self;
+        let Exchange { serving, client, scratch, record, .. } = self;
         let request = &scratch.request;
         let event = RequestEvent {
             started: SystemTime::now() - took,
@@ -96,6 +101,7 @@ impl Exchange<'_, '_> {
             route: record.route.map(|route| &*route.route.name),
             service: record.service.map(|service| &*service.service.name),
             endpoint: record.endpoint.map(|endpoint| &*endpoint.label),
+            policy: record.policy.map(|running| &**running.policy.name()),
             status: record.status,
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,

@@ -158,7 +158,7 @@ async fn send(
     fields: &[(&[u8], &[u8])],
     body: &[u8],
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record } = exchange;
+    let Exchange { serving, client, scratch, record, .. } = exchange;
     let request = &scratch.request;
     // Content that nobody wants is skipped if it is here already, and afterwards if it is small:
     // a connection is worth more. Content that may never come, or be much, is not waited for.

@@ -28,6 +28,7 @@ pub(super) fn route(name: &str, paths: &[&str]) -> Route {
         body_limit: None,
         timeouts: RouteTimeouts::default(),
         upgrade: true,
+        policies: Default::default(),
     }
 }
 

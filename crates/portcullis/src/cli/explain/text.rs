@@ -38,7 +38,7 @@ pub(super) fn render(told: &Told<'_>) -> String {
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
         Outcome::Routed(routed) => {
-            page.line("policies", "none");
+            policies(&mut page, told, routed);
             action(&mut page, told, routed);
         }
     }
@@ -148,6 +148,26 @@ fn routes(page: &mut Page, told: &Told<'_>) {
         page.more("no route has this host and path");
     } else if candidates.len() == 1 {
         page.more("no other route has this host and path");
+    }
+}
+
+fn policies(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
+    if routed.policies.is_empty() {
+        return page.line("policies", "none");
+    }
+    for (index, step) in routed.policies.iter().enumerate() {
+        let id = &step.running.counted().id;
+        let at = At(told.place(&patterns::policies_of(&id.scope)));
+        let label = if index == 0 { "policies" } else { "" };
+        let (kind, name, scope) = (id.kind, &id.name, &id.scope);
+        page.line(label, format_args!("{kind} {name}, {scope}{at}: {}", step.running.rule()));
+        if let Some(service) = step.only_for {
+            page.more(format_args!("  for requests to {service}"));
+        }
+        match &step.key[..] {
+            [] => page.more("  counts everybody together"),
+            parts => parts.iter().for_each(|part| page.more(format_args!("  by {part}"))),
+        }
     }
 }
 
