@@ -167,6 +167,12 @@ pub(crate) struct Take {
 }
 
 impl Counter {
+    /// Whether what the store counts is counted on this node as well, for the time when the store
+    /// does not answer.
+    pub(crate) fn counts_here_too(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.store().counts_locally())
+    }
+
     /// How much is allowed now.
     pub(crate) fn limit(&self, now: Now) -> Limit {
         match &self.amount {

@@ -23,7 +23,7 @@ pub use fault::StoreFault;
 pub use metrics::{STORE_BOUNDS_US, StoreMetrics};
 pub use script::StoreKey;
 pub use store::Store;
-pub use stores::Stores;
+pub use stores::{Prepared, Stores};
 pub use target::StoreError;
 
 use crate::Limit;

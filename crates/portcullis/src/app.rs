@@ -302,11 +302,13 @@ impl App {
             let state = self.state.blocking_lock();
             let config = state.compiler.config();
             let counted = state.compiler.registry().counted();
+            let stores = state.compiler.registry().stores().all();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
                 policies: policies(state.compiler.registry(), &counted),
+                stores: stores::facts(&stores),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
                     started: self.started,

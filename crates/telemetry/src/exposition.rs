@@ -5,6 +5,7 @@
 
 mod page;
 mod policies;
+mod stores;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 use self::page::{Kind, Page};
 pub use self::policies::{PolicyFact, PolicyFacts};
+pub use self::stores::StoreFact;
 use crate::resources::Resources;
 
 /// The media type of the page.
@@ -40,6 +42,8 @@ pub struct Scrape<'a> {
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
     /// What policies have counted.
     pub policies: PolicyFacts<'a>,
+    /// The stores that nodes share.
+    pub stores: Vec<StoreFact<'a>>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
 }
@@ -81,6 +85,7 @@ impl Scrape<'_> {
         self.routes(&mut page);
         tcp::render(&self.tcp_routes, &mut page);
         self.policies.render(&mut page);
+        stores::render(&self.stores, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);

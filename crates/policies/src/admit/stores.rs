@@ -80,15 +80,16 @@ impl Work {
                 Err(without) => {
                     self.without = Some(without);
                     match without {
-                        OnFailure::Open => Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 },
+                        OnFailure::Open => {
+                            Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 }
+                        }
                         OnFailure::Closed => {
                             Verdict { allowed: false, wait: 0, remaining: 0, reset: CLOSED }
                         }
                         OnFailure::Local => {
                             asked.told = true;
                             let counted = running.counted();
-                            let (take, verdict) =
-                                counter.take(counted, asked.key, asked.cost, now);
+                            let (take, verdict) = counter.take(counted, asked.key, asked.cost, now);
                             asked.take = take;
                             verdict
                         }

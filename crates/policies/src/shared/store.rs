@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -38,6 +38,8 @@ pub struct Store {
     current: Mutex<Current>,
     /// The number of the current configuration, among those of all stores.
     number: AtomicU64,
+    /// Nodes count for themselves when it does not answer.
+    local: AtomicBool,
     breaker: Breaker,
     metrics: StoreMetrics,
     /// The node, as the store knows it.
@@ -49,7 +51,7 @@ pub struct Store {
 }
 
 /// How a store is configured now.
-struct Current {
+pub(super) struct Current {
     dialer: Arc<Dialer>,
     /// Links end with this.
     _here: watch::Sender<()>,
@@ -61,8 +63,15 @@ impl std::fmt::Debug for Store {
     }
 }
 
+impl std::fmt::Debug for Current {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Current").field("store", &self.dialer.spec.name).finish_non_exhaustive()
+    }
+}
+
 impl Current {
-    fn new(spec: &Arc<model::Store>) -> Result<Current, StoreError> {
+    /// May read the system's certificate authorities.
+    pub(super) fn new(spec: &Arc<model::Store>) -> Result<Current, StoreError> {
         let (here, gone) = watch::channel(());
         let target = Target::new(spec)?;
         let dialer = Dialer { spec: Arc::clone(spec), target, epoch: AtomicU64::new(0), gone };
@@ -90,6 +99,7 @@ impl Store {
             name: spec.name.clone(),
             current: Mutex::new(Current::new(spec)?),
             number: AtomicU64::new(next_number()),
+            local: AtomicBool::new(spec.on_failure == OnFailure::Local),
             breaker: Breaker::default(),
             metrics: StoreMetrics::default(),
             node: format!("{:016x}", fastrand::u64(..)),
@@ -100,18 +110,15 @@ impl Store {
         Ok((Arc::new(store), wishes))
     }
 
-    /// Goes over to another configuration. May read the system's certificate authorities.
-    ///
-    /// # Errors
-    /// When its certificates are of no use; then nothing changes.
-    pub(super) fn change(&self, spec: &Arc<model::Store>) -> Result<(), StoreError> {
-        let new = Current::new(spec)?;
+    /// Goes over to another configuration.
+    pub(super) fn change(&self, new: Current) {
+        let local = new.dialer.spec.on_failure == OnFailure::Local;
+        self.local.store(local, Relaxed);
         *lock(&self.current) = new;
         // Threads that see the number find the new configuration behind the lock.
         self.number.store(next_number(), Release);
         self.breaker.close();
         self.look.notify_one();
-        Ok(())
     }
 
     /// Its name.
@@ -124,6 +131,11 @@ impl Store {
     #[must_use]
     pub fn spec(&self) -> Arc<model::Store> {
         Arc::clone(&lock(&self.current).dialer.spec)
+    }
+
+    /// Whether nodes count for themselves when it does not answer.
+    pub(crate) fn counts_locally(&self) -> bool {
+        self.local.load(Relaxed)
     }
 
     /// What it did.

@@ -1,16 +1,17 @@
 //! All stores of the node, by name, and the thread that watches over them. They outlive the
 //! configuration: a store that it leaves as it was keeps its connections, shares and counts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use portcullis_config::model::{self, Name};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+use super::leases::Wanted;
 use super::refill::refill;
-use super::store::Store;
+use super::store::{Current, Store};
 use super::target::StoreError;
 use crate::registry::lock;
 
@@ -23,7 +24,16 @@ pub struct Stores {
 #[derive(Debug, Default)]
 struct Inner {
     stores: HashMap<Name, Arc<Store>>,
+    /// What is wanted of stores that nothing watches over yet.
+    idle: HashMap<Name, mpsc::Receiver<Wanted>>,
     keeper: Option<Keeper>,
+}
+
+/// How stores will be, once a configuration is in use.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    names: HashSet<Name>,
+    changed: Vec<(Arc<Store>, Current)>,
 }
 
 /// The thread that watches over stores; it ends when this is dropped.
@@ -34,29 +44,52 @@ struct Keeper {
 }
 
 impl Stores {
-    /// The store that is configured like this: the one of its name, if there is one, which goes over
-    /// to what is new. May read the system's certificate authorities.
+    /// Makes ready what is new in a configuration. Stores that are new can be named by policies from
+    /// now on; nothing connects and nothing changes until [`Stores::commit`]. May read the system's
+    /// certificate authorities.
     ///
     /// # Errors
-    /// When its certificates are of no use, or there can be no thread.
-    pub fn open(&self, spec: &Arc<model::Store>) -> Result<Arc<Store>, StoreError> {
+    /// Every store whose certificates are of no use.
+    pub fn prepare(
+        &self,
+        specs: &BTreeMap<Name, Arc<model::Store>>,
+    ) -> Result<Prepared, Vec<StoreError>> {
         let mut inner = lock(&self.inner);
-        if let Some(store) = inner.stores.get(&spec.name) {
-            if *store.spec() != **spec {
-                store.change(spec)?;
+        let (mut prepared, mut errors) = (Prepared::default(), Vec::new());
+        for (name, spec) in specs {
+            prepared.names.insert(name.clone());
+            let done = match inner.stores.get(name).cloned() {
+                Some(store) if *store.spec() == **spec => Ok(()),
+                Some(store) => Current::new(spec).map(|new| prepared.changed.push((store, new))),
+                None => Store::new(spec).map(|(store, wishes)| {
+                    inner.stores.insert(name.clone(), store);
+                    inner.idle.insert(name.clone(), wishes);
+                }),
+            };
+            errors.extend(done.err());
+        }
+        if errors.is_empty() { Ok(prepared) } else { Err(errors) }
+    }
+
+    /// Puts a configuration to use: stores are watched over, those that changed go over to what is
+    /// new, and those that are gone are forgotten.
+    pub fn commit(&self, prepared: Prepared) {
+        let mut inner = lock(&self.inner);
+        let Inner { stores, idle, keeper } = &mut *inner;
+        stores.retain(|name, _| prepared.names.contains(name));
+        for (store, new) in prepared.changed {
+            store.change(new);
+        }
+        for (name, wishes) in idle.drain() {
+            let Some(store) = stores.get(&name) else { continue };
+            if keeper.is_none() {
+                *keeper = Keeper::start().inspect_err(cannot_watch).ok();
             }
-            return Ok(Arc::clone(store));
+            if let Some(Keeper { handle, .. }) = keeper {
+                handle.spawn(refill(Arc::downgrade(store), wishes, store.gone()));
+                handle.spawn(Store::watch(Arc::downgrade(store), store.gone()));
+            }
         }
-        if inner.keeper.is_none() {
-            inner.keeper = Some(Keeper::start().map_err(|e| StoreError::new(spec, e))?);
-        }
-        let (store, wishes) = Store::new(spec)?;
-        if let Some(keeper) = &inner.keeper {
-            keeper.handle.spawn(refill(Arc::downgrade(&store), wishes, store.gone()));
-            keeper.handle.spawn(Store::watch(Arc::downgrade(&store), store.gone()));
-        }
-        inner.stores.insert(spec.name.clone(), Arc::clone(&store));
-        Ok(store)
     }
 
     /// The store of this name.
@@ -65,12 +98,7 @@ impl Stores {
         lock(&self.inner).stores.get(name).cloned()
     }
 
-    /// Forgets the stores that the configuration does not have any more.
-    pub fn keep(&self, is_there: impl Fn(&Name) -> bool) {
-        lock(&self.inner).stores.retain(|name, _| is_there(name));
-    }
-
-    /// The stores and what they did, by name.
+    /// The stores, by name.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Store>> {
         let inner = lock(&self.inner);
@@ -78,6 +106,11 @@ impl Stores {
         stores.sort_by(|a, b| a.name().cmp(b.name()));
         stores
     }
+}
+
+/// Requests ask their stores all the same.
+fn cannot_watch(error: &std::io::Error) {
+    tracing::error!("no thread can watch over stores: {error}");
 }
 
 impl Keeper {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use portcullis_config::model::{Address, Login, Servers, Store, StoreTls};
+use portcullis_config::model::{Address, Login, Name, Servers, Store, StoreTls};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -25,13 +25,14 @@ const RESPONSE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 #[error("the store `{store}` cannot be used: {why}")]
 pub struct StoreError {
-    store: String,
+    /// Its name.
+    pub store: Name,
     why: String,
 }
 
 impl StoreError {
     pub(crate) fn new(store: &Store, why: impl std::fmt::Display) -> StoreError {
-        StoreError { store: store.name.to_string(), why: why.to_string() }
+        StoreError { store: store.name.clone(), why: why.to_string() }
     }
 }
 

@@ -137,8 +137,15 @@ fn policies() -> PolicyFacts<'static> {
 
 fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> Parsed {
     let mut out = String::new();
-    Scrape { workers, routes, tcp_routes: Vec::new(), policies: policies(), process: facts() }
-        .render(&mut out);
+    Scrape {
+        workers,
+        routes,
+        tcp_routes: Vec::new(),
+        policies: policies(),
+        stores: Vec::new(),
+        process: facts(),
+    }
+    .render(&mut out);
     parse(&out)
 }
 
@@ -270,6 +277,7 @@ fn the_page_is_appended() {
         routes: Vec::new(),
         tcp_routes: Vec::new(),
         policies: policies(),
+        stores: Vec::new(),
         process: facts(),
     }
     .render(&mut out);
@@ -294,8 +302,15 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
     };
     let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
     let mut out = String::new();
-    Scrape { workers: &[], routes: Vec::new(), tcp_routes: Vec::new(), policies, process: facts() }
-        .render(&mut out);
+    Scrape {
+        workers: &[],
+        routes: Vec::new(),
+        tcp_routes: Vec::new(),
+        policies,
+        stores: Vec::new(),
+        process: facts(),
+    }
+    .render(&mut out);
     let page = parse(&out);
     let labels = |outcome: Option<&'static str>| {
         let of = [("scope", "route/users"), ("kind", "rate_limit"), ("policy", "per-client")];
