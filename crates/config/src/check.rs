@@ -18,6 +18,7 @@ mod store;
 mod tcp_route;
 mod template;
 mod tls;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::Arc;

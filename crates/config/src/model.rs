@@ -14,6 +14,7 @@ mod service;
 mod store;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -42,6 +43,7 @@ pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,
 };
+pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
 
 /// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;

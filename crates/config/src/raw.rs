@@ -12,6 +12,7 @@ mod spanned;
 mod store;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use schemars::JsonSchema;
 
@@ -33,7 +34,7 @@ pub(crate) use service::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
     ServiceSpec, ServiceTimeoutsSpec,
 };
-pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Time};
+pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Switch, Time};
 pub(crate) use spanned::Spanned;
 pub(crate) use store::{
     OnFailureSpec, RedisSpec, SentinelSpec, SharingModeSpec, StoreSpec, StoreTlsSpec,
@@ -42,6 +43,9 @@ pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
     ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
+pub(crate) use traffic::{
+    AbortSpec, DelaySpec, FaultsSpec, ImportanceSpec, MirrorSpec, OverloadSpec, SplitBySpec,
 };
 
 /// Configuration of the Portcullis API gateway.

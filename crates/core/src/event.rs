@@ -1,11 +1,13 @@
 //! The event that a finished request or connection is: one typed fact from which log and metrics come.
 
 mod connection;
+mod refused;
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use self::connection::ConnectionEvent;
+pub use self::refused::RefusedEvent;
 use crate::tls::HandshakeFault;
 use crate::{Failure, RequestId};
 

@@ -76,6 +76,8 @@ pub enum Reason {
     MethodNotAllowed,
     /// A protocol to switch to that is not served at this place.
     UpgradeRefused,
+    /// A WebSocket of a version that the gateway cannot translate.
+    WebSocketVersion,
     /// The content is larger than allowed.
     BodyTooLarge,
     /// A part of the key of a limit is missing.
@@ -94,6 +96,10 @@ pub enum Reason {
     ClientGone,
     /// The client did not take the reply in time.
     ClientStalled,
+    /// The route's configuration asks for this failure.
+    FaultInjected,
+    /// The service has too much to do already, so the request was turned away.
+    Overloaded,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
     /// Every connection that the endpoint may have is full.
@@ -123,7 +129,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 35] = [
+pub const REASONS: [Reason; 38] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -137,6 +143,7 @@ pub const REASONS: [Reason; 35] = [
     Reason::NoRoute,
     Reason::MethodNotAllowed,
     Reason::UpgradeRefused,
+    Reason::WebSocketVersion,
     Reason::BodyTooLarge,
     Reason::KeyMissing,
     Reason::RateLimited,
@@ -146,6 +153,8 @@ pub const REASONS: [Reason; 35] = [
     Reason::BodyTimeout,
     Reason::ClientGone,
     Reason::ClientStalled,
+    Reason::FaultInjected,
+    Reason::Overloaded,
     Reason::NoEndpoint,
     Reason::Saturated,
     Reason::ConnectFailed,
@@ -182,6 +191,7 @@ impl Reason {
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
             Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
+            Reason::WebSocketVersion => 426,
             Reason::Flood
             | Reason::RateLimited
             | Reason::QuotaExhausted
@@ -194,7 +204,11 @@ impl Reason {
             | Reason::UpstreamReset
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
-            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => 503,
+            Reason::FaultInjected
+            | Reason::Overloaded
+            | Reason::NoEndpoint
+            | Reason::Saturated
+            | Reason::Shutdown => 503,
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled
@@ -232,6 +246,7 @@ impl Reason {
             Reason::NoRoute => "no_route",
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeRefused => "upgrade_refused",
+            Reason::WebSocketVersion => "websocket_version",
             Reason::BodyTooLarge => "body_too_large",
             Reason::KeyMissing => "key_missing",
             Reason::RateLimited => "rate_limited",
@@ -241,6 +256,8 @@ impl Reason {
             Reason::BodyTimeout => "body_timeout",
             Reason::ClientGone => "client_gone",
             Reason::ClientStalled => "client_stalled",
+            Reason::FaultInjected => "fault_injected",
+            Reason::Overloaded => "overloaded",
             Reason::NoEndpoint => "no_endpoint",
             Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
@@ -274,6 +291,7 @@ impl Reason {
             Reason::NoRoute => "Nothing is served at this place.",
             Reason::MethodNotAllowed => "The method is not served at this place.",
             Reason::UpgradeRefused => "This protocol is not served at this place.",
+            Reason::WebSocketVersion => "This version of WebSocket is not spoken here.",
             Reason::BodyTooLarge => "The request's content is too large.",
             Reason::KeyMissing => "The request lacks something that it must be counted by.",
             Reason::RateLimited => "Too many requests: slow down.",
@@ -283,6 +301,8 @@ impl Reason {
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
             Reason::IdleTimeout => "Nothing was sent for too long.",
+            Reason::FaultInjected => "The request was refused on purpose.",
+            Reason::Overloaded => "The service has too much to do; try again later.",
             Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
                 "The service is not available at the moment."
             }

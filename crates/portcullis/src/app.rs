@@ -12,8 +12,8 @@ use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
 use portcullis_policies::{Counted, Registry};
-use portcullis_proxy::{Compiler, Gateway, Handed};
-use portcullis_telemetry::{PolicyFact, PolicyFacts, ProcessFacts, Scrape};
+use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
+use portcullis_telemetry::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -24,6 +24,7 @@ use crate::manager::Manager;
 use crate::pid_file::PidFile;
 use crate::reload::{Outcome, State};
 use crate::shutdown::Signals;
+use crate::stores;
 use crate::upgrade::{Program, Takeover};
 use crate::watch::Watch;
 
@@ -309,6 +310,7 @@ impl App {
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
                 policies: policies(state.compiler.registry(), &counted),
                 stores: stores::facts(&stores),
+                expiries: expiries(&state.compiler),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
                     started: self.started,
@@ -345,6 +347,23 @@ fn policies<'a>(registry: &Registry, counted: &'a [Arc<Counted>]) -> PolicyFacts
         policies: counted.iter().map(fact).collect(),
         store_errors: registry.store().map_or(0, |store| store.errors()),
     }
+}
+
+/// Until when files of TLS are good, in the same order each time.
+fn expiries(compiler: &Compiler) -> Vec<Expires<'_>> {
+    let told = compiler.expiries().map(|(owner, name, expiry)| Expires {
+        owner: match owner {
+            Owner::Listener => "listener",
+            Owner::Service => "service",
+        },
+        name,
+        kind: expiry.kind.code(),
+        file: &expiry.label,
+        at: expiry.at.as_secs(),
+    });
+    let mut told: Vec<Expires<'_>> = told.collect();
+    told.sort_unstable();
+    told
 }
 
 impl AdminSocket {

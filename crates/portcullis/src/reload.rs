@@ -253,7 +253,7 @@ impl Outcome {
 impl Reloaded {
     /// What changed, for the admin API.
     pub(crate) fn summary(&self) -> String {
-        let delta = |delta: &portcullis_config::Delta| {
+        let delta = |delta: &Delta| {
             json!({
                 "added": delta.added.len(),
                 "changed": delta.changed.len(),

@@ -46,6 +46,7 @@ mod vocabulary {
             tcp_routes: Vec::new(),
             policies: PolicyFacts::default(),
             stores: vec![StoreFact { name: "limits", ..StoreFact::default() }],
+            expiries: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
     Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
-    WeightedService,
+    SplitBy, WeightedService,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
@@ -18,11 +18,13 @@ use portcullis_policies::shared::{Prepared, StoreError};
 use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
-use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
+use portcullis_wire::tls::{ClientVerifier, Expiry, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
 use tokio::sync::watch;
 
 use self::tcp::TcpChanges;
+pub use self::tls::Owner;
+use self::tls::{Expiries, forget_expiries};
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
     CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
@@ -111,6 +113,8 @@ struct State {
     endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
     next_endpoint: usize,
     free_endpoints: Vec<usize>,
+    /// Until when their files are good, of listeners and services that have any.
+    expiries: Expiries,
 }
 
 impl Compiler {
@@ -201,6 +205,12 @@ impl Compiler {
         self.tcp_routes.values().map(|route| (&*route.route.name, &route.metrics))
     }
 
+    /// Until when the files of TLS in use are good, by whose they are and its name.
+    pub fn expiries(&self) -> impl Iterator<Item = (Owner, &str, &Expiry)> {
+        let owners = self.state.expiries.iter();
+        owners.flat_map(|((owner, name), all)| all.iter().map(|one| (*owner, &**name, one)))
+    }
+
     /// Brings the router from the old configuration's routes to the new one's.
     fn compile_routes(&self, state: &mut State, config: &Config, delta: &Delta) -> RouteChanges {
         let mut changes = RouteChanges::default();
@@ -254,12 +264,13 @@ fn compile_listeners(
     warnings: &mut Vec<CompileWarning>,
 ) {
     state.listeners.retain(|name, _| config.listeners.contains_key(name));
+    forget_expiries(&mut state.expiries, config);
     for (name, listener) in &config.listeners {
         let old = state.listeners.get(name);
         if old.is_some_and(|(old, _)| Arc::ptr_eq(&old.listener, listener)) {
             continue;
         }
-        match compile_listener(listener, old, warnings) {
+        match compile_listener(listener, old, &mut state.expiries, warnings) {
             Ok(compiled) => {
                 state.listeners.insert(Arc::clone(name), compiled);
             }
@@ -283,6 +294,7 @@ fn path(collection: &str, name: &str, rest: Option<Vec<String>>) -> Vec<String> 
 fn compile_listener(
     listener: &Arc<Listener>,
     old: Option<&(Arc<ListenerSettings>, Option<Ticketer>)>,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<(Arc<ListenerSettings>, Option<Ticketer>), TlsError> {
     let Some(written) = &listener.tls else {
@@ -306,6 +318,7 @@ fn compile_listener(
         let place = tls::place_in_listener(written, warning.label());
         CompileWarning { path: path("listeners", &listener.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Listener, Arc::clone(&listener.name)), built.expiries);
     let settings = settings(listener, Some(built.config), built.verifier);
     Ok((Arc::new(settings), Some(ticketer)))
 }
@@ -364,7 +377,7 @@ fn compile_services(
         if old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.service, service)) {
             continue;
         }
-        match client_tls(service, old.as_deref(), &roots, warnings) {
+        match client_tls(service, old.as_deref(), &roots, &mut state.expiries, warnings) {
             Ok(tls) => install_service(state, service, tls, bell, registry),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
@@ -455,6 +468,7 @@ fn client_tls(
     service: &Service,
     old: Option<&CompiledService>,
     roots: &SystemRoots,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
     let Some(written) = &service.tls else {
@@ -478,6 +492,7 @@ fn client_tls(
         let place = tls::place_in_service(written, warning.label());
         CompileWarning { path: path("services", &service.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Service, Arc::clone(&service.name)), built.expiries);
     Ok(Some(built.config))
 }
 
@@ -487,13 +502,19 @@ fn compile_route(
     policies: Arc<[Arc<Running>]>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
-    let services: &[WeightedService] = match &route.action {
-        Action::Forward { services, .. } => services,
-        Action::Redirect { .. } | Action::Reply(_) => &[],
+    let (services, split_by, mirror): (&[WeightedService], _, _) = match &route.action {
+        Action::Forward { services, split_by, mirror, .. } => {
+            (services, split_by.clone(), mirror.clone())
+        }
+        Action::Redirect { .. } | Action::Reply(_) => (&[], SplitBy::Random, None),
     };
     let (services, total_weight) = shares(state, services);
+    let mirror = mirror.and_then(|mirror| {
+        let slot = *state.slots.get(&mirror.service)?;
+        Some((mirror, slot))
+    });
     let route = Arc::clone(route);
-    Arc::new(CompiledRoute { route, services, total_weight, policies, metrics })
+    Arc::new(CompiledRoute { route, services, total_weight, split_by, mirror, policies, metrics })
 }
 
 /// Slots of services with their weights, and the sum of these.

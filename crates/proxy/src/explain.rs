@@ -152,6 +152,8 @@ pub enum Action<'s> {
         upgrade: Option<String>,
         /// The services and their shares.
         services: Vec<Share<'s>>,
+        /// The one of them that something in the request holds it to.
+        held: Option<&'s str>,
     },
     /// The client is sent elsewhere.
     Redirect {

@@ -2,12 +2,16 @@
 
 mod content;
 mod exchange;
+mod fault;
 pub(crate) mod forward;
 mod grpc;
 mod head;
+mod mirror;
 pub(crate) mod policies;
 pub(crate) mod record;
 pub(crate) mod respond;
+pub(crate) mod shed;
+pub(crate) mod split;
 mod tunnel;
 pub(crate) mod upgrade;
 
@@ -130,9 +134,10 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     check_length(request.length, body_limit)?;
 
     // Which service comes before the policies, for it may have some.
-    record.service = forward::choose_service(*serving, route)?;
-    let applying =
-        policies::applying(serving.snapshot, route, record.service.map(|service| &**service));
+    let service = forward::choose_service(exchange, route)?;
+    exchange.record.service = service;
+    let snapshot = exchange.serving.snapshot;
+    let applying = policies::applying(snapshot, route, service.map(|service| &**service));
     if !applying.is_empty()
         && let Some(later) = policies::admit(exchange, applying, normal)?
     {
@@ -207,6 +212,7 @@ async fn act<'s>(
     {
         return Err(Reason::UpgradeRefused.into());
     }
+    fault::inject(exchange, &route.route.faults).await?;
     match &route.route.action {
         Action::Forward { rewrite, .. } => {
             let plan = forward::Plan { route, rewrite, normal, body_limit };

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use portcullis_config::model::{Address, Listener, Name, Route, Service, TcpRoute};
+use portcullis_config::model::{
+    Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
+};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_policies::Running;
 use portcullis_wire::HeadLimits;
@@ -62,6 +64,10 @@ pub struct CompiledRoute {
     pub total_weight: u32,
     /// Its policies.
     pub policies: Arc<[Arc<Running>]>,
+    /// What holds a client to one of them.
+    pub split_by: SplitBy,
+    /// Copies for another service, and its slot.
+    pub mirror: Option<(Arc<Mirror>, usize)>,
     /// Its counters, which outlive it.
     pub metrics: Arc<RouteMetrics>,
 }

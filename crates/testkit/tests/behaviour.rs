@@ -34,6 +34,7 @@ mod behaviour {
     mod slow_peers;
     mod systemd;
     mod tls;
+    mod traffic;
     mod truncation;
     mod tunnel;
     mod upgrade;

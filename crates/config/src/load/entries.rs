@@ -229,27 +229,32 @@ impl Entries {
 
 /// The services, listeners and stores that an entry names.
 fn called(unit: &Unit) -> Vec<(Collection, Name)> {
-    let (services, listeners) = match &unit.value {
+    let (services, mirror, listeners) = match &unit.value {
         Some(Value::Route(route)) => called_by_route(route),
         Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
-        _ => (&[][..], &[][..]),
+        _ => (&[][..], None, &[][..]),
     };
     let policies = unit.value.as_ref().map_or(&[][..], Value::policies);
     let stores = policies.iter().filter_map(Policy::sharing);
     let stores = stores.map(|sharing| (Collection::Stores, sharing.store.clone()));
-    let services = services.iter().map(|part| (Collection::Services, part.service.clone()));
+    let services = services.iter().map(|part| &part.service).chain(mirror);
+    let services = services.map(|name| (Collection::Services, name.clone()));
     let listeners = listeners.iter().map(|name| (Collection::Listeners, name.clone()));
     services.chain(listeners).chain(stores).collect()
 }
 
-fn called_by_route(route: &Route) -> (&[WeightedService], &[Name]) {
-    let services = match &route.action {
-        Action::Forward { services, .. } => services.as_slice(),
-        Action::Redirect { .. } | Action::Reply(_) => &[],
+type Called<'a> = (&'a [WeightedService], Option<&'a Name>, &'a [Name]);
+
+fn called_by_route(route: &Route) -> Called<'_> {
+    let (services, mirror) = match &route.action {
+        Action::Forward { services, mirror, .. } => {
+            (services.as_slice(), mirror.as_ref().map(|mirror| &mirror.service))
+        }
+        Action::Redirect { .. } | Action::Reply(_) => (&[] as &[_], None),
     };
-    (services, &route.matches.listeners)
+    (services, mirror, &route.matches.listeners)
 }
 
-fn called_by_tcp_route(route: &TcpRoute) -> (&[WeightedService], &[Name]) {
-    (&route.services, std::slice::from_ref(&route.listener))
+fn called_by_tcp_route(route: &TcpRoute) -> Called<'_> {
+    (&route.services, None, std::slice::from_ref(&route.listener))
 }

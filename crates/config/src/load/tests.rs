@@ -212,7 +212,7 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!(info.matches.listeners, [Name::from("web"), Name::from("local")]);
     assert_eq!((info.priority, info.upgrade, info.body_limit), (3, false, Some(None)));
     assert_eq!(info.timeouts.total, Some(None));
-    let Action::Forward { services, rewrite } = &info.action else { panic!("not forward") };
+    let Action::Forward { services, rewrite, .. } = &info.action else { panic!("not forward") };
     assert_eq!(services[1].weight, 10);
     let RewritePath::Template(template) = &rewrite.path else { panic!("not a template") };
     assert_eq!(template.pieces, [Piece::Text("/v2/".into()), Piece::Param("id".into())]);

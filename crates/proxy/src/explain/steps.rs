@@ -16,7 +16,7 @@ use crate::forwarding::{self, Peer};
 use crate::path::{self, Normal};
 use crate::pipeline::forward::{self, Plan};
 use crate::pipeline::policies::{Asked, applying};
-use crate::pipeline::{self, Scratch};
+use crate::pipeline::{self, Scratch, split};
 use crate::router::{self, Miss};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
 
@@ -225,7 +225,10 @@ fn forwarded<'s>(snapshot: &'s Snapshot, plan: &Plan<'s>, scratch: &Scratch) -> 
             endpoints,
         });
     }
-    Action::Forward { target, upgrade, services }
+    let held = split::held(plan.route, &scratch.request.fields);
+    let held = held.and_then(|slot| snapshot.services.get(slot)?.as_ref());
+    let held = held.map(|service| &*service.service.name);
+    Action::Forward { target, upgrade, services, held }
 }
 
 fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {

@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, ReadError, Stream, Upstream};
+use portcullis_wire::{BodyLength, ReadError, Stream, Upstream, tls};
 
 use super::content::{Download, Pace, Side, Upload};
+use super::shed::LetThrough;
 use super::{Exchange, Scratch, grpc, head, tunnel, upgrade};
 use crate::client::Client;
 use crate::upstream::acquire::Acquired;
@@ -38,6 +39,7 @@ pub(crate) async fn run(
     exchange: &mut Exchange<'_, '_>,
     way: &mut Acquired,
     upload: &mut Upload,
+    through: &mut Option<LetThrough>,
     bounds: &Bounds,
 ) -> Result<(), Failure> {
     let Exchange { serving, client, scratch, record, .. } = exchange;
@@ -60,9 +62,17 @@ pub(crate) async fn run(
     loop {
         let reached = poll_fn(|cx| poll_head(cx, client, up, scratch, upload, &mut watch)).await;
         record.bytes_in = upload.bytes;
+        if let (Some(through), Err(failure)) = (&mut *through, &reached)
+            && failure.reason == Reason::FirstByteTimeout
+        {
+            through.timed_out();
+        }
         reached?;
         upload.forget();
         let status = scratch.response.status;
+        if let Some(through) = through.as_mut().filter(|_| status == 101 || status >= 200) {
+            through.answered(status);
+        }
         if status == 101 {
             upgrade::check(up, scratch)?;
             record.status = 101;
@@ -193,6 +203,9 @@ fn poll_head(
         Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
         Poll::Ready(Err(ReadError::Malformed(malformed))) => {
             return Poll::Ready(Err(Failure::new(Reason::UpstreamMalformed, malformed)));
+        }
+        Poll::Ready(Err(ReadError::Io(error))) if tls::is_refusal(&error) => {
+            return Poll::Ready(Err(Failure::new(Reason::UpstreamTls, error)));
         }
         Poll::Ready(Err(error)) => {
             return Poll::Ready(Err(Failure::new(Reason::UpstreamReset, error)));

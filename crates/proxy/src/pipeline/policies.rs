@@ -13,9 +13,11 @@ use portcullis_policies::{Applying, Facts, Later, Now, Refusal, Why, nanos};
 use portcullis_wire::RequestHead;
 
 use super::{Exchange, host_of};
+use crate::client::Client;
 use crate::path::Normal;
 use crate::router::{self, Params};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
+use crate::worker::Worker;
 
 /// The policies of a request, the narrowest first.
 pub(crate) fn applying<'s>(
@@ -131,38 +133,44 @@ pub(super) async fn wait<'s>(
 ) -> Result<(), Failure> {
     let Exchange { serving, client, scratch, record, seats } = exchange;
     let worker = serving.worker;
-    let mut refused = None;
-    let waiting = async {
-        let waited = scratch.work.wait(later, applying, worker.id, seats).await;
-        waited.map_err(|refusal| {
-            refused = Some(refusal);
-            failure(&refusal)
-        })
-    };
+    let waiting = scratch.work.wait(later, applying, worker.id, seats);
+    let waited = unless_gone(worker, client, waiting).await;
+    let now = now(Instant::now());
+    match waited {
+        Ok(Ok(())) => {
+            scratch.work.tell(applying, &mut scratch.added);
+            Ok(())
+        }
+        Ok(Err(refusal)) => {
+            scratch.work.refused(applying, &refusal, now, worker.id, seats);
+            scratch.work.tell_refused(applying, &refusal, now, &mut scratch.added);
+            record.policy = Some(refusal.running);
+            Err(failure(&refusal))
+        }
+        Err(failure) => {
+            scratch.work.give_back(applying, now, seats);
+            Err(failure)
+        }
+    }
+}
+
+/// Waits, unless the worker ends or the client goes away: it may take long, so that is worth a look.
+async fn unless_gone<T>(
+    worker: &Worker,
+    client: &mut Client,
+    waiting: impl Future<Output = T>,
+) -> Result<T, Failure> {
     let mut waiting = pin!(waiting);
-    // Waiting may take long, so it is worth a look whether the client is still there.
-    let waited = poll_fn(|cx| {
+    poll_fn(|cx| {
         if let Poll::Ready(waited) = waiting.as_mut().poll(cx) {
-            return Poll::Ready(waited);
+            return Poll::Ready(Ok(waited));
         }
         if worker.is_cut() {
             return Poll::Ready(Err(Reason::Shutdown.into()));
         }
-        let gone = client.down.poll_gone(cx);
-        gone.map(|error| Err(Failure::new(Reason::ClientGone, error)))
+        client.down.poll_gone(cx).map(|error| Err(Failure::new(Reason::ClientGone, error)))
     })
-    .await;
-    let now = now(Instant::now());
-    match (&waited, refused) {
-        (Ok(()), _) => scratch.work.tell(applying, &mut scratch.added),
-        (Err(_), Some(refusal)) => {
-            scratch.work.refused(applying, &refusal, now, worker.id, seats);
-            scratch.work.tell_refused(applying, &refusal, now, &mut scratch.added);
-            record.policy = Some(refusal.running);
-        }
-        (Err(_), None) => scratch.work.give_back(applying, now, seats),
-    }
-    waited
+    .await
 }
 
 fn now(steady: Instant) -> Now {

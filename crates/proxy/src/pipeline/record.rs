@@ -32,6 +32,8 @@ pub(crate) struct Record<'s> {
     pub(crate) failure: Option<Failure>,
     /// The endpoint has cancelled its reply.
     pub(crate) cancelled: bool,
+    /// The status that a failure is answered with, where it is not its reason's own.
+    pub(crate) refusal: Option<u16>,
     /// For the `Allow` of a 405.
     pub(crate) allow: Option<String>,
 }
@@ -52,6 +54,7 @@ impl<'s> Record<'s> {
             first_byte: None,
             failure: None,
             cancelled: false,
+            refusal: None,
             allow: None,
         }
     }

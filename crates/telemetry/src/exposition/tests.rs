@@ -114,6 +114,26 @@ fn label_value(text: &str) -> (String, &str) {
     }
 }
 
+fn expires() -> Expires<'static> {
+    Expires {
+        owner: "listener",
+        name: "web",
+        kind: "certificate",
+        file: "/a.pem",
+        at: 1_800_000_000,
+    }
+}
+
+#[test]
+fn files_of_tls_tell_when_they_end() {
+    let mut page = String::new();
+    let expiries = vec![expires()];
+    Scrape { workers: &[], routes: Vec::new(), tcp_routes: Vec::new(), expiries, process: facts() }
+        .render(&mut page);
+    let line = "portcullis_tls_expiry_timestamp_seconds{listener=\"web\",kind=\"certificate\",file=\"/a.pem\"} 1800000000\n";
+    assert!(page.contains(line), "{page}");
+}
+
 fn facts() -> ProcessFacts<'static> {
     ProcessFacts {
         version: "1.2.3",
@@ -143,6 +163,7 @@ fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> P
         tcp_routes: Vec::new(),
         policies: policies(),
         stores: Vec::new(),
+        expiries: vec![expires()],
         process: facts(),
     }
     .render(&mut out);
@@ -278,6 +299,7 @@ fn the_page_is_appended() {
         tcp_routes: Vec::new(),
         policies: policies(),
         stores: Vec::new(),
+        expiries: Vec::new(),
         process: facts(),
     }
     .render(&mut out);

@@ -7,7 +7,7 @@ use portcullis_proxy::explain::{
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
 
-use super::{Told, patterns, text};
+use super::{Told, connection, patterns, text, traffic};
 
 /// The whole explanation.
 pub(super) fn render(told: &Told<'_>) -> Value {
@@ -24,6 +24,7 @@ pub(super) fn render(told: &Told<'_>) -> Value {
             "place": told.place(&["listeners", &listener.name]),
             "address": text::bind(listener),
             "tls": listener.tls.is_some(),
+            "connection": connection::listener_facts(listener),
             "why": chosen.why,
         },
         "head": {
@@ -86,8 +87,9 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
         "body_limit": sourced(json!(routed.body_limit.0), routed.body_limit.1),
     });
     let (action, value) = match &routed.action {
-        Action::Forward { target, upgrade, services } => {
+        Action::Forward { target, upgrade, services, held } => {
             let services: Vec<Value> = services.iter().map(|share| service(told, share)).collect();
+            page["traffic"] = traffic::json(&routed.route.route, *held);
             ("forward", json!({ "target": target, "upgrade": upgrade, "services": services }))
         }
         Action::Redirect { status, location } => {
@@ -131,6 +133,7 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
             "server_name": tls.server_name,
             "verify": tls.verify,
         })),
+        "connection": connection::service_facts(service),
         "balance": match service.balance {
             Balance::RoundRobin => "round_robin",
             Balance::LeastRequests => "least_requests",

@@ -1,5 +1,6 @@
 //! The scripts on real servers, through the store that calls them.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,8 +46,10 @@ fn with<T>(spec: model::Store, work: impl AsyncFnOnce(Arc<Store>) -> T) -> T {
     let stores = Stores::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let store = stores.open(&Arc::new(spec)).unwrap();
-        work(store).await
+        let name = spec.name.clone();
+        let specs = BTreeMap::from([(name.clone(), Arc::new(spec))]);
+        stores.commit(stores.prepare(&specs).unwrap());
+        work(stores.find(&name).unwrap()).await
     })
 }
 
