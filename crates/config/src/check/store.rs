@@ -134,9 +134,6 @@ fn login(
     if let Some(password) = password {
         if password.as_str().is_empty() {
             scope.fault(password.span, "an empty password is none");
-        } else if !password.hidden {
-            let warning = scope.warn(password.span, "a password stands in the configuration");
-            warning.help = Some("write `${NAME}` or `file:PATH` instead".into());
         }
     }
     Login {
