@@ -128,15 +128,10 @@ fn expires() -> Expires<'static> {
 fn files_of_tls_tell_when_they_end() {
     let mut page = String::new();
     let expiries = vec![expires()];
-    Scrape {
-        workers: &[],
-        routes: Vec::new(),
-        tcp_routes: Vec::new(),
-        policies: policies(),
-        expiries,
-        process: facts(),
-    }
-    .render(&mut page);
+    let policies = PolicyFacts::default();
+    let (routes, tcp_routes) = (Vec::new(), Vec::new());
+    Scrape { workers: &[], routes, tcp_routes, policies, expiries, process: facts() }
+        .render(&mut page);
     let line = "portcullis_tls_expiry_timestamp_seconds{listener=\"web\",kind=\"certificate\",file=\"/a.pem\"} 1800000000\n";
     assert!(page.contains(line), "{page}");
 }
@@ -329,15 +324,9 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
     };
     let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
     let mut out = String::new();
-    Scrape {
-        workers: &[],
-        routes: Vec::new(),
-        tcp_routes: Vec::new(),
-        policies,
-        expiries: Vec::new(),
-        process: facts(),
-    }
-    .render(&mut out);
+    let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
+    Scrape { workers: &[], routes, tcp_routes, policies, expiries, process: facts() }
+        .render(&mut out);
     let page = parse(&out);
     let labels = |outcome: Option<&'static str>| {
         let of = [("scope", "route/users"), ("kind", "rate_limit"), ("policy", "per-client")];
