@@ -36,7 +36,7 @@ pub(crate) struct RateLimitSpec {
     /// policy (`unlimited`). Default: `own_bucket`.
     pub(crate) missing: Option<MissingSpec>,
     /// Most keys that are remembered, 1 to 50,000,000; beyond, those go that have used least. A key
-    /// takes 32 bytes. Default: 100,000.
+    /// takes 48 bytes. Default: 100,000.
     #[schemars(range(min = 1, max = 50_000_000))]
     pub(crate) keys: Option<Spanned<u32>>,
     /// Requests in `per`, 1 to 16,000,000.

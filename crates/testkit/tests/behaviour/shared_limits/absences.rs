@@ -1,7 +1,7 @@
 //! Stores that are slow, full or gone, and come back.
 
 use portcullis_testkit::redis::{Redis, Setup, Watched, redis_is_here};
-use portcullis_testkit::{Gateway, Origin, eventually, run_command};
+use portcullis_testkit::{Gateway, TempDir, eventually, run_command};
 
 use super::{address, ask, config, gateway, origin};
 
@@ -128,9 +128,10 @@ fn what_was_taken_ahead_serves_on_without_the_store() {
     assert!(eventually(|| ask(&gateway, "a") == 200 && held()));
     redis.signal("STOP");
     assert_eq!(many(&gateway, "a"), [200; 6]);
-    let line = gateway.logged_requests().pop().unwrap();
-    assert_eq!(line["store_bypassed"], serde_json::Value::Null);
     redis.signal("CONT");
+    gateway.logged_request("/a");
+    let bypassed = |line: &serde_json::Value| !line["store_bypassed"].is_null();
+    assert!(!gateway.logged_requests().iter().any(bypassed));
 }
 
 #[test]
@@ -161,7 +162,11 @@ fn passwords_are_never_shown() {
         return;
     }
     let (redis, origin) = (Setup::default().login("default", "0pen-sesame").start(), origin());
-    let with = |password: &str| format!("{}, password: {password}", address(&redis));
+    let dir = TempDir::new();
+    let with = |password: &str| {
+        let file = dir.write("password", password);
+        format!("{}, password: \"file:{}\"", address(&redis), file.display())
+    };
     let gateway = gateway(&origin, EXACT, &with("0pen-sesame"), "on_failure: closed, timeout: 5s");
     assert_eq!(ask(&gateway, "a"), 200);
     gateway.write_config(&config(&origin, EXACT, &with("wr0ng-sesame"), "on_failure: closed"));
@@ -175,7 +180,5 @@ fn passwords_are_never_shown() {
     assert!(told.contains("counted in the store `limits` (exact)"), "{told}");
     let all = format!("{told}{}{}", gateway.log(), gateway.admin("GET", "/metrics").text());
     assert!(!all.contains("sesame"), "{all}");
-    gateway.wait_for_log("store does not answer");
-    assert!(gateway.log().contains("fault=refused") || gateway.log().contains("refused"));
-    let _: &Origin = &origin;
+    assert!(gateway.wait_for_log("store does not answer").contains("refused"));
 }

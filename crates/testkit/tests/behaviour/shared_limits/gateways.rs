@@ -91,7 +91,7 @@ fn limits_that_refuse_cost_nothing_with_the_others() {
     }
     let (redis, origin) = (Redis::start(), Origin::echo());
     let policies = format!(
-        "rate_limit: {{ name: wide, {LIMIT}, limit: 10, per: 1d }} }}, \
+        "rate_limit: {{ name: wide, {LIMIT}, limit: 10, per: 31d }} }}, \
          {{ rate_limit: {{ name: narrow, {LIMIT}, limit: 2, per: 1d }} }}, \
          {{ rate_limit: {{ name: here, by: {{ header: k }}, limit: 5, per: 1d }}"
     );
