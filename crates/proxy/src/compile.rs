@@ -156,6 +156,7 @@ impl Compiler {
             policies: Arc::clone(&state.policies),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
+            lag: config.process.lag,
         };
         Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
     }
