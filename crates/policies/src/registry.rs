@@ -7,13 +7,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use portcullis_config::model::{Name, Period, Policy};
+use portcullis_config::model::{Name, Period, Policy, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
 use crate::clock::nanos;
 use crate::key::KeyHasher;
 use crate::policy::Running;
 use crate::seats::Waiting;
+use crate::shared::{Shared, Stores};
 use crate::store::QuotaStore;
 use crate::table::Table;
 
@@ -114,6 +115,8 @@ pub struct Registry {
     /// The newest last: until a configuration is in use, the one before may yet be what stays.
     counted: Mutex<HashMap<PolicyId, Vec<Weak<Counted>>>>,
     store: Mutex<Option<Arc<QuotaStore>>>,
+    stores: Stores,
+    shared: Mutex<HashMap<PolicyId, (Layout, usize, Weak<Shared>)>>,
 }
 
 impl Registry {
@@ -125,6 +128,8 @@ impl Registry {
             hasher: KeyHasher::new(random_seed()),
             counted: Mutex::default(),
             store: Mutex::default(),
+            stores: Stores::default(),
+            shared: Mutex::default(),
         }
     }
 
@@ -137,6 +142,12 @@ impl Registry {
     #[must_use]
     pub fn store(&self) -> Option<Arc<QuotaStore>> {
         lock(&self.store).clone()
+    }
+
+    /// The stores that nodes share. Those that policies name must have been opened before these run.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.stores
     }
 
     /// The policies of a list, ready to run, with what policies of the same scope and name have
@@ -186,6 +197,30 @@ impl Registry {
         }
         known.push(Arc::downgrade(&fresh));
         fresh
+    }
+
+    /// The counter of a policy in its store: the one that there is, where it counts in the same way.
+    pub(crate) fn shared(
+        &self,
+        id: PolicyId,
+        sharing: &Sharing,
+        layout: Layout,
+        keys: usize,
+    ) -> Option<Arc<Shared>> {
+        let store = self.stores.find(&sharing.store)?;
+        let mut all = lock(&self.shared);
+        all.retain(|_, (_, _, shared)| shared.strong_count() > 0);
+        if let Some((old_layout, old_keys, old)) = all.get(&id)
+            && (*old_layout, *old_keys) == (layout, keys)
+            && let Some(same) = old
+                .upgrade()
+                .filter(|old| Arc::ptr_eq(old.store(), &store) && old.mode() == sharing.mode)
+        {
+            return Some(same);
+        }
+        let fresh = Arc::new(Shared::new(&store, sharing.mode, keys));
+        all.insert(id, (layout, keys, Arc::downgrade(&fresh)));
+        Some(fresh)
     }
 
     /// What hashes keys: quotas are found again after a restart.

@@ -32,6 +32,7 @@ mod memory {
             per: Duration::from_secs(3600),
             cost: Cost::Fixed(1),
             on_limit: OnLimit::Refuse,
+            sharing: None,
             fields: ReplyFields { standard: true, x: false },
         }))
     }
