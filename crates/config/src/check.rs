@@ -30,7 +30,7 @@ use crate::raw::{Spanned, Time};
 
 pub(crate) use listener::listener;
 pub(crate) use policies::{KEY_WORDS, policies};
-pub(crate) use process::{access_log, admin, shutdown, state, upgrade, workers};
+pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
 pub(crate) use store::store;

@@ -85,6 +85,8 @@ pub struct Process {
     pub shutdown: Shutdown,
     /// How it gives way to a new binary.
     pub upgrade: Upgrade,
+    /// How late a worker may be before it turns away what matters least, if it ever does.
+    pub lag: Option<Duration>,
 }
 
 impl Default for Process {
@@ -98,6 +100,7 @@ impl Default for Process {
             state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),
+            lag: Some(Duration::from_secs(1)),
         }
     }
 }

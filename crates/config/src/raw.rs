@@ -25,7 +25,9 @@ pub(crate) use policies::{
     AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,
     OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec, RateLimitSpec, ReplyFieldsSpec,
 };
-pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
+pub(crate) use process::{
+    AccessLogSpec, AdminSpec, GatewayOverloadSpec, ShutdownSpec, UpgradeSpec,
+};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,
@@ -88,4 +90,6 @@ pub(crate) struct ConfigSpec {
     shutdown: Option<ShutdownSpec>,
     /// How the gateway gives way to a new binary.
     upgrade: Option<UpgradeSpec>,
+    /// What the gateway does when it has more to do itself than it can.
+    overload: Option<GatewayOverloadSpec>,
 }

@@ -367,7 +367,8 @@ impl Work {
                     if verdict.allowed && verdict.wait == 0 {
                         *verdict = counter.look(counted, asked.key, 0, now);
                     } else {
-                        verdict.reset = verdict.reset.max(verdict.wait);
+                        // With no room to wait in, the end of the wait is when it might pass.
+                        verdict.reset = if verdict.allowed { verdict.wait } else { verdict.reset };
                         retry = retry.max(verdict.reset);
                     }
                 }

@@ -112,7 +112,8 @@ pub struct Counted {
 pub struct Registry {
     workers: usize,
     hasher: KeyHasher,
-    counted: Mutex<HashMap<PolicyId, Weak<Counted>>>,
+    /// The newest last: until a configuration is in use, the one before may yet be what stays.
+    counted: Mutex<HashMap<PolicyId, Vec<Weak<Counted>>>>,
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
     shared: Mutex<HashMap<PolicyId, (Layout, usize, Weak<Shared>)>>,
@@ -160,8 +161,11 @@ impl Registry {
     #[must_use]
     pub fn counted(&self) -> Vec<Arc<Counted>> {
         let mut counted = lock(&self.counted);
-        counted.retain(|_, counts| counts.strong_count() > 0);
-        let mut all: Vec<Arc<Counted>> = counted.values().filter_map(Weak::upgrade).collect();
+        counted.retain(|_, counts| {
+            counts.retain(|counts| counts.strong_count() > 0);
+            !counts.is_empty()
+        });
+        let mut all: Vec<Arc<Counted>> = counted.values().filter_map(|c| newest(c)).collect();
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all
     }
@@ -169,7 +173,9 @@ impl Registry {
     /// The counts of a policy: those that there are, where they can be read in the same way.
     pub(crate) fn counts(&self, id: PolicyId, layout: Layout, keys: usize) -> Arc<Counted> {
         let mut counted = lock(&self.counted);
-        let old = counted.get(&id).and_then(Weak::upgrade);
+        let known = counted.entry(id.clone()).or_default();
+        known.retain(|counts| counts.strong_count() > 0);
+        let old = newest(known);
         if let Some(same) = old.as_ref().filter(|old| old.layout == layout && old.keys == keys) {
             return Arc::clone(same);
         }
@@ -184,18 +190,12 @@ impl Registry {
         }
         let metrics = old
             .map_or_else(|| Arc::new(PolicyMetrics::new(self.workers)), |old| old.metrics.clone());
-        let fresh = Arc::new(Counted {
-            id: id.clone(),
-            table,
-            metrics,
-            waiting: Waiting::default(),
-            layout,
-            keys,
-        });
+        let fresh =
+            Arc::new(Counted { id, table, metrics, waiting: Waiting::default(), layout, keys });
         if let (Layout::Period(_), Some(store)) = (layout, self.store()) {
             store.begin(&fresh);
         }
-        counted.insert(id, Arc::downgrade(&fresh));
+        known.push(Arc::downgrade(&fresh));
         fresh
     }
 
@@ -230,6 +230,11 @@ impl Registry {
             _ => self.hasher,
         }
     }
+}
+
+/// The newest counts that somebody still uses.
+fn newest(counted: &[Weak<Counted>]) -> Option<Arc<Counted>> {
+    counted.iter().rev().find_map(Weak::upgrade)
 }
 
 /// A secret of this process.

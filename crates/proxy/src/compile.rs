@@ -177,6 +177,7 @@ impl Compiler {
             policies: Arc::clone(&state.policies),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
+            lag: config.process.lag,
         };
         let snapshot = Arc::new(snapshot);
         Ok(Compiled { snapshot, warnings, state, stores, routes, tcp_routes })

@@ -219,6 +219,7 @@ impl Entries {
                 Some(Value::Metrics(on)) => process.metrics = *on,
                 Some(Value::Workers(count)) => process.workers = *count,
                 Some(Value::Shutdown(shutdown)) => process.shutdown = *shutdown,
+                Some(Value::Overload(lag)) => process.lag = *lag,
                 Some(Value::Upgrade(upgrade)) => process.upgrade = *upgrade,
                 _ => {}
             }

@@ -85,6 +85,7 @@ metrics: false
 workers: 2
 shutdown: { deadline: 5s, delay: 1s }
 upgrade: { timeout: 10s, deadline: 1h }
+overload: { lag: 2s }
 "#;
 
 /// [`FULL`] without the one thing that is wrong in it on purpose.
@@ -227,7 +228,7 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
 
-    let Process { admin, access_log, metrics, workers, shutdown, upgrade, policies, state } =
+    let Process { admin, access_log, metrics, workers, shutdown, upgrade, policies, state, lag } =
         process;
     assert_eq!((policies.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
@@ -235,6 +236,7 @@ fn a_full_configuration_means_what_it_says() {
     let seconds = Duration::from_secs;
     assert_eq!((shutdown.deadline, shutdown.delay), (seconds(5), seconds(1)));
     assert_eq!((upgrade.timeout, upgrade.deadline), (seconds(10), Some(seconds(3600))));
+    assert_eq!(*lag, Some(seconds(2)));
 }
 
 #[test]

@@ -46,8 +46,17 @@ impl Collection {
 }
 
 /// The top-level keys that are no collections.
-pub(crate) const SETTINGS: &[&str] =
-    &["policies", "state", "admin", "access_log", "metrics", "workers", "shutdown", "upgrade"];
+pub(crate) const SETTINGS: &[&str] = &[
+    "policies",
+    "state",
+    "admin",
+    "access_log",
+    "metrics",
+    "workers",
+    "shutdown",
+    "upgrade",
+    "overload",
+];
 
 /// All top-level keys.
 pub(crate) const KEYS: &[&str] = &[
@@ -64,6 +73,7 @@ pub(crate) const KEYS: &[&str] = &[
     "workers",
     "shutdown",
     "upgrade",
+    "overload",
 ];
 
 /// One entry and what it came to.
@@ -98,6 +108,7 @@ pub(crate) enum Value {
     Metrics(bool),
     Workers(usize),
     Shutdown(Shutdown),
+    Overload(Option<std::time::Duration>),
     Upgrade(Upgrade),
 }
 
@@ -214,6 +225,7 @@ fn value(
             "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
             "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
             "shutdown" => decode.run(|spec, _| Value::Shutdown(check::shutdown(spec))),
+            "overload" => decode.run(|spec, scope| Value::Overload(check::overload(spec, scope))),
             "upgrade" => decode.run(|spec, scope| Value::Upgrade(check::upgrade(spec, scope))),
             _ => None,
         },
