@@ -2,6 +2,7 @@
 //! once. The functions always give a value; it is used only if no fault was found.
 
 mod address;
+mod balance;
 mod host;
 mod http;
 mod http2;
@@ -25,6 +26,7 @@ use crate::inputs::Inputs;
 use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
+pub(crate) use balance::zone;
 pub(crate) use listener::listener;
 pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
 pub(crate) use route::route;
