@@ -3,8 +3,10 @@
 
 use std::time::Instant;
 
+use portcullis_config::model::Balance;
 use portcullis_core::{Fault, Reason};
 
+use crate::clock;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
 
@@ -52,6 +54,10 @@ impl CompiledService {
     /// Tells how a try ended. A reply counts when its head is here; where it breaks off later,
     /// that is told as well.
     pub(crate) fn report(&self, worker: &Worker, endpoint: &EndpointState, outcome: &Outcome) {
-        let _ = (worker, endpoint, outcome);
+        let _ = worker;
+        if let Balance::PeakEwma { decay } = &self.service.balance {
+            let took = outcome.begun.elapsed();
+            endpoint.latency.note(took, outcome.is_error(), clock::millis(), *decay);
+        }
     }
 }
