@@ -2,11 +2,13 @@
 //! once. The functions always give a value; it is used only if no fault was found.
 
 mod address;
+mod health;
 mod host;
 mod http;
 mod http2;
 mod listener;
 mod matching;
+mod outliers;
 mod path;
 mod process;
 mod protocol;

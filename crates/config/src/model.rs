@@ -5,6 +5,7 @@
 //! a [`Config`] need not check again.
 
 mod endpoint;
+mod health;
 mod listener;
 mod matching;
 mod path;
@@ -20,6 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use endpoint::{Address, Endpoint};
+pub use health::{
+    ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
+};
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
     PathPolicy, ProxySenders, Trust,

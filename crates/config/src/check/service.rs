@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Scope, address, host, route, tls};
+use super::{Scope, address, health, host, outliers, route, tls};
 use crate::model::{
     Address, Balance, Endpoint, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
 };
@@ -17,9 +17,12 @@ use crate::raw::{
 const HEAVIEST: u16 = 1000;
 
 pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
+    let endpoints = endpoints(spec, scope);
     Service {
         name: scope.name.clone(),
-        endpoints: endpoints(spec, scope),
+        health: health::active(spec.health.as_ref(), &endpoints, scope),
+        outliers: outliers::outliers(spec.outliers.as_ref(), endpoints.len(), scope),
+        endpoints,
         balance: match spec.balance {
             None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
             Some(BalanceSpec::LeastRequests) => Balance::LeastRequests,

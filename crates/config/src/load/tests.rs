@@ -2,6 +2,7 @@
 //! what a first load gives.
 
 mod faults;
+mod health;
 mod mutation;
 mod reload;
 mod tcp;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{OffOr, ServiceTlsSpec, Spanned, Time};
+use super::{HealthSpec, OffOr, OutliersSpec, ServiceTlsSpec, Spanned, Time};
 
 /// An upstream service.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,6 +29,11 @@ pub(crate) struct ServiceSpec {
     /// Begin each connection with a PROXY header of this version: `v1` or `v2`. It tells the client's
     /// address, so a connection serves one client and one request. Default: none.
     pub(crate) proxy_protocol: Option<Spanned<ProxyVersionSpec>>,
+    /// How the gateway finds out whether endpoints are well. Default: by `outliers` alone.
+    pub(crate) health: Option<HealthSpec>,
+    /// Takes an endpoint out for a while when requests fare worse there than they should, or `off`.
+    /// Default: after 5 gateway errors in a row.
+    pub(crate) outliers: Option<OffOr<OutliersSpec>>,
     /// Idle connections.
     #[serde(default)]
     pub(crate) pool: PoolSpec,
