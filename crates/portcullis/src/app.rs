@@ -224,7 +224,11 @@ impl App {
         &self,
         admin_stopped: watch::Receiver<bool>,
     ) -> anyhow::Result<Option<JoinHandle<()>>> {
-        self.state.lock().await.gateway.begin()?;
+        let mut state = self.state.lock().await;
+        state.gateway.begin()?;
+        // It ends with the workers.
+        tokio::spawn(state.compiler.tend(state.gateway.current()));
+        drop(state);
         if let Some(admin) = &self.admin {
             let listener = TcpListener::from_std(admin.socket.try_clone()?)?;
             tracing::info!(address = %listener.local_addr()?, "admin");

@@ -18,6 +18,7 @@ use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
+use tokio::sync::watch;
 
 use self::tcp::TcpChanges;
 use crate::router::{Router, ServerNames};
@@ -25,7 +26,9 @@ use crate::snapshot::{
     CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
     ListenerSettings, Snapshot, Verdict,
 };
-use crate::upstream::Schedule;
+use crate::upstream::balance::View;
+use crate::upstream::state::{Bell, ServiceState, Views};
+use crate::upstream::tend::tend;
 
 /// A part of the configuration that cannot be put to use.
 #[derive(Debug, Error)]
@@ -69,6 +72,8 @@ struct RouteChanges {
 #[derive(Debug)]
 pub struct Compiler {
     workers: usize,
+    /// Rings when the view of a service has to be made anew.
+    bell: Arc<Bell>,
     state: State,
     routes: HashMap<Name, Arc<CompiledRoute>>,
     tcp_routes: HashMap<Name, Arc<CompiledTcpRoute>>,
@@ -85,6 +90,7 @@ struct State {
     listeners: HashMap<Name, (Arc<ListenerSettings>, Option<Ticketer>)>,
     slots: HashMap<Name, usize>,
     free_slots: Vec<usize>,
+    service_states: HashMap<Name, Arc<ServiceState>>,
     endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
     next_endpoint: usize,
     free_endpoints: Vec<usize>,
@@ -96,6 +102,7 @@ impl Compiler {
     pub fn new(workers: usize) -> Compiler {
         Compiler {
             workers,
+            bell: Arc::default(),
             state: State::default(),
             routes: HashMap::new(),
             tcp_routes: HashMap::new(),
@@ -116,7 +123,7 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        compile_services(&mut state, config, &mut errors, &mut warnings);
+        compile_services(&mut state, config, &self.bell, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -180,6 +187,15 @@ impl Compiler {
             changes.fresh.push(compiled);
         }
         changes
+    }
+
+    /// Keeps the views of services up to date, for the snapshots that come, until there will be no
+    /// more of them. To be polled on the control side.
+    pub fn tend(
+        &self,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        tend(Arc::clone(&self.bell), snapshots)
     }
 
     /// The configuration in use.
@@ -291,6 +307,7 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
 fn compile_services(
     state: &mut State,
     config: &Config,
+    bell: &Arc<Bell>,
     errors: &mut Vec<CompileError>,
     warnings: &mut Vec<CompileWarning>,
 ) {
@@ -302,7 +319,7 @@ fn compile_services(
             continue;
         }
         match client_tls(service, old.as_deref(), &roots, warnings) {
-            Ok(tls) => install_service(state, service, tls),
+            Ok(tls) => install_service(state, service, tls, bell),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
                 errors.push(CompileError { path: path("services", name, place), error });
@@ -313,7 +330,9 @@ fn compile_services(
 
 /// Takes out services that are gone; their slots serve others.
 fn forget_services(state: &mut State, config: &Config) {
-    let State { slots, free_slots, services, endpoints, free_endpoints, .. } = state;
+    let State { slots, free_slots, services, endpoints, free_endpoints, service_states, .. } =
+        state;
+    service_states.retain(|name, _| config.services.contains_key(name));
     slots.retain(|name, slot| {
         let stays = config.services.contains_key(name);
         if !stays {
@@ -340,6 +359,7 @@ fn install_service(
     state: &mut State,
     service: &Arc<Service>,
     config: Option<Arc<rustls::ClientConfig>>,
+    bell: &Arc<Bell>,
 ) {
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
         state.free_slots.pop().unwrap_or_else(|| {
@@ -366,11 +386,15 @@ fn install_service(
         });
         endpoints.push(Arc::clone(known));
     }
+    // Made after its first endpoints, which are no newer than itself then.
+    let known = state.service_states.entry(Arc::clone(&service.name));
+    let known = Arc::clone(known.or_insert_with(|| Arc::new(ServiceState::new(bell))));
     state.services[slot] = Some(Arc::new(CompiledService {
         service: Arc::clone(service),
         slot,
+        views: Views::new(View::of(service, &endpoints)),
         endpoints: endpoints.into(),
-        schedule: Schedule::new(&service.endpoints),
+        state: known,
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));

@@ -54,6 +54,8 @@ pub struct Gateway {
     /// The snapshot in use and the one before. Whoever lets a snapshot go last frees what only it
     /// held, which is much at times; held here for one change longer, it is not a worker.
     snapshots: [Option<Arc<Snapshot>>; 2],
+    /// The snapshot that the workers have.
+    current: watch::Sender<Arc<Snapshot>>,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Gateway {
             inheritance: Inheritance::new(handed),
             gate,
             snapshots: [None, None],
+            current: watch::Sender::default(),
         })
     }
 
@@ -137,6 +140,7 @@ impl Gateway {
         for finished in applied {
             finished.await.map_err(|_| ApplyError::WorkerGone)?;
         }
+        self.current.send_replace(Arc::clone(snapshot));
         self.snapshots = [Some(Arc::clone(snapshot)), self.snapshots[0].take()];
         Ok(())
     }
@@ -258,6 +262,12 @@ impl Gateway {
     /// Where the gateway listens: names and addresses, with the ports that the system chose.
     pub fn addresses(&self) -> impl Iterator<Item = (&str, &str)> {
         self.listeners.iter().map(|(name, listener)| (&**name, &*listener.address))
+    }
+
+    /// The snapshot that the workers have, and those that they will have.
+    #[must_use]
+    pub fn current(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.current.subscribe()
     }
 
     /// Every worker's counters.

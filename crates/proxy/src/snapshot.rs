@@ -12,8 +12,8 @@ use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
 use crate::router::{Router, ServerNames};
-use crate::upstream::balance::Schedule;
 pub use crate::upstream::health::{EndpointHealth, Verdict};
+use crate::upstream::state::{ServiceState, Views};
 
 /// A compiled configuration. A request keeps the one it started with. A copy shares all that is
 /// large.
@@ -83,8 +83,10 @@ pub struct CompiledService {
     pub slot: usize,
     /// Its endpoints in the order configured.
     pub endpoints: Box<[Arc<EndpointState>]>,
-    /// Whose turn it is, for round robin.
-    pub schedule: Schedule,
+    /// What is known of it, which outlives it.
+    pub state: Arc<ServiceState>,
+    /// Which endpoints take requests now.
+    pub views: Views,
     /// TLS towards its endpoints.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The name for SNI and verification, where it is not the endpoint's own.

@@ -6,8 +6,8 @@ pub(crate) mod connect;
 pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod pool;
-
-pub(crate) use balance::Schedule;
+pub(crate) mod state;
+pub(crate) mod tend;
 
 /// Most endpoints that are tried for one request or connection.
 pub(crate) const MOST_TRIES: usize = 4;

@@ -22,6 +22,7 @@ use tokio::task::unconstrained;
 use crate::forwarding::Peer;
 use crate::pipeline::Scratch;
 use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
+use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
 use crate::upstream::pool::Pools;
 
@@ -38,8 +39,7 @@ pub(crate) struct Worker {
     snapshot: RefCell<Rc<Snapshot>>,
     pools: RefCell<Pools>,
     lines: RefCell<Lines>,
-    /// Counts each service's choices, by slot.
-    turns: RefCell<Vec<usize>>,
+    choosers: RefCell<Choosers>,
     ids: RefCell<RequestIds>,
     log: RefCell<Option<LineBuffer>>,
     date: RefCell<(u64, [u8; 29])>,
@@ -164,7 +164,7 @@ impl Worker {
             snapshot: RefCell::default(),
             pools: RefCell::default(),
             lines: RefCell::default(),
-            turns: RefCell::default(),
+            choosers: RefCell::default(),
             ids: RefCell::new(RequestIds::new()),
             log: RefCell::new(None),
             date: RefCell::new((0, [0; 29])),
@@ -181,6 +181,7 @@ impl Worker {
     }
 
     pub(crate) fn adopt(&self, snapshot: Snapshot, log: Option<SyncSender<Vec<u8>>>) {
+        self.choosers.borrow_mut().adopt(&snapshot);
         *self.snapshot.borrow_mut() = Rc::new(snapshot);
         let lost = self.log.borrow_mut().take().map_or(0, |mut log| log.flush());
         self.metrics.log_dropped.add(lost);
@@ -191,15 +192,9 @@ impl Worker {
         self.ids.borrow_mut().draw()
     }
 
-    /// The number of this choice among those for the service in `slot`. Workers begin at different
-    /// places, so that together they do not favour the first endpoint.
-    pub(crate) fn next_turn(&self, slot: usize) -> usize {
-        let mut turns = self.turns.borrow_mut();
-        if turns.len() <= slot {
-            turns.resize_with(slot + 1, || fastrand::usize(..1 << 32));
-        }
-        turns[slot] = turns[slot].wrapping_add(1);
-        turns[slot]
+    /// Its part in choosing endpoints.
+    pub(crate) fn choosers(&self) -> RefMut<'_, Choosers> {
+        self.choosers.borrow_mut()
     }
 
     pub(crate) fn take_idle(

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use super::record::Record;
 use crate::forwarding::Peer;
 use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
-use crate::upstream::{MOST_TRIES, balance, connect};
+use crate::upstream::balance::{self, Choice, Tried};
+use crate::upstream::{MOST_TRIES, connect};
 use crate::worker::{LocalListener, Worker};
 
 /// Both sides of a connection that may flow.
@@ -115,11 +116,13 @@ async fn reach(
     limit: Duration,
     record: &mut Record,
 ) -> Result<(Io, Option<ActiveRequest>), Failure> {
-    let mut tried = vec![false; service.endpoints.len()];
+    let mut tried = Tried::default();
     let mut failure = Failure::from(Reason::NoEndpoint);
     for _ in 0..MOST_TRIES {
-        let Some(chosen) = next(worker, service, &tried) else { break };
-        tried[chosen] = true;
+        let choice = Choice { tried: tried.as_slice() };
+        let chosen = balance::choose(service, worker, &choice);
+        let Some(chosen) = chosen.filter(|chosen| !choice.tried.contains(chosen)) else { break };
+        tried.push(chosen);
         let endpoint: &Arc<EndpointState> = &service.endpoints[chosen];
         record.endpoint = Some(Arc::clone(endpoint));
         let active = (service.service.balance == Balance::LeastRequests)
@@ -138,12 +141,4 @@ async fn reach(
         }
     }
     Err(failure)
-}
-
-/// The endpoint whose turn it is, or else one that was not tried yet.
-fn next(worker: &Worker, service: &CompiledService, tried: &[bool]) -> Option<usize> {
-    let chosen = balance::choose(service, worker.next_turn(service.slot), None)?;
-    let takes = |&i: &usize| !tried[i] && service.service.endpoints[i].weight > 0;
-    let others = (0..tried.len()).map(|step| (chosen + step) % tried.len());
-    others.into_iter().find(takes)
 }

@@ -20,8 +20,9 @@ use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
+use crate::upstream::MOST_TRIES;
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
-use crate::upstream::{MOST_TRIES, balance};
+use crate::upstream::balance::{self, Choice, Tried};
 use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.
@@ -56,10 +57,10 @@ pub(crate) async fn forward<'s>(
     let mut upload = Upload::new(plan.body_limit, &exchange.scratch.request);
     let peer = Rc::clone(&exchange.client.peer);
     let mut fresh = false;
-    let mut refused = None;
+    let mut tried = Tried::default();
     for tries_left in (0..MOST_TRIES).rev() {
-        let turn = serving.worker.next_turn(service.slot);
-        let chosen = balance::choose(service, turn, refused).ok_or(Reason::NoEndpoint)?;
+        let choice = Choice { tried: tried.as_slice() };
+        let chosen = balance::choose(service, serving.worker, &choice).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
         exchange.record.endpoint = Some(endpoint);
         let _active = (service.service.balance == Balance::LeastRequests)
@@ -83,7 +84,7 @@ pub(crate) async fn forward<'s>(
                     && service.endpoints.len() > 1 =>
             {
                 serving.worker.metrics.upstream_retries.add(1);
-                refused = Some(chosen);
+                tried.push(chosen);
                 continue;
             }
             Err(_) if total.is_some_and(|total| total <= Instant::now()) => {

@@ -1,73 +1,132 @@
-//! Choosing an endpoint. Pure: what is random or counted comes in from outside.
+//! Choosing an endpoint. Pure but for the worker's own turns: what is counted or known comes in
+//! from outside.
 
+mod turns;
+mod view;
+
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use portcullis_config::model::{Balance, Endpoint};
+use portcullis_config::model::Balance;
 
-use crate::snapshot::CompiledService;
+use self::turns::Turn;
+use self::view::Member;
+pub(crate) use self::view::View;
+use super::MOST_TRIES;
+use super::state::Numbered;
+use crate::snapshot::{CompiledService, EndpointState, Snapshot};
+use crate::worker::Worker;
 
-/// Longest schedule; beyond it weights are scaled down.
-const MAX_TURNS: usize = 1 << 16;
-/// Up to so many endpoints are all compared for the fewest requests; of more, two at random.
+/// Up to so many endpoints are all compared for the fewest requests; of more, two.
 const COMPARE_ALL: usize = 8;
 
-/// The turns of smooth weighted round robin, laid out once so that a choice is one look-up:
-/// endpoint `i` of weight `w` stands at the points `(k + 1/2) / w` of each round.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
-    turns: Box<[u32]>,
+/// What a choice depends on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Choice<'a> {
+    /// Endpoints that have failed this request already; another is preferred.
+    pub(crate) tried: &'a [usize],
 }
 
-impl Schedule {
-    /// The schedule of these endpoints; empty when all weights are 0.
-    #[must_use]
-    pub fn new(endpoints: &[Endpoint]) -> Schedule {
-        let divisor = endpoints.iter().fold(0, |d, e| gcd(d, usize::from(e.weight))).max(1);
-        let total: usize = endpoints.iter().map(|e| usize::from(e.weight) / divisor).sum();
-        let scale = total.div_ceil(MAX_TURNS).max(1);
-        let mut points = Vec::with_capacity(total / scale + endpoints.len());
-        for (i, endpoint) in endpoints.iter().enumerate() {
-            let weight = usize::from(endpoint.weight) / divisor;
-            // Scaling down never makes an endpoint of some weight vanish.
-            let turns = if weight == 0 { 0 } else { (weight / scale).max(1) };
-            points.extend((0..turns).map(|k| ((k as f64 + 0.5) / turns as f64, i as u32)));
-        }
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Schedule { turns: points.into_iter().map(|(_, i)| i).collect() }
-    }
-
-    /// The endpoint of turn `n`.
-    #[must_use]
-    pub fn turn(&self, n: usize) -> Option<usize> {
-        let turns = self.turns.len();
-        (turns > 0).then(|| self.turns[n % turns] as usize)
-    }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// Chooses an endpoint: its index, or `None` when none takes requests. `turn` counts up with
-/// every choice; the one that was `refused` just now is chosen again only where there is no other.
+/// Chooses an endpoint: its index, or `None` when none takes requests. One that was tried is chosen
+/// only where there is no other.
 pub(crate) fn choose(
     service: &CompiledService,
-    turn: usize,
-    refused: Option<usize>,
+    worker: &Worker,
+    choice: &Choice<'_>,
 ) -> Option<usize> {
-    let chosen = by_policy(service, turn)?;
-    if refused != Some(chosen) {
-        return Some(chosen);
-    }
-    let endpoints = &service.service.endpoints;
-    let others = (1..endpoints.len()).map(|step| (chosen + step) % endpoints.len());
-    others.into_iter().find(|&i| endpoints[i].weight > 0).or(Some(chosen))
+    worker.choosers().choose(service, worker.id, choice)
 }
 
-fn by_policy(service: &CompiledService, turn: usize) -> Option<usize> {
-    match service.service.balance {
-        Balance::RoundRobin => service.schedule.turn(turn),
-        Balance::LeastRequests => least_requests(service, turn),
+/// One worker's part in choosing, by the service's slot.
+#[derive(Debug, Default)]
+pub(crate) struct Choosers(Vec<Chooser>);
+
+#[derive(Debug, Clone, Default)]
+struct Chooser {
+    view: Option<Arc<Numbered>>,
+    turn: Option<Turn>,
+}
+
+impl Choosers {
+    pub(crate) fn choose(
+        &mut self,
+        service: &CompiledService,
+        worker: usize,
+        choice: &Choice<'_>,
+    ) -> Option<usize> {
+        if self.0.len() <= service.slot {
+            self.0.resize_with(service.slot + 1, Chooser::default);
+        }
+        let Chooser { view, turn } = &mut self.0[service.slot];
+        let view = service.views.update(view);
+        let turn = turn.get_or_insert_with(|| Turn::first(service.state.origin, worker)).take();
+        view.choose(service, turn, choice)
+    }
+
+    /// Forgets services that are gone.
+    pub(crate) fn adopt(&mut self, snapshot: &Snapshot) {
+        for (slot, chooser) in self.0.iter_mut().enumerate() {
+            if snapshot.services.get(slot).is_none_or(Option::is_none) {
+                *chooser = Chooser::default();
+            }
+        }
+    }
+}
+
+impl View {
+    fn choose(&self, service: &CompiledService, turn: Turn, choice: &Choice<'_>) -> Option<usize> {
+        let first = match service.service.balance {
+            Balance::RoundRobin => self.turns.at(turn),
+            Balance::LeastRequests => self.least_requests(&service.endpoints, turn),
+        }?;
+        let members = self.members.iter().map(|member| member.endpoint as usize);
+        let from_there = members.clone().skip(first).chain(members.take(first));
+        let fresh = from_there.into_iter().find(|endpoint| !choice.tried.contains(endpoint));
+        fresh.or(Some(self.members[first].endpoint as usize))
+    }
+
+    /// The position of the member with the fewest requests relative to its weight. Whoever's turn
+    /// it is wins ties, so that a service with little to do is spread evenly.
+    fn least_requests(&self, endpoints: &[Arc<EndpointState>], turn: Turn) -> Option<usize> {
+        let first = self.turns.at(turn)?;
+        let mut least = (first, load(endpoints, self.members[first]));
+        let mut compare = |position: usize| {
+            let load = load(endpoints, self.members[position]);
+            if load < least.1 {
+                least = (position, load);
+            }
+        };
+        let count = self.members.len();
+        if count <= COMPARE_ALL {
+            (1..count).for_each(|step| compare((first + step) % count));
+        } else if let Some(second) = self.turns.point(fastrand::u64(..)) {
+            compare(second);
+        }
+        Some(least.0)
+    }
+}
+
+/// Requests under way relative to the weight.
+fn load(endpoints: &[Arc<EndpointState>], member: Member) -> f64 {
+    endpoints[member.endpoint as usize].active.load(Relaxed) as f64 / member.weight as f64
+}
+
+/// The endpoints that have failed a request, in a bounded place.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tried {
+    endpoints: [usize; MOST_TRIES],
+    count: usize,
+}
+
+impl Tried {
+    /// Notes one; of more than fit, the oldest are forgotten.
+    pub(crate) fn push(&mut self, endpoint: usize) {
+        self.endpoints[self.count % MOST_TRIES] = endpoint;
+        self.count += 1;
+    }
+
+    pub(crate) fn as_slice(&self) -> &[usize] {
+        &self.endpoints[..self.count.min(MOST_TRIES)]
     }
 }
 
@@ -83,75 +142,4 @@ pub(crate) fn share(services: &[(usize, u32)], total_weight: u32) -> Option<usiz
         hit
     });
     hit.map(|(slot, _)| *slot)
-}
-
-fn least_requests(service: &CompiledService, turn: usize) -> Option<usize> {
-    let count = service.endpoints.len();
-    if count <= COMPARE_ALL {
-        // Beginning at another one each time spreads the ties.
-        return (0..count)
-            .map(|i| (i + turn) % count)
-            .filter(|&i| service.service.endpoints[i].weight > 0)
-            .min_by(|&a, &b| load(service, a).total_cmp(&load(service, b)));
-    }
-    let draw = || service.schedule.turn(fastrand::usize(..));
-    let (a, b) = (draw()?, draw()?);
-    Some(if load(service, b) < load(service, a) { b } else { a })
-}
-
-/// Requests under way relative to the weight, the one to come included.
-fn load(service: &CompiledService, i: usize) -> f64 {
-    let active = service.endpoints[i].active.load(Relaxed) as f64;
-    (active + 1.0) / f64::from(service.service.endpoints[i].weight)
-}
-
-#[cfg(test)]
-mod tests {
-    use portcullis_config::model::Address;
-
-    use super::*;
-
-    fn endpoints(weights: &[u16]) -> Vec<Endpoint> {
-        weights
-            .iter()
-            .zip(1u16..)
-            .map(|(&weight, port)| Endpoint {
-                address: Address::Ip(([127, 0, 0, 1], port).into()),
-                weight,
-            })
-            .collect()
-    }
-
-    fn counts(schedule: &Schedule, endpoints: usize) -> Vec<usize> {
-        let mut counts = vec![0; endpoints];
-        for n in 0..schedule.turns.len() {
-            counts[schedule.turn(n).unwrap()] += 1;
-        }
-        counts
-    }
-
-    #[test]
-    fn shares_are_exact_and_smooth() {
-        let schedule = Schedule::new(&endpoints(&[5, 1, 1]));
-        assert_eq!(counts(&schedule, 3), [5, 1, 1]);
-        // The heavy one does not take its turns in a row: 5 of 7 in at most 3 at a time.
-        let longest = schedule.turns.chunk_by(|a, b| a == b).map(<[u32]>::len).max();
-        assert!(longest <= Some(3), "{:?}", schedule.turns);
-    }
-
-    #[test]
-    fn weight_zero_takes_no_turn_and_common_factors_go() {
-        let schedule = Schedule::new(&endpoints(&[100, 0, 300]));
-        assert_eq!(counts(&schedule, 3), [1, 0, 3]);
-        assert_eq!(Schedule::new(&endpoints(&[0, 0])).turn(7), None);
-    }
-
-    #[test]
-    fn huge_weights_are_scaled_and_nobody_vanishes() {
-        let mut weights = vec![1000; 1000];
-        weights.push(1);
-        let schedule = Schedule::new(&endpoints(&weights));
-        assert!(schedule.turns.len() <= 2 * MAX_TURNS);
-        assert!(counts(&schedule, 1001).iter().all(|&count| count > 0));
-    }
 }

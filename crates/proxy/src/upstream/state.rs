@@ -1,0 +1,141 @@
+//! What is known of a service over and beyond a configuration, and the view of its endpoints that
+//! workers choose from. Views are made off the workers; a worker sees by a number that there is a
+//! new one, and never waits for it.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::balance::View;
+use crate::snapshot::CompiledService;
+
+/// What is known of a service, by its name, whatever becomes of its configuration.
+#[derive(Debug)]
+pub struct ServiceState {
+    /// Where turns begin, as a fraction of a round: several gateways do not all begin with the
+    /// first endpoint.
+    pub(crate) origin: u64,
+    /// Something has changed that no view shows yet.
+    stale: AtomicBool,
+    bell: Arc<Bell>,
+    /// One view is made at a time, so that an older one never replaces a newer.
+    making: Mutex<()>,
+}
+
+impl ServiceState {
+    pub(crate) fn new(bell: &Arc<Bell>) -> ServiceState {
+        ServiceState {
+            origin: fastrand::u64(..),
+            stale: AtomicBool::new(false),
+            bell: Arc::clone(bell),
+            making: Mutex::new(()),
+        }
+    }
+
+    /// Says that the view should be made anew, since an endpoint has become available or ceased
+    /// to be. Cheap, and for any thread.
+    pub(crate) fn changed(&self) {
+        if !self.stale.swap(true, Ordering::AcqRel) {
+            self.bell.ring();
+        }
+    }
+
+    /// Makes the view of `service` anew and lets the workers have it. Off the workers: it costs in
+    /// proportion to the endpoints.
+    pub(crate) fn refresh(&self, service: &CompiledService) {
+        let _one = lock(&self.making);
+        // What changes from here on is for the next one.
+        self.stale.store(false, Ordering::Release);
+        service.views.publish(View::of(&service.service, &service.endpoints));
+    }
+
+    /// Whether the view has to be made anew.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+}
+
+/// Wakes whoever makes views.
+#[derive(Debug, Default)]
+pub(crate) struct Bell(Notify);
+
+impl Bell {
+    fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until somebody rings; who rang before is heard.
+    pub(crate) async fn rung(&self) {
+        self.0.notified().await;
+    }
+}
+
+/// The view of a service as one configuration has it.
+#[derive(Debug)]
+pub struct Views {
+    /// The number of the newest view. No two views have the same, of whatever service.
+    newest: AtomicU64,
+    view: Mutex<Arc<Numbered>>,
+    first: Arc<Numbered>,
+}
+
+/// A view, its number and that of the first of its service.
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    number: u64,
+    first: u64,
+    view: View,
+}
+
+impl Deref for Numbered {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+impl Views {
+    pub(crate) fn new(view: View) -> Views {
+        let number = next_number();
+        let first = Arc::new(Numbered { number, first: number, view });
+        Views { newest: AtomicU64::new(number), view: Mutex::new(Arc::clone(&first)), first }
+    }
+
+    fn publish(&self, view: View) {
+        let number = next_number();
+        let view = Arc::new(Numbered { number, first: self.first.number, view });
+        let old = std::mem::replace(&mut *lock(&self.view), view);
+        self.newest.store(number, Ordering::Release);
+        // Not while others look.
+        drop(old);
+    }
+
+    /// The newest view, for whoever may wait.
+    pub(crate) fn newest(&self) -> Arc<Numbered> {
+        Arc::clone(&lock(&self.view))
+    }
+
+    /// Brings a worker's copy up to date. The lock is held for no longer than a count takes, and
+    /// who meets another there goes on with the view that he has.
+    pub(crate) fn update<'a>(&self, copy: &'a mut Option<Arc<Numbered>>) -> &'a View {
+        if copy.as_ref().is_none_or(|copy| copy.number != self.newest.load(Ordering::Acquire)) {
+            // One of another service, or of before this configuration, would not do.
+            let ours = copy.take().filter(|copy| copy.first == self.first.number);
+            let newest = self.view.try_lock().ok().map(|view| Arc::clone(&view));
+            *copy = newest.or(ours);
+        }
+        copy.get_or_insert_with(|| Arc::clone(&self.first))
+    }
+}
+
+fn next_number() -> u64 {
+    static NUMBERS: AtomicU64 = AtomicU64::new(1);
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
