@@ -123,7 +123,7 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        compile_services(&mut state, config, &self.bell, &mut errors, &mut warnings);
+        compile_services(&mut state, config, self.workers, &self.bell, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -160,6 +160,11 @@ impl Compiler {
     /// The routes in use, with their counters.
     pub fn routes(&self) -> impl Iterator<Item = (&str, &Arc<RouteMetrics>)> {
         self.routes.values().map(|route| (&*route.route.name, &route.metrics))
+    }
+
+    /// The services in use.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<CompiledService>> {
+        self.state.services.iter().flatten()
     }
 
     /// The TCP routes in use, with their counters.
@@ -307,6 +312,7 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
 fn compile_services(
     state: &mut State,
     config: &Config,
+    workers: usize,
     bell: &Arc<Bell>,
     errors: &mut Vec<CompileError>,
     warnings: &mut Vec<CompileWarning>,
@@ -319,7 +325,7 @@ fn compile_services(
             continue;
         }
         match client_tls(service, old.as_deref(), &roots, warnings) {
-            Ok(tls) => install_service(state, service, tls, bell),
+            Ok(tls) => install_service(state, service, tls, workers, bell),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
                 errors.push(CompileError { path: path("services", name, place), error });
@@ -359,6 +365,7 @@ fn install_service(
     state: &mut State,
     service: &Arc<Service>,
     config: Option<Arc<rustls::ClientConfig>>,
+    workers: usize,
     bell: &Arc<Bell>,
 ) {
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
@@ -380,7 +387,7 @@ fn install_service(
                 address: endpoint.address.clone(),
                 label: endpoint.address.to_string(),
                 server_name: tls::endpoint_name(&endpoint.address).ok(),
-                health: EndpointHealth::new(Verdict::Unchecked),
+                health: EndpointHealth::new(first_verdict(service), workers),
                 active: AtomicU64::new(0),
             })
         });
@@ -398,6 +405,14 @@ fn install_service(
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));
+}
+
+/// What is held of an endpoint that is new.
+fn first_verdict(service: &Service) -> Verdict {
+    match &service.health {
+        Some(active) if !active.initially_healthy => Verdict::Awaited,
+        Some(_) | None => Verdict::Unchecked,
+    }
 }
 
 fn client_tls(

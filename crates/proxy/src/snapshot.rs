@@ -12,7 +12,7 @@ use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
 use crate::router::{Router, ServerNames};
-pub use crate::upstream::health::{EndpointHealth, Verdict};
+pub use crate::upstream::health::{EndpointHealth, LastCheck, Verdict};
 use crate::upstream::state::{ServiceState, Views};
 
 /// A compiled configuration. A request keeps the one it started with. A copy shares all that is
@@ -108,6 +108,13 @@ pub struct EndpointState {
     pub health: EndpointHealth,
     /// Requests under way; counted only where balancing asks.
     pub active: AtomicU64,
+}
+
+impl CompiledService {
+    /// Whether anybody asks how long its endpoints take to answer.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.service.outliers.is_some_and(|outliers| outliers.latency.is_some())
+    }
 }
 
 impl EndpointState {

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use portcullis_core::health::HealthMetrics;
 use tokio::sync::Notify;
 
 use super::balance::View;
@@ -17,6 +18,8 @@ pub struct ServiceState {
     /// Where turns begin, as a fraction of a round: several gateways do not all begin with the
     /// first endpoint.
     pub(crate) origin: u64,
+    /// What was counted about its endpoints' health, by the health thread.
+    pub(crate) health: HealthMetrics,
     /// Something has changed that no view shows yet.
     stale: AtomicBool,
     bell: Arc<Bell>,
@@ -25,9 +28,15 @@ pub struct ServiceState {
 }
 
 impl ServiceState {
+    /// What was counted about its endpoints' health.
+    pub fn health(&self) -> &HealthMetrics {
+        &self.health
+    }
+
     pub(crate) fn new(bell: &Arc<Bell>) -> ServiceState {
         ServiceState {
             origin: fastrand::u64(..),
+            health: HealthMetrics::default(),
             stale: AtomicBool::new(false),
             bell: Arc::clone(bell),
             making: Mutex::new(()),
