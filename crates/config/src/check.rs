@@ -2,6 +2,7 @@
 //! once. The functions always give a value; it is used only if no fault was found.
 
 mod address;
+mod balance;
 mod health;
 mod host;
 mod http;
@@ -27,6 +28,7 @@ use crate::inputs::Inputs;
 use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
+pub(crate) use balance::zone;
 pub(crate) use listener::listener;
 pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
 pub(crate) use route::route;

@@ -4,6 +4,7 @@
 //! every fault at once. Nothing below can be made from an illegal configuration, so whoever holds
 //! a [`Config`] need not check again.
 
+mod balance;
 mod endpoint;
 mod health;
 mod listener;
@@ -20,6 +21,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use balance::{
+    Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, Secret, SlowStart,
+    Sticky,
+};
 pub use endpoint::{Address, Endpoint};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
@@ -33,7 +38,7 @@ pub use path::{PathPattern, Piece, Segment, Template};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use service::{HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
 pub use tcp_route::TcpRoute;
 pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
@@ -70,6 +75,8 @@ pub struct Process {
     pub metrics: bool,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
+    /// Where the gateway stands, if that is known.
+    pub zone: Option<Arc<str>>,
     /// How it ends.
     pub shutdown: Shutdown,
     /// How it gives way to a new binary.
@@ -83,6 +90,7 @@ impl Default for Process {
             access_log: AccessLog::Stdout,
             metrics: true,
             workers: 0,
+            zone: None,
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),
         }

@@ -1,6 +1,7 @@
 //! The configuration as written. These types are what the JSON Schema shows: their doc comments are
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
+mod balance;
 mod health;
 mod http2;
 mod listener;
@@ -15,6 +16,10 @@ mod tls;
 
 use schemars::JsonSchema;
 
+pub(crate) use balance::{
+    AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
+    SlowStartSpec, StickySpec,
+};
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
 };
@@ -30,8 +35,8 @@ pub(crate) use route::{
     SplitSpec, TestSpec,
 };
 pub(crate) use service::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
-    ServiceSpec, ServiceTimeoutsSpec,
+    EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec, ServiceSpec,
+    ServiceTimeoutsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Time};
 pub(crate) use spanned::Spanned;
@@ -69,6 +74,8 @@ pub(crate) struct ConfigSpec {
     metrics: Option<bool>,
     /// Worker threads; 0 is one per core. Default: 0.
     workers: Option<u16>,
+    /// Where this gateway stands: endpoints in the same zone come first. Default: nowhere.
+    zone: Option<String>,
     /// How the gateway ends.
     shutdown: Option<ShutdownSpec>,
     /// How the gateway gives way to a new binary.

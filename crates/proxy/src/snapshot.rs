@@ -110,13 +110,6 @@ pub struct EndpointState {
     pub active: AtomicU64,
 }
 
-impl CompiledService {
-    /// Whether anybody asks how long its endpoints take to answer.
-    pub(crate) fn is_timed(&self) -> bool {
-        self.service.outliers.is_some_and(|outliers| outliers.latency.is_some())
-    }
-}
-
 impl EndpointState {
     /// What stands in `Host` for an endpoint that is called by its own name.
     pub(crate) fn host(&self) -> &[u8] {

@@ -42,7 +42,7 @@ impl Collection {
 
 /// The top-level keys that are no collections.
 pub(crate) const SETTINGS: &[&str] =
-    &["admin", "access_log", "metrics", "workers", "shutdown", "upgrade"];
+    &["admin", "access_log", "metrics", "workers", "zone", "shutdown", "upgrade"];
 
 /// All top-level keys.
 pub(crate) const KEYS: &[&str] = &[
@@ -54,6 +54,7 @@ pub(crate) const KEYS: &[&str] = &[
     "access_log",
     "metrics",
     "workers",
+    "zone",
     "shutdown",
     "upgrade",
 ];
@@ -86,6 +87,7 @@ pub(crate) enum Value {
     AccessLog(AccessLog),
     Metrics(bool),
     Workers(usize),
+    Zone(Arc<str>),
     Shutdown(Shutdown),
     Upgrade(Upgrade),
 }
@@ -181,6 +183,7 @@ fn value(
             }
             "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
             "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
+            "zone" => decode.run(|spec, scope| Value::Zone(check::zone(spec, scope))),
             "shutdown" => decode.run(|spec, _| Value::Shutdown(check::shutdown(spec))),
             "upgrade" => decode.run(|spec, scope| Value::Upgrade(check::upgrade(spec, scope))),
             _ => None,

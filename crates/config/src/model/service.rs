@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ActiveCheck, Endpoint, Name, Outliers, ServiceTls};
+use super::{
+    ActiveCheck, Availability, Balance, Endpoint, Name, Outliers, ServiceTls, SlowStart, Sticky,
+};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +16,12 @@ pub struct Service {
     pub endpoints: Vec<Endpoint>,
     /// How an endpoint is chosen.
     pub balance: Balance,
+    /// The cookie that brings clients back, if any.
+    pub sticky: Option<Arc<Sticky>>,
+    /// How an endpoint that has become available gets its share, unless at once.
+    pub slow_start: Option<SlowStart>,
+    /// How many endpoints must be available.
+    pub availability: Availability,
     /// What the upstream sees as `Host`.
     pub host: HostPolicy,
     /// TLS towards the endpoints, if any.
@@ -31,15 +39,6 @@ pub struct Service {
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
     pub timeouts: ServiceTimeouts,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round robin.
-    RoundRobin,
-    /// The fewest requests in flight relative to the weight.
-    LeastRequests,
 }
 
 /// A version of the PROXY header.

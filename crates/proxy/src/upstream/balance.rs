@@ -77,7 +77,10 @@ impl View {
     fn choose(&self, service: &CompiledService, turn: Turn, choice: &Choice<'_>) -> Option<usize> {
         let first = match service.service.balance {
             Balance::RoundRobin => self.turns.at(turn),
-            Balance::LeastRequests => self.least_requests(&service.endpoints, turn),
+            // Those that are configured and come next take this way so far.
+            Balance::LeastRequests | Balance::PeakEwma { .. } | Balance::Hash(_) => {
+                self.least_requests(&service.endpoints, turn)
+            }
         }?;
         let members = self.members.iter().map(|member| member.endpoint as usize);
         let from_there = members.clone().skip(first).chain(members.take(first));

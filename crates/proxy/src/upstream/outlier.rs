@@ -6,13 +6,14 @@
 pub(crate) mod eject;
 mod judge;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use portcullis_config::model::{Name, Outliers};
 use portcullis_core::metrics::{Counter, Sharded};
 use tokio::sync::mpsc;
 
-use super::outcome::Outcome;
+use super::outcome::{End, Outcome};
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
 
@@ -32,8 +33,7 @@ pub(crate) struct Series {
     requests: Counter,
     /// Of these, replies of 5xx and gateway errors.
     errors: Counter,
-    /// Requests whose latency is known, and its sum in microseconds.
-    timed: Counter,
+    /// How long they took up to the first byte of a reply, in microseconds: the sum.
     latency_us: Counter,
 }
 
@@ -42,7 +42,6 @@ pub(crate) struct Series {
 pub(crate) struct Totals {
     pub(crate) requests: u64,
     pub(crate) errors: u64,
-    pub(crate) timed: u64,
     pub(crate) latency_us: u64,
 }
 
@@ -76,7 +75,6 @@ impl Encounters {
         for series in self.series.shards() {
             totals.requests += series.requests.value();
             totals.errors += series.errors.value();
-            totals.timed += series.timed.value();
             totals.latency_us += series.latency_us.value();
         }
         totals
@@ -89,7 +87,6 @@ impl Totals {
         Totals {
             requests: self.requests.wrapping_sub(earlier.requests),
             errors: self.errors.wrapping_sub(earlier.errors),
-            timed: self.timed.wrapping_sub(earlier.timed),
             latency_us: self.latency_us.wrapping_sub(earlier.latency_us),
         }
     }
@@ -101,27 +98,39 @@ pub(crate) fn count(
     settings: &Outliers,
     service: &CompiledService,
     endpoint: &EndpointState,
-    outcome: Outcome,
+    outcome: &Outcome,
 ) {
     let encounters = &endpoint.health.encounters;
+    let error = outcome.is_error();
     if settings.success_rate.is_some() || settings.latency.is_some() {
         let series = encounters.series.shard(worker.id);
         series.requests.add(1);
-        series.errors.add(u64::from(outcome.met.is_5xx()));
-        if let Some(latency) = outcome.latency {
-            series.timed.add(1);
-            series.latency_us.add(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        series.errors.add(u64::from(error));
+        if settings.latency.is_some() {
+            let latency = outcome.begun.elapsed().as_micros();
+            series.latency_us.add(u64::try_from(latency).unwrap_or(u64::MAX));
         }
     }
-    let met = outcome.met;
-    let errors = in_a_row(&encounters.errors_in_a_row, met.is_5xx(), settings.consecutive_5xx);
+    let errors = in_a_row(&encounters.errors_in_a_row, error, settings.consecutive_5xx);
     let gateway_errors = in_a_row(
         &encounters.gateway_errors_in_a_row,
-        met.is_gateway_error(),
+        error && is_gateway_error(outcome.end),
         settings.consecutive_gateway_errors,
     );
     if errors || gateway_errors {
-        let _ = worker.alarm.try_send((service.service.name.clone(), endpoint.slot));
+        let _ = worker.alarm.try_send((Arc::clone(&service.service.name), endpoint.slot));
+    }
+}
+
+/// Whether an error stands for an endpoint that is not there, or for something behind it that is
+/// not: no reply or a broken one, or a reply that says so.
+fn is_gateway_error(end: End) -> bool {
+    match end {
+        // Unavailable.
+        End::Replied { grpc: Some(code), .. } => code == 14,
+        End::Replied { status, grpc: None } => matches!(status, 502..=504),
+        End::Connected => false,
+        End::Failed(_) => true,
     }
 }
 
@@ -142,6 +151,16 @@ fn in_a_row(count: &AtomicU32, error: bool, most: Option<u32>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_503_is_a_gateway_error_and_a_500_is_not() {
+        let replied = |status| is_gateway_error(End::Replied { status, grpc: None });
+        assert!(replied(502) && replied(503) && replied(504));
+        assert!(!replied(500) && !replied(505));
+        assert!(is_gateway_error(End::Replied { status: 200, grpc: Some(14) }));
+        assert!(!is_gateway_error(End::Replied { status: 200, grpc: Some(13) }));
+        assert!(is_gateway_error(End::Failed(portcullis_core::Reason::ConnectFailed)));
+    }
 
     #[test]
     fn a_row_is_told_of_when_it_is_too_long() {

@@ -116,7 +116,8 @@ mod tests {
         head_status: Option<&str>,
         status: Option<&str>,
     ) -> Result<(), Fault> {
-        let mut head = ResponseHead { status: 200, ..ResponseHead::default() };
+        let mut head = ResponseHead::default();
+        head.status = 200;
         let mut trailers = Fields::default();
         if let Some(status) = head_status {
             head.fields.push(b"grpc-status", status.as_bytes());

@@ -53,8 +53,8 @@ fn slow(settings: &LatencyOutlier, counted: &[Totals], found: &mut Found) {
     let mut judged: Vec<(usize, f64)> = counted
         .iter()
         .enumerate()
-        .filter(|(_, of)| of.timed > 0 && of.timed >= u64::from(settings.requests))
-        .map(|(i, of)| (i, of.latency_us as f64 / of.timed as f64))
+        .filter(|(_, of)| of.requests > 0 && of.requests >= u64::from(settings.requests))
+        .map(|(i, of)| (i, of.latency_us as f64 / of.requests as f64))
         .collect();
     if judged.len() < settings.endpoints as usize || judged.is_empty() {
         return;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn of(requests: u64, errors: u64, mean_ms: u64) -> Totals {
-        Totals { requests, errors, timed: requests, latency_us: requests * mean_ms * 1000 }
+        Totals { requests, errors, latency_us: requests * mean_ms * 1000 }
     }
 
     fn found(settings: &Outliers, counted: &[Totals]) -> Vec<(usize, EjectionCause)> {
