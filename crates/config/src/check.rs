@@ -3,11 +3,13 @@
 
 mod address;
 mod balance;
+mod health;
 mod host;
 mod http;
 mod http2;
 mod listener;
 mod matching;
+mod outliers;
 mod path;
 mod process;
 mod protocol;

@@ -6,6 +6,7 @@
 
 mod balance;
 mod endpoint;
+mod health;
 mod listener;
 mod matching;
 mod path;
@@ -25,6 +26,9 @@ pub use balance::{
     Sticky,
 };
 pub use endpoint::{Address, Endpoint};
+pub use health::{
+    ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
+};
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
     PathPolicy, ProxySenders, Trust,

@@ -2,8 +2,10 @@
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
 mod balance;
+mod health;
 mod http2;
 mod listener;
+mod outliers;
 mod process;
 mod route;
 mod service;
@@ -18,11 +20,15 @@ pub(crate) use balance::{
     AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
     SlowStartSpec, StickySpec,
 };
+pub(crate) use health::{
+    ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
+};
 pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
+pub(crate) use outliers::{LatencySpec, OutliersSpec, SuccessRateSpec};
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,

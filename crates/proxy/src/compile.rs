@@ -163,6 +163,11 @@ impl Compiler {
         self.routes.values().map(|route| (&*route.route.name, &route.metrics))
     }
 
+    /// The services in use.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<CompiledService>> {
+        self.state.services.iter().flatten()
+    }
+
     /// The TCP routes in use, with their counters.
     pub fn tcp_routes(&self) -> impl Iterator<Item = (&str, &Arc<TcpRouteMetrics>)> {
         self.tcp_routes.values().map(|route| (&*route.route.name, &route.metrics))
@@ -242,7 +247,7 @@ impl Compiler {
                     address: endpoint.address.clone(),
                     label: endpoint.address.to_string(),
                     server_name: tls::endpoint_name(&endpoint.address).ok(),
-                    health: EndpointHealth::new(Verdict::Unchecked),
+                    health: EndpointHealth::new(first_verdict(service), self.workers),
                     active: AtomicU64::new(0),
                     latency: Latency::default(),
                     metrics: EndpointMetrics::new(self.workers),
@@ -398,6 +403,14 @@ fn forget_services(state: &mut State, config: &Config) {
         }
         stays
     });
+}
+
+/// What is held of an endpoint that is new.
+fn first_verdict(service: &Service) -> Verdict {
+    match &service.health {
+        Some(active) if !active.initially_healthy => Verdict::Awaited,
+        Some(_) | None => Verdict::Unchecked,
+    }
 }
 
 fn client_tls(

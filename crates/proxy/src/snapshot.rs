@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 use crate::clock;
 use crate::router::{Router, ServerNames};
 use crate::upstream::balance::{Around, Latency};
-pub use crate::upstream::health::{EndpointHealth, Verdict};
+pub use crate::upstream::health::{EndpointHealth, LastCheck, Verdict};
 use crate::upstream::state::{ServiceState, Views};
 use crate::upstream::sticky::StickyCookie;
 
@@ -117,7 +117,7 @@ pub struct EndpointState {
     /// Requests under way; counted only where balancing asks.
     pub active: AtomicU64,
     /// How long it takes to answer; measured only where choosing asks.
-    pub latency: Latency,
+    pub(crate) latency: Latency,
     /// Its counters.
     pub metrics: EndpointMetrics,
 }

@@ -6,6 +6,7 @@ pub(crate) mod connect;
 pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod outcome;
+pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod state;
 pub(crate) mod sticky;

@@ -24,6 +24,7 @@ use crate::pipeline::Scratch;
 use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
+use crate::upstream::outlier::Alarm;
 use crate::upstream::pool::Pools;
 
 /// Most requests' worth of memory that a worker keeps for the next ones.
@@ -35,6 +36,8 @@ pub(crate) struct Worker {
     /// Its number, from 0.
     pub(crate) id: usize,
     pub(crate) metrics: Arc<WorkerMetrics>,
+    /// Tells the health thread of endpoints that fail.
+    pub(crate) alarm: Alarm,
     /// The worker's own copy, so that a request's hold on it costs no atomic count.
     snapshot: RefCell<Rc<Snapshot>>,
     pools: RefCell<Pools>,
@@ -157,10 +160,11 @@ impl Drop for Place {
 }
 
 impl Worker {
-    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>) -> Worker {
+    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>, alarm: Alarm) -> Worker {
         Worker {
             id,
             metrics,
+            alarm,
             snapshot: RefCell::default(),
             pools: RefCell::default(),
             lines: RefCell::default(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Scope, address, balance, host, route, tls};
+use super::{Scope, address, balance, health, host, outliers, route, tls};
 use crate::model::{
     Address, Endpoint, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
 };
@@ -17,9 +17,12 @@ use crate::raw::{
 const HEAVIEST: u16 = 1000;
 
 pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
+    let endpoints = endpoints(spec, scope);
     Service {
         name: scope.name.clone(),
-        endpoints: endpoints(spec, scope),
+        health: health::active(spec.health.as_ref(), &endpoints, scope),
+        outliers: outliers::outliers(spec.outliers.as_ref(), endpoints.len(), scope),
+        endpoints,
         balance: balance::balance(spec.balance.as_ref(), scope),
         sticky: spec.sticky.as_ref().map(|sticky| balance::sticky(sticky, scope).into()),
         slow_start: spec.slow_start.as_ref().map(|spec| balance::slow_start(spec, scope)),

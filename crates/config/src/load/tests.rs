@@ -3,6 +3,7 @@
 
 mod balance;
 mod faults;
+mod health;
 mod mutation;
 mod reload;
 mod tcp;

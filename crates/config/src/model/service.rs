@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Availability, Balance, Endpoint, Name, ServiceTls, SlowStart, Sticky};
+use super::{
+    ActiveCheck, Availability, Balance, Endpoint, Name, Outliers, ServiceTls, SlowStart, Sticky,
+};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,10 @@ pub struct Service {
     /// The PROXY header that each connection begins with, if any; such a connection serves one
     /// client and is not kept.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// Active checks of the endpoints, if any.
+    pub health: Option<Arc<ActiveCheck>>,
+    /// When endpoints are ejected for what requests meet there, if ever.
+    pub outliers: Option<Outliers>,
     /// Idle connections.
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.

@@ -9,7 +9,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    AvailabilitySpec, BalanceSpec, OffOr, ServiceTlsSpec, SlowStartSpec, Spanned, StickySpec, Time,
+    AvailabilitySpec, BalanceSpec, HealthSpec, OffOr, OutliersSpec, ServiceTlsSpec, SlowStartSpec,
+    Spanned, StickySpec, Time,
 };
 
 /// An upstream service.
@@ -41,6 +42,11 @@ pub(crate) struct ServiceSpec {
     /// Begin each connection with a PROXY header of this version: `v1` or `v2`. It tells the client's
     /// address, so a connection serves one client and one request. Default: none.
     pub(crate) proxy_protocol: Option<Spanned<ProxyVersionSpec>>,
+    /// How the gateway finds out whether endpoints are well. Default: by `outliers` alone.
+    pub(crate) health: Option<HealthSpec>,
+    /// Takes an endpoint out for a while when requests fare worse there than they should, or `off`.
+    /// Default: after 5 gateway errors in a row.
+    pub(crate) outliers: Option<OffOr<OutliersSpec>>,
     /// Idle connections.
     #[serde(default)]
     pub(crate) pool: PoolSpec,

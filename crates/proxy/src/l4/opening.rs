@@ -13,6 +13,7 @@ use super::record::Record;
 use crate::forwarding::Peer;
 use crate::snapshot::{ActiveConnection, ActiveRequest, CompiledService, EndpointState};
 use crate::upstream::balance::{self, Asked, Choice, Tried, key};
+use crate::upstream::outcome::{End, Outcome};
 use crate::upstream::{MOST_TRIES, connect};
 use crate::worker::{LocalListener, Worker};
 
@@ -133,12 +134,16 @@ async fn reach(
         let active = ActiveRequest::begin(service, endpoint_state, state, worker.id);
         let alpn = connect::Alpn::Unasked;
         let due = Instant::now() + limit;
+        let begun = Instant::now();
         match connect::connect(service, endpoint, Some(peer), alpn, due).await {
             Ok(opened) => {
+                service.report(worker, endpoint, &Outcome { end: End::Connected, begun });
                 worker.metrics.upstream_connections.add(1);
                 return Ok((opened.io, active));
             }
             Err(failed) => {
+                let end = End::Failed(failed.reason);
+                service.report(worker, endpoint, &Outcome { end, begun });
                 tracing::debug!(endpoint = endpoint.label, error = %failed, "tries another");
                 failure = failed;
             }

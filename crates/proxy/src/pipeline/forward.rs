@@ -23,6 +23,7 @@ use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointSta
 use crate::upstream::MOST_TRIES;
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
 use crate::upstream::balance::{self, Tried};
+use crate::upstream::outcome::{End, Outcome};
 use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.
@@ -75,8 +76,16 @@ pub(crate) async fn forward<'s>(
             patience: timeouts.first_byte,
             total,
         };
+        let begun = Instant::now();
+        let report = |end| {
+            service.report(serving.worker, endpoint, &Outcome { end, begun });
+        };
         let acquiring = acquire(serving.worker, service, endpoint, wanted);
-        let mut way = match unless_over(serving.worker, exchange.client, acquiring).await {
+        let acquired = unless_over(serving.worker, exchange.client, acquiring).await;
+        if let Err(failure) = &acquired {
+            report(End::Failed(failure.reason));
+        }
+        let mut way = match acquired {
             Ok(way) => way,
             // Nothing was sent, so another endpoint may be asked at once.
             Err(failure)
@@ -106,6 +115,15 @@ pub(crate) async fn forward<'s>(
             cookie: steering.cookie(service, chosen),
         };
         let sent = exchange::run(exchange, &mut way, &mut upload, &bounds).await;
+        let stale = way.reused && way.up.is_lost() && !way.up.has_begun_reply();
+        match &sent {
+            Ok(()) => report(End::Replied { status: exchange.scratch.response.status, grpc: None }),
+            // That an idle connection had ended says nothing about the endpoint, and a request that
+            // came too slowly is not its fault.
+            Err(failure) if failure.reason == Reason::UpstreamReset && stale => {}
+            Err(failure) if failure.reason == Reason::TotalTimeout && !upload.is_over() => {}
+            Err(failure) => report(End::Failed(failure.reason)),
+        }
         let Err(failure) = sent else {
             if way.up.is_reusable() {
                 // Its time in the pool counts from the request: one look at the clock less.

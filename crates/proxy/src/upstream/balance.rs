@@ -19,7 +19,7 @@ use portcullis_config::model::Balance;
 
 pub(crate) use self::hash::StableHash;
 pub(crate) use self::key::{Asked, Http, key};
-pub use self::latency::Latency;
+pub(crate) use self::latency::Latency;
 use self::turns::Turn;
 use self::view::Member;
 pub(crate) use self::view::{Around, View};

@@ -1,10 +1,22 @@
 //! The health of an endpoint: what active checks say and what requests meet there.
 //!
-//! Workers only count. One thread judges, and what it decides is read as two flags. All of it
-//! belongs to the endpoint and outlives configurations.
+//! Workers only count. One thread judges (`monitor`), and what it decides is read as two flags. All
+//! of it belongs to the endpoint and outlives configurations.
+
+mod book;
+mod check;
+mod grpc;
+mod http;
+mod monitor;
+mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use self::book::Book;
+pub use self::book::LastCheck;
+pub(crate) use self::monitor::Monitor;
+use super::outlier::Encounters;
 use crate::clock;
 
 /// What is known of an endpoint's health.
@@ -13,6 +25,10 @@ pub struct EndpointHealth {
     verdict: AtomicU8,
     ejected: AtomicBool,
     since_available: AtomicU64,
+    /// What requests met.
+    pub(crate) encounters: Encounters,
+    /// What only the health thread and the admin listener need.
+    book: Mutex<Book>,
 }
 
 /// What active checks say of an endpoint.
@@ -31,15 +47,39 @@ pub enum Verdict {
 impl Verdict {
     const ALL: [Verdict; 4] =
         [Verdict::Unchecked, Verdict::Awaited, Verdict::Healthy, Verdict::Unhealthy];
+
+    /// Its name on the admin listener.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Unchecked => "unchecked",
+            Verdict::Awaited => "awaited",
+            Verdict::Healthy => "healthy",
+            Verdict::Unhealthy => "unhealthy",
+        }
+    }
+
+    /// Whether an endpoint of which nothing worse is known takes requests.
+    #[must_use]
+    pub fn takes_requests(self) -> bool {
+        matches!(self, Verdict::Unchecked | Verdict::Healthy)
+    }
+
+    /// Whether no check has ended yet.
+    fn is_first(self) -> bool {
+        matches!(self, Verdict::Unchecked | Verdict::Awaited)
+    }
 }
 
 impl EndpointHealth {
-    /// The health of an endpoint that is new.
-    pub(crate) fn new(verdict: Verdict) -> EndpointHealth {
+    /// The health of an endpoint that is new, in a gateway of so many workers.
+    pub(crate) fn new(verdict: Verdict, workers: usize) -> EndpointHealth {
         EndpointHealth {
             verdict: AtomicU8::new(verdict as u8),
             ejected: AtomicBool::new(false),
             since_available: AtomicU64::new(clock::millis()),
+            encounters: Encounters::new(workers),
+            book: Mutex::default(),
         }
     }
 
@@ -55,11 +95,44 @@ impl EndpointHealth {
 
     /// Whether it may get requests as far as its health goes.
     pub fn is_available(&self) -> bool {
-        !self.is_ejected() && matches!(self.verdict(), Verdict::Unchecked | Verdict::Healthy)
+        !self.is_ejected() && self.verdict().takes_requests()
     }
 
     /// When it last became available, or was made, by [`clock::millis`].
     pub(crate) fn since_available(&self) -> u64 {
         self.since_available.load(Relaxed)
+    }
+
+    /// The last check that has ended.
+    pub fn last_check(&self) -> Option<LastCheck> {
+        self.book().last.clone()
+    }
+
+    /// How long the ejection under way still lasts, in milliseconds, and why it began.
+    pub fn ejection(&self) -> Option<(u64, &'static str)> {
+        let ejections = self.book().ejections;
+        let cause = ejections.cause.filter(|_| self.is_ejected())?;
+        Some((ejections.until.saturating_sub(clock::millis()), cause.code()))
+    }
+
+    pub(crate) fn set_verdict(&self, verdict: Verdict) {
+        self.change(|health| health.verdict.store(verdict as u8, Relaxed));
+    }
+
+    pub(crate) fn set_ejected(&self, ejected: bool) {
+        self.change(|health| health.ejected.store(ejected, Relaxed));
+    }
+
+    /// Only the health thread calls this, so that nothing changes in between.
+    fn change(&self, change: impl FnOnce(&EndpointHealth)) {
+        let before = self.is_available();
+        change(self);
+        if !before && self.is_available() {
+            self.since_available.store(clock::millis(), Relaxed);
+        }
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use portcullis_core::health::HealthMetrics;
 use portcullis_core::metrics::StickyMetrics;
 use tokio::sync::Notify;
 
@@ -28,6 +29,8 @@ pub struct ServiceState {
     pub(crate) active: AtomicU64,
     /// What became of clients' cookies.
     pub sticky: StickyMetrics,
+    /// What was counted about its endpoints' health, by the health thread.
+    pub(crate) health: HealthMetrics,
     /// Counts what a view depends on and has changed.
     changes: AtomicU64,
     bell: Arc<Bell>,
@@ -47,12 +50,18 @@ impl ServiceState {
             begun_ms: clock::millis(),
             active: AtomicU64::new(0),
             sticky: StickyMetrics::new(workers),
+            health: HealthMetrics::default(),
             changes: AtomicU64::new(0),
             bell: Arc::clone(bell),
             making: Mutex::new(()),
             views_made: AtomicU64::new(0),
             key: OnceLock::new(),
         }
+    }
+
+    /// What was counted about its endpoints' health.
+    pub fn health(&self) -> &HealthMetrics {
+        &self.health
     }
 
     /// Says that the view should be made anew, since an endpoint has become available or ceased

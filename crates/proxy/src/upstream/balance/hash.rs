@@ -51,5 +51,5 @@ mod tests {
         assert_ne!(hash(&[b""]), hash(&[]));
     }
 
-    const HASH_OF_A: u64 = 0;
+    const HASH_OF_A: u64 = 0xEE02_FD6B_1CA7_67D1;
 }

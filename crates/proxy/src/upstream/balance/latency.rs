@@ -16,7 +16,7 @@ const UNKNOWN: f32 = 1_000_000.0;
 /// A peak-sensitive moving average: in the upper half microseconds as an `f32`, in the lower
 /// milliseconds of the clock, which may wrap around. 0 is nothing known.
 #[derive(Debug, Default)]
-pub struct Latency(AtomicU64);
+pub(crate) struct Latency(AtomicU64);
 
 impl Latency {
     /// Notes how long it took until the reply began, or the failure was known.
