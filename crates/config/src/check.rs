@@ -11,6 +11,7 @@ mod listener;
 mod matching;
 mod outliers;
 mod path;
+mod policies;
 mod process;
 mod protocol;
 mod proxy_protocol;
@@ -19,6 +20,7 @@ mod service;
 mod tcp_route;
 mod template;
 mod tls;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,7 +32,8 @@ use crate::raw::{Spanned, Time};
 
 pub(crate) use balance::zone;
 pub(crate) use listener::listener;
-pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
+pub(crate) use policies::{KEY_WORDS, policies};
+pub(crate) use process::{access_log, admin, shutdown, state, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
 pub(crate) use tcp_route::tcp_route;

@@ -10,10 +10,12 @@ mod health;
 mod listener;
 mod matching;
 mod path;
+mod policies;
 mod route;
 mod service;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -35,6 +37,10 @@ pub use listener::{
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
+pub use policies::{
+    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policy, Quota,
+    RateLimit, ReplyFields,
+};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
@@ -44,6 +50,7 @@ pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,
 };
+pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
 
 /// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;
@@ -77,6 +84,10 @@ pub struct Process {
     pub workers: usize,
     /// Where the gateway stands, if that is known.
     pub zone: Option<Arc<str>>,
+    /// Policies for every request, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
+    /// Where it keeps what must outlive it.
+    pub state: State,
     /// How it ends.
     pub shutdown: Shutdown,
     /// How it gives way to a new binary.
@@ -91,10 +102,24 @@ impl Default for Process {
             metrics: true,
             workers: 0,
             zone: None,
+            policies: Arc::from([]),
+            state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),
         }
     }
+}
+
+/// Where a process keeps what must outlive it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// In the folder that the service manager gave, else in one beside the configuration.
+    #[default]
+    Default,
+    /// In this folder.
+    Folder(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// How the process ends.

@@ -6,6 +6,7 @@ mod health;
 mod http2;
 mod listener;
 mod outliers;
+mod policies;
 mod process;
 mod route;
 mod service;
@@ -13,6 +14,7 @@ mod shorthand;
 mod spanned;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use schemars::JsonSchema;
 
@@ -29,6 +31,10 @@ pub(crate) use listener::{
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
 pub(crate) use outliers::{LatencySpec, OutliersSpec, SuccessRateSpec};
+pub(crate) use policies::{
+    AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,
+    OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec, RateLimitSpec, ReplyFieldsSpec,
+};
 pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
@@ -44,6 +50,9 @@ pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
     ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
+pub(crate) use traffic::{
+    AbortSpec, DelaySpec, FaultsSpec, ImportanceSpec, MirrorSpec, OverloadSpec, SplitBySpec,
 };
 
 /// Configuration of the Portcullis API gateway.
@@ -66,6 +75,12 @@ pub(crate) struct ConfigSpec {
     routes: Option<Entries<RouteSpec>>,
     /// The TCP routes, by name: where connections of listeners go that do not speak HTTP.
     tcp_routes: Option<Entries<TcpRouteSpec>>,
+    /// Policies for every request, asked after those of its route and its service.
+    policies: Option<Vec<PolicySpec>>,
+    /// The folder for what must outlive the process, such as quotas, or `off` to keep it in memory
+    /// alone. Made when something needs it. Default: `$STATE_DIRECTORY`, which service managers set,
+    /// else `portcullis-state` beside the configuration.
+    state: Option<OffOr<String>>,
     /// The admin listener (metrics and health). Default: on at `127.0.0.1:9901`.
     admin: Option<OffOr<AdminSpec>>,
     /// The access log. Default: to standard output.

@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_config::model::{
-    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Route, WeightedService,
+    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Route, SplitBy,
+    WeightedService,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, Expiry, Ticketer, TlsError, TlsWarning};
@@ -71,6 +73,8 @@ struct RouteChanges {
 #[derive(Debug)]
 pub struct Compiler {
     workers: usize,
+    /// What policies have counted.
+    registry: Arc<Registry>,
     /// Rings when the view of a service has to be made anew.
     bell: Arc<Bell>,
     state: State,
@@ -83,6 +87,7 @@ pub struct Compiler {
 struct State {
     config: Arc<Config>,
     revision: u64,
+    policies: Arc<[Arc<Running>]>,
     router: Router<Arc<CompiledRoute>>,
     tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
@@ -103,6 +108,7 @@ impl Compiler {
     pub fn new(workers: usize) -> Compiler {
         Compiler {
             workers,
+            registry: Arc::new(Registry::new(workers)),
             bell: Arc::default(),
             state: State::default(),
             routes: HashMap::new(),
@@ -128,6 +134,10 @@ impl Compiler {
         if !errors.is_empty() {
             return Err(errors);
         }
+        let policies = &config.process.policies;
+        if state.revision == 0 || self.config().process.policies != *policies {
+            state.policies = self.registry.run(&Scope::Global, policies);
+        }
         let routes = self.compile_routes(&mut state, config, &changes.routes);
         let delta = &changes.tcp_routes;
         let tcp_routes = tcp::compile(&self.tcp_routes, self.workers, &mut state, config, delta);
@@ -140,6 +150,7 @@ impl Compiler {
             router: state.router.clone(),
             tcp: state.tcp.clone(),
             services: state.services.clone(),
+            policies: Arc::clone(&state.policies),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
         };
@@ -189,7 +200,9 @@ impl Compiler {
                 Some(old) => Arc::clone(&old.metrics),
                 None => Arc::new(RouteMetrics::new(self.workers)),
             };
-            let compiled = compile_route(state, route, metrics);
+            let policies =
+                self.registry.run(&Scope::Route(Arc::clone(&route.name)), &route.policies);
+            let compiled = compile_route(state, route, policies, metrics);
             state.router.insert(Arc::clone(route), Arc::clone(&compiled));
             changes.fresh.push(compiled);
         }
@@ -208,6 +221,12 @@ impl Compiler {
     /// The services in use.
     pub fn services(&self) -> impl Iterator<Item = &Arc<CompiledService>> {
         self.state.services.iter().flatten()
+    }
+
+    /// What policies have counted.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     /// The configuration in use.
@@ -322,14 +341,22 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
 fn compile_route(
     state: &State,
     route: &Arc<Route>,
+    policies: Arc<[Arc<Running>]>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
-    let services: &[WeightedService] = match &route.action {
-        Action::Forward { services, .. } => services,
-        Action::Redirect { .. } | Action::Reply(_) => &[],
+    let (services, split_by, mirror): (&[WeightedService], _, _) = match &route.action {
+        Action::Forward { services, split_by, mirror, .. } => {
+            (services, split_by.clone(), mirror.clone())
+        }
+        Action::Redirect { .. } | Action::Reply(_) => (&[], SplitBy::Random, None),
     };
     let (services, total_weight) = shares(state, services);
-    Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+    let mirror = mirror.and_then(|mirror| {
+        let slot = *state.slots.get(&mirror.service)?;
+        Some((mirror, slot))
+    });
+    let route = Arc::clone(route);
+    Arc::new(CompiledRoute { route, services, total_weight, split_by, mirror, policies, metrics })
 }
 
 /// Slots of services with their weights, and the sum of these.

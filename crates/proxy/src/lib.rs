@@ -16,6 +16,7 @@ mod handover;
 mod l4;
 mod multiplex;
 pub mod path;
+mod penalty;
 mod pipeline;
 pub mod router;
 pub mod snapshot;

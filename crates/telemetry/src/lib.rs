@@ -8,4 +8,6 @@ pub mod exposition;
 mod resources;
 
 pub use access_log::AccessLogSink;
-pub use exposition::{EndpointScrape, Expires, ProcessFacts, Scrape, ServiceScrape};
+pub use exposition::{
+    EndpointScrape, Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape, ServiceScrape,
+};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Scope, address};
-use crate::model::{AccessLog, Process, Shutdown, Upgrade};
+use crate::model::{AccessLog, Process, Shutdown, State, Upgrade};
 use crate::raw::{AccessLogSpec, AdminSpec, OffOr, ShutdownSpec, Spanned, UpgradeSpec};
 
 /// The most worker threads.
@@ -39,6 +39,19 @@ pub(crate) fn access_log(spec: &OffOr<AccessLogSpec>, scope: &mut Scope<'_>) -> 
             }
             path => AccessLog::File(scope.inputs.path(path)),
         },
+    }
+}
+
+/// Where state is kept; none is `off`.
+pub(crate) fn state(spec: &Spanned<OffOr<String>>, scope: &mut Scope<'_>) -> State {
+    match &spec.value {
+        OffOr::Off => State::Off,
+        OffOr::On(text) if text.is_empty() => {
+            scope.fault(spec.span, "state needs a place to be").label =
+                "expected the path of a folder, or `off`".into();
+            State::Off
+        }
+        OffOr::On(text) => State::Folder(scope.inputs.path(text)),
     }
 }
 

@@ -10,8 +10,11 @@ use serde::de::DeserializeOwned;
 use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
-use crate::model::{AccessLog, Listener, Name, Route, Service, Shutdown, TcpRoute, Upgrade};
+use crate::model::{
+    AccessLog, Listener, Name, Policy, Route, Service, Shutdown, State, TcpRoute, Upgrade,
+};
 use crate::node::{Entry, Finding, Span, reference};
+use crate::raw::{PolicySpec, Spanned};
 use crate::report::Severity;
 
 /// A unit's number; it stays the same as long as the unit is not evaluated again.
@@ -41,8 +44,17 @@ impl Collection {
 }
 
 /// The top-level keys that are no collections.
-pub(crate) const SETTINGS: &[&str] =
-    &["admin", "access_log", "metrics", "workers", "zone", "shutdown", "upgrade"];
+pub(crate) const SETTINGS: &[&str] = &[
+    "policies",
+    "state",
+    "admin",
+    "access_log",
+    "metrics",
+    "workers",
+    "zone",
+    "shutdown",
+    "upgrade",
+];
 
 /// All top-level keys.
 pub(crate) const KEYS: &[&str] = &[
@@ -50,6 +62,8 @@ pub(crate) const KEYS: &[&str] = &[
     "services",
     "routes",
     "tcp_routes",
+    "policies",
+    "state",
     "admin",
     "access_log",
     "metrics",
@@ -83,6 +97,8 @@ pub(crate) enum Value {
     Service(Arc<Service>),
     Route(Arc<Route>),
     TcpRoute(Arc<TcpRoute>),
+    Policies(Arc<[Policy]>),
+    State(State),
     Admin(Option<SocketAddr>),
     AccessLog(AccessLog),
     Metrics(bool),
@@ -177,6 +193,10 @@ fn value(
             decode.run(|spec, scope| Value::TcpRoute(check::tcp_route(spec, scope).into()))
         }
         Collection::Settings => match &**name {
+            "policies" => decode.run(|spec: &Vec<Spanned<PolicySpec>>, scope| {
+                Value::Policies(check::policies(spec, None, scope))
+            }),
+            "state" => decode.run(|spec, scope| Value::State(check::state(spec, scope))),
             "admin" => decode.run(|spec, scope| Value::Admin(check::admin(spec, scope))),
             "access_log" => {
                 decode.run(|spec, scope| Value::AccessLog(check::access_log(spec, scope)))

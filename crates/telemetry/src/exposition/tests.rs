@@ -133,6 +133,7 @@ fn files_of_tls_tell_when_they_end() {
         workers: &[],
         routes: Vec::new(),
         tcp_routes: Vec::new(),
+        policies: PolicyFacts::default(),
         expiries,
         services: Vec::new(),
         process: facts(),
@@ -163,6 +164,7 @@ fn endpoints_tell_what_they_get() {
         workers: &[],
         routes: Vec::new(),
         tcp_routes: Vec::new(),
+        policies: PolicyFacts::default(),
         expiries: Vec::new(),
         services: vec![service],
         process: facts(),
@@ -198,12 +200,17 @@ fn facts() -> ProcessFacts<'static> {
     }
 }
 
+fn policies() -> PolicyFacts<'static> {
+    PolicyFacts::default()
+}
+
 fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> Parsed {
     let mut out = String::new();
     Scrape {
         workers,
         routes,
         tcp_routes: Vec::new(),
+        policies: policies(),
         expiries: vec![expires()],
         services: Vec::new(),
         process: facts(),
@@ -339,10 +346,52 @@ fn the_page_is_appended() {
         workers: &[],
         routes: Vec::new(),
         tcp_routes: Vec::new(),
+        policies: policies(),
         expiries: Vec::new(),
         services: Vec::new(),
         process: facts(),
     }
     .render(&mut out);
     assert!(out.starts_with("before\n# HELP portcullis_requests_total "));
+}
+
+#[test]
+fn policies_are_told_apart_by_scope_kind_and_name() {
+    let metrics = portcullis_core::metrics::PolicyMetrics::new(2);
+    metrics.shard(0).allowed.add(3);
+    metrics.shard(1).allowed.add(4);
+    metrics.shard(1).refused.add(2);
+    let fact = PolicyFact {
+        scope: "route/users".to_owned(),
+        kind: "rate_limit",
+        name: "per-client",
+        metrics: &metrics,
+        slots: 16,
+        used: 5,
+        evicted: 1,
+        waiting: 0,
+    };
+    let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
+    let mut out = String::new();
+    let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
+    Scrape {
+        workers: &[],
+        routes,
+        tcp_routes,
+        policies,
+        expiries,
+        services: Vec::new(),
+        process: facts(),
+    }
+    .render(&mut out);
+    let page = parse(&out);
+    let labels = |outcome: Option<&'static str>| {
+        let of = [("scope", "route/users"), ("kind", "rate_limit"), ("policy", "per-client")];
+        of.into_iter().chain(outcome.map(|outcome| ("outcome", outcome))).collect::<Vec<_>>()
+    };
+    let requests = |outcome| page.value("portcullis_policy_requests_total", &labels(Some(outcome)));
+    assert_eq!((requests("allowed"), requests("refused")), (Some(7.0), Some(2.0)));
+    assert_eq!(page.value("portcullis_policy_keys", &labels(None)), Some(5.0));
+    assert_eq!(page.value("portcullis_policy_evictions_total", &labels(None)), Some(1.0));
+    assert_eq!(page.value("portcullis_quota_store_errors_total", &[]), Some(7.0));
 }
