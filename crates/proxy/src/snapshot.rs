@@ -12,7 +12,7 @@ use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
 use crate::router::{Router, ServerNames};
-pub use crate::upstream::health::{EndpointHealth, LastCheck, Verdict};
+pub use crate::upstream::health::{Ejection, EndpointHealth, LastCheck, Verdict};
 use crate::upstream::state::{ServiceState, Views};
 
 /// A compiled configuration. A request keeps the one it started with. A copy shares all that is
@@ -31,6 +31,20 @@ pub struct Snapshot {
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
     /// Whether requests are counted.
     pub metrics: bool,
+}
+
+impl Snapshot {
+    /// A service with endpoints that take no requests before their first check has ended, and how
+    /// many these are.
+    #[must_use]
+    pub fn awaits_checks(&self) -> Option<(&str, usize)> {
+        self.services.iter().flatten().find_map(|service| {
+            let awaited =
+                |endpoint: &&Arc<EndpointState>| endpoint.health.verdict() == Verdict::Awaited;
+            let count = service.endpoints.iter().filter(awaited).count();
+            (count > 0).then_some((&*service.service.name, count))
+        })
+    }
 }
 
 /// A listener as workers need it.

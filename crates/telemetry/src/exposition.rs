@@ -3,6 +3,7 @@
 //! Counters are read while workers go on counting, so the page is not one instant; but each
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
+mod health;
 mod page;
 mod tcp;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use portcullis_core::metrics::{
 };
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
+pub use self::health::{EndpointFacts, ServiceHealth};
 use self::page::{Kind, Page};
 use crate::resources::Resources;
 
@@ -36,6 +38,8 @@ pub struct Scrape<'a> {
     pub routes: Vec<(&'a str, &'a RouteMetrics)>,
     /// The TCP routes by name.
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
+    /// The health of the services' endpoints.
+    pub health: Vec<ServiceHealth<'a>>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
 }
@@ -80,6 +84,7 @@ impl Scrape<'_> {
         self.downstream(&mut page);
         self.http2(&mut page);
         self.upstream(&mut page);
+        health::render(&self.health, &mut page);
         self.access_log(&mut page);
         self.process.render(self.workers.len(), &mut page);
         resources(&Resources::read(), &mut page);

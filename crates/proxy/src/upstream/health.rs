@@ -12,6 +12,7 @@ mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use self::book::Book;
 pub use self::book::LastCheck;
@@ -29,6 +30,17 @@ pub struct EndpointHealth {
     pub(crate) encounters: Encounters,
     /// What only the health thread and the admin listener need.
     book: Mutex<Book>,
+}
+
+/// An ejection under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ejection {
+    /// Why it began: the key that configures it.
+    pub cause: &'static str,
+    /// How long it still lasts.
+    pub left: Duration,
+    /// How many times the base it lasts, unless that is too long.
+    pub times: u32,
 }
 
 /// What active checks say of an endpoint.
@@ -108,11 +120,12 @@ impl EndpointHealth {
         self.book().last.clone()
     }
 
-    /// How long the ejection under way still lasts, in milliseconds, and why it began.
-    pub fn ejection(&self) -> Option<(u64, &'static str)> {
+    /// The ejection under way.
+    pub fn ejection(&self) -> Option<Ejection> {
         let ejections = self.book().ejections;
         let cause = ejections.cause.filter(|_| self.is_ejected())?;
-        Some((ejections.until.saturating_sub(clock::millis()), cause.code()))
+        let left = Duration::from_millis(ejections.until.saturating_sub(clock::millis()));
+        Some(Ejection { cause: cause.code(), left, times: ejections.times })
     }
 
     pub(crate) fn set_verdict(&self, verdict: Verdict) {
