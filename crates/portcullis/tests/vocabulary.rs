@@ -44,6 +44,7 @@ mod vocabulary {
             workers: &[Arc::new(WorkerMetrics::default())],
             routes: Vec::new(),
             tcp_routes: Vec::new(),
+            health: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,

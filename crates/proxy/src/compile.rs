@@ -1,6 +1,7 @@
 //! From a configuration to a snapshot, at a cost in proportion to what changed: what is the same
 //! allocation as before is taken over as it is.
 
+mod service;
 mod tcp;
 mod tls;
 
@@ -13,7 +14,7 @@ use portcullis_config::model::{
     WeightedService,
 };
 use portcullis_config::{Changes, Delta};
-use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
@@ -26,8 +27,8 @@ use crate::snapshot::{
     CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
     ListenerSettings, Snapshot, Verdict,
 };
-use crate::upstream::balance::View;
-use crate::upstream::state::{Bell, ServiceState, Views};
+use crate::upstream::balance::Latency;
+use crate::upstream::state::{Bell, ServiceState};
 use crate::upstream::tend::tend;
 
 /// A part of the configuration that cannot be put to use.
@@ -123,7 +124,7 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        compile_services(&mut state, config, self.workers, &self.bell, &mut errors, &mut warnings);
+        self.compile_services(&mut state, config, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -192,6 +193,74 @@ impl Compiler {
             changes.fresh.push(compiled);
         }
         changes
+    }
+
+    fn compile_services(
+        &self,
+        state: &mut State,
+        config: &Config,
+        errors: &mut Vec<CompileError>,
+        warnings: &mut Vec<CompileWarning>,
+    ) {
+        let roots = SystemRoots::default();
+        let zone = config.process.zone.as_ref();
+        forget_services(state, config);
+        for (name, service) in &config.services {
+            let old = state.slots.get(name).and_then(|&slot| state.services[slot].clone());
+            if old.as_ref().is_some_and(|old| service::is_same(old, service, zone)) {
+                continue;
+            }
+            match client_tls(service, old.as_deref(), &roots, warnings) {
+                Ok(tls) => self.install_service(state, service, tls, zone),
+                Err(error) => {
+                    let place =
+                        service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
+                    errors.push(CompileError { path: path("services", name, place), error });
+                }
+            }
+        }
+    }
+
+    fn install_service(
+        &self,
+        state: &mut State,
+        service: &Arc<Service>,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        zone: Option<&Name>,
+    ) {
+        let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
+            state.free_slots.pop().unwrap_or_else(|| {
+                state.services.push(None);
+                state.services.len() - 1
+            })
+        });
+        let mut endpoints = Vec::with_capacity(service.endpoints.len());
+        for endpoint in &service.endpoints {
+            let key = (Arc::clone(&service.name), endpoint.address.clone());
+            let known = state.endpoints.entry(key).or_insert_with(|| {
+                let slot = state.free_endpoints.pop().unwrap_or_else(|| {
+                    state.next_endpoint += 1;
+                    state.next_endpoint - 1
+                });
+                Arc::new(EndpointState {
+                    slot,
+                    address: endpoint.address.clone(),
+                    label: endpoint.address.to_string(),
+                    server_name: tls::endpoint_name(&endpoint.address).ok(),
+                    health: EndpointHealth::new(first_verdict(service), self.workers),
+                    active: AtomicU64::new(0),
+                    latency: Latency::default(),
+                    metrics: EndpointMetrics::new(self.workers),
+                })
+            });
+            endpoints.push(Arc::clone(known));
+        }
+        // Made after its first endpoints, which are no newer than itself then.
+        let known = state.service_states.entry(Arc::clone(&service.name));
+        let known = known.or_insert_with(|| Arc::new(ServiceState::new(&self.bell, self.workers)));
+        let known = Arc::clone(known);
+        let compiled = service::compiled(service, slot, endpoints, known, zone);
+        state.services[slot] = Some(Arc::new(CompiledService { tls, ..compiled }));
     }
 
     /// Keeps the views of services up to date, for the snapshots that come, until there will be no
@@ -309,31 +378,6 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
     }
 }
 
-fn compile_services(
-    state: &mut State,
-    config: &Config,
-    workers: usize,
-    bell: &Arc<Bell>,
-    errors: &mut Vec<CompileError>,
-    warnings: &mut Vec<CompileWarning>,
-) {
-    let roots = SystemRoots::default();
-    forget_services(state, config);
-    for (name, service) in &config.services {
-        let old = state.slots.get(name).and_then(|&slot| state.services[slot].clone());
-        if old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.service, service)) {
-            continue;
-        }
-        match client_tls(service, old.as_deref(), &roots, warnings) {
-            Ok(tls) => install_service(state, service, tls, workers, bell),
-            Err(error) => {
-                let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
-                errors.push(CompileError { path: path("services", name, place), error });
-            }
-        }
-    }
-}
-
 /// Takes out services that are gone; their slots serve others.
 fn forget_services(state: &mut State, config: &Config) {
     let State { slots, free_slots, services, endpoints, free_endpoints, service_states, .. } =
@@ -359,52 +403,6 @@ fn forget_services(state: &mut State, config: &Config) {
         }
         stays
     });
-}
-
-fn install_service(
-    state: &mut State,
-    service: &Arc<Service>,
-    config: Option<Arc<rustls::ClientConfig>>,
-    workers: usize,
-    bell: &Arc<Bell>,
-) {
-    let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
-        state.free_slots.pop().unwrap_or_else(|| {
-            state.services.push(None);
-            state.services.len() - 1
-        })
-    });
-    let mut endpoints = Vec::with_capacity(service.endpoints.len());
-    for endpoint in &service.endpoints {
-        let key = (Arc::clone(&service.name), endpoint.address.clone());
-        let known = state.endpoints.entry(key).or_insert_with(|| {
-            let slot = state.free_endpoints.pop().unwrap_or_else(|| {
-                state.next_endpoint += 1;
-                state.next_endpoint - 1
-            });
-            Arc::new(EndpointState {
-                slot,
-                address: endpoint.address.clone(),
-                label: endpoint.address.to_string(),
-                server_name: tls::endpoint_name(&endpoint.address).ok(),
-                health: EndpointHealth::new(first_verdict(service), workers),
-                active: AtomicU64::new(0),
-            })
-        });
-        endpoints.push(Arc::clone(known));
-    }
-    // Made after its first endpoints, which are no newer than itself then.
-    let known = state.service_states.entry(Arc::clone(&service.name));
-    let known = Arc::clone(known.or_insert_with(|| Arc::new(ServiceState::new(bell))));
-    state.services[slot] = Some(Arc::new(CompiledService {
-        service: Arc::clone(service),
-        slot,
-        views: Views::new(View::of(service, &endpoints)),
-        endpoints: endpoints.into(),
-        state: known,
-        tls: config,
-        server_name: tls::service_name(service).ok().flatten(),
-    }));
 }
 
 /// What is held of an endpoint that is new.

@@ -7,6 +7,7 @@ mod grpc;
 mod head;
 pub(crate) mod record;
 pub(crate) mod respond;
+mod steer;
 mod tunnel;
 pub(crate) mod upgrade;
 
@@ -40,6 +41,8 @@ pub(crate) struct Scratch {
     pub(crate) added: Fields,
     /// A path or location that a template wrote.
     pub(crate) rewritten: Vec<u8>,
+    /// A cookie of ours on its way.
+    pub(crate) cookie: Vec<u8>,
     /// The key of a WebSocket handshake that is ours and not the client's.
     pub(crate) websocket_key: Vec<u8>,
 }

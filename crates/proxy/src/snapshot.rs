@@ -1,19 +1,23 @@
 //! The compiled configuration that requests work with: immutable, swapped whole.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use portcullis_config::model::{Address, Listener, Name, Route, Service, TcpRoute};
-use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
+use crate::clock;
 use crate::router::{Router, ServerNames};
+use crate::upstream::balance::{Around, Latency};
 pub use crate::upstream::health::{Ejection, EndpointHealth, LastCheck, Verdict};
 use crate::upstream::state::{ServiceState, Views};
+use crate::upstream::sticky::StickyCookie;
 
 /// A compiled configuration. A request keeps the one it started with. A copy shares all that is
 /// large.
@@ -101,6 +105,10 @@ pub struct CompiledService {
     pub state: Arc<ServiceState>,
     /// Which endpoints take requests now.
     pub views: Views,
+    /// Where the gateway stands.
+    pub zone: Option<Name>,
+    /// The cookie that brings clients back to their endpoints.
+    pub(crate) sticky: Option<StickyCookie>,
     /// TLS towards its endpoints.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The name for SNI and verification, where it is not the endpoint's own.
@@ -122,6 +130,23 @@ pub struct EndpointState {
     pub health: EndpointHealth,
     /// Requests under way; counted only where balancing asks.
     pub active: AtomicU64,
+    /// How long it takes to answer; measured only where choosing asks.
+    pub(crate) latency: Latency,
+    /// Its counters.
+    pub metrics: EndpointMetrics,
+}
+
+impl CompiledService {
+    /// What a view of its endpoints is made of.
+    pub(crate) fn around(&self) -> Around<'_> {
+        Around {
+            service: &self.service,
+            endpoints: &self.endpoints,
+            zone: self.zone.as_deref(),
+            begun_ms: self.state.begun_ms,
+            now_ms: clock::millis(),
+        }
+    }
 }
 
 impl EndpointState {
@@ -134,19 +159,53 @@ impl EndpointState {
     }
 }
 
-/// Counts a request as under way for as long as it lives.
+/// Counts a request or connection as under way for as long as it lives. It holds what it counts
+/// by reference or, where it outlives the snapshot, as its own.
 #[derive(Debug)]
-pub(crate) struct ActiveRequest(Arc<EndpointState>);
+pub(crate) struct ActiveRequest<E, S>
+where
+    E: Deref<Target = EndpointState>,
+    S: Deref<Target = ServiceState>,
+{
+    endpoint: E,
+    state: S,
+    worker: usize,
+    /// Choosing looks at what endpoints have under way.
+    shared: bool,
+}
 
-impl ActiveRequest {
-    pub(crate) fn begin(endpoint: &Arc<EndpointState>) -> ActiveRequest {
-        endpoint.active.fetch_add(1, Relaxed);
-        ActiveRequest(Arc::clone(endpoint))
+/// One that outlives the snapshot.
+pub(crate) type ActiveConnection = ActiveRequest<Arc<EndpointState>, Arc<ServiceState>>;
+
+impl<E, S> ActiveRequest<E, S>
+where
+    E: Deref<Target = EndpointState>,
+    S: Deref<Target = ServiceState>,
+{
+    /// Counts a request of a worker's.
+    pub(crate) fn begin(service: &CompiledService, endpoint: E, state: S, worker: usize) -> Self {
+        let series = endpoint.metrics.shard(worker);
+        series.requests.add(1);
+        series.active.add(1);
+        let shared = service.service.balance.counts_active();
+        if shared {
+            endpoint.active.fetch_add(1, Relaxed);
+            state.active.fetch_add(1, Relaxed);
+        }
+        ActiveRequest { endpoint, state, worker, shared }
     }
 }
 
-impl Drop for ActiveRequest {
+impl<E, S> Drop for ActiveRequest<E, S>
+where
+    E: Deref<Target = EndpointState>,
+    S: Deref<Target = ServiceState>,
+{
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Relaxed);
+        self.endpoint.metrics.shard(self.worker).active.sub(1);
+        if self.shared {
+            self.endpoint.active.fetch_sub(1, Relaxed);
+            self.state.active.fetch_sub(1, Relaxed);
+        }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod outcome;
 pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod state;
+pub(crate) mod sticky;
 pub(crate) mod tend;
 
 /// Most endpoints that are tried for one request or connection.

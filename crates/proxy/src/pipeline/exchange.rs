@@ -9,6 +9,7 @@ use portcullis_core::{Failure, Reason};
 use portcullis_wire::{BodyLength, ReadError, Stream, Upstream};
 
 use super::content::{Download, Pace, Side, Upload};
+use super::steer::Cookie;
 use super::{Exchange, Scratch, grpc, head, tunnel, upgrade};
 use crate::client::Client;
 use crate::upstream::acquire::Acquired;
@@ -20,13 +21,15 @@ const MAX_INTERIM: usize = 32;
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// What an exchange may take.
-pub(crate) struct Bounds {
+pub(crate) struct Bounds<'s> {
     /// When the connection was at hand: what came before is not the endpoint's first byte's fault.
     pub(crate) begun: Instant,
     pub(crate) total: Option<Instant>,
     pub(crate) first_byte: Duration,
     pub(crate) stall: Duration,
     pub(crate) tunnel: Duration,
+    /// What becomes of the client's cookie with the reply.
+    pub(crate) cookie: Option<Cookie<'s>>,
 }
 
 /// Sends what waits in the endpoint's connection, the content behind it, and relays the reply.
@@ -38,7 +41,7 @@ pub(crate) async fn run(
     exchange: &mut Exchange<'_, '_>,
     way: &mut Acquired,
     upload: &mut Upload,
-    bounds: &Bounds,
+    bounds: &Bounds<'_>,
 ) -> Result<(), Failure> {
     let Exchange { serving, client, scratch, record } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
@@ -66,6 +69,9 @@ pub(crate) async fn run(
         if status == 101 {
             upgrade::check(up, scratch)?;
             record.status = 101;
+            if let Some(cookie) = &bounds.cookie {
+                cookie.settle(serving.worker, client.peer.scheme, scratch);
+            }
             upgrade::write_switch(&mut client.down, scratch);
             // A tunnel may last for days, and is no exchange that others should wait for.
             way.seat = None;
@@ -102,6 +108,9 @@ pub(crate) async fn run(
         client.down.close_after();
     }
     client.end_if_asked(serving.worker);
+    if let Some(cookie) = &bounds.cookie {
+        cookie.settle(serving.worker, client.peer.scheme, scratch);
+    }
     head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
     record.status = scratch.response.status;
 
@@ -128,7 +137,7 @@ struct Watch<'b> {
     /// When to begin watching for the client's going away: most replies are there long before, and
     /// are spared the cost. None once it is watched for.
     look: Option<Instant>,
-    bounds: &'b Bounds,
+    bounds: &'b Bounds<'b>,
 }
 
 impl Watch<'_> {

@@ -8,21 +8,21 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use portcullis_config::model::{Balance, HostPolicy, Rewrite, RewritePath};
+use portcullis_config::model::{HostPolicy, Rewrite, RewritePath};
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::{BodyLength, RequestHead, Upstream, Version, websocket};
 
 use super::content::Upload;
 use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
-use super::{Exchange, Scratch, Serving, upgrade};
+use super::{Exchange, Scratch, Serving, steer, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
 use crate::upstream::MOST_TRIES;
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
-use crate::upstream::balance::{self, Choice, Tried};
+use crate::upstream::balance::{self, Tried};
 use crate::upstream::outcome::{End, Outcome};
 use crate::worker::Worker;
 
@@ -59,13 +59,14 @@ pub(crate) async fn forward<'s>(
     let peer = Rc::clone(&exchange.client.peer);
     let mut fresh = false;
     let mut tried = Tried::default();
+    let steering = steer::Steering::of(service, exchange, plan.normal);
     for tries_left in (0..MOST_TRIES).rev() {
-        let choice = Choice { tried: tried.as_slice() };
+        let choice = steering.choice(tried.as_slice());
         let chosen = balance::choose(service, serving.worker, &choice).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
         exchange.record.endpoint = Some(endpoint);
-        let _active = (service.service.balance == Balance::LeastRequests)
-            .then(|| ActiveRequest::begin(endpoint));
+        let _active =
+            ActiveRequest::begin(service, &**endpoint, &*service.state, serving.worker.id);
 
         let wanted = Wanted {
             client: &peer,
@@ -111,6 +112,7 @@ pub(crate) async fn forward<'s>(
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,
             tunnel: timeouts.tunnel,
+            cookie: steering.cookie(service, chosen),
         };
         let sent = exchange::run(exchange, &mut way, &mut upload, &bounds).await;
         let stale = way.reused && way.up.is_lost() && !way.up.has_begun_reply();

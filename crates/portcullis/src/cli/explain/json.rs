@@ -119,6 +119,8 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
         "balance": match service.balance {
             Balance::RoundRobin => "round_robin",
             Balance::LeastRequests => "least_requests",
+            Balance::PeakEwma { .. } => "peak_ewma",
+            Balance::Hash(_) => "hash",
         },
         "timeouts_s": {
             "connect": sourced(json!(connect.0.as_secs_f64()), connect.1),

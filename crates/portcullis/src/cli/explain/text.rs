@@ -205,6 +205,8 @@ fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgr
     let balance = match balance {
         Balance::RoundRobin => "in turn",
         Balance::LeastRequests => "the one with the fewest requests",
+        Balance::PeakEwma { .. } => "the fastest",
+        Balance::Hash(_) => "by hash",
     };
     page.more(format_args!("endpoints, {balance}:"));
     let width = share.endpoints.iter().map(|reached| reached.address.len()).max().unwrap_or(0);
