@@ -166,7 +166,9 @@ fn a_check_says_what_was_wrong() {
         assert_eq!(last["result"], result, "{check}: {told}");
         assert!(last["detail"].as_str().unwrap().contains(detail), "{check}: {told}");
         // Those who still wait must not hold up the end.
-        (0..64).for_each(|_| never.open());
+        if result == "timeout" {
+            (0..64).for_each(|_| never.open());
+        }
     }
 }
 
@@ -235,7 +237,7 @@ fn a_process_that_is_stopped_is_found_out() {
         &format!("[\"{}\", \"{}\"]", a.address(), b.address()),
     );
     let active = "health: { active: { path: /, interval: 100ms, timeout: 100ms } }, \
-                  timeouts: { first_byte: 30s }";
+                  outliers: off, timeouts: { first_byte: 1s }";
     let config = config.replace("] }", &format!("], {active} }}"));
     let gateway = Gateway::start(&config);
     let address = a.address().to_string();
