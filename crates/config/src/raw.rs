@@ -38,7 +38,7 @@ pub(crate) use service::{
     EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec, ServiceSpec,
     ServiceTimeoutsSpec,
 };
-pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Time};
+pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Switch, Time};
 pub(crate) use spanned::Spanned;
 pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{

@@ -76,6 +76,8 @@ pub enum Reason {
     MethodNotAllowed,
     /// A protocol to switch to that is not served at this place.
     UpgradeRefused,
+    /// A WebSocket of a version that the gateway cannot translate.
+    WebSocketVersion,
     /// The content is larger than allowed.
     BodyTooLarge,
     /// The content breaks its framing.
@@ -115,7 +117,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 31] = [
+pub const REASONS: [Reason; 32] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -129,6 +131,7 @@ pub const REASONS: [Reason; 31] = [
     Reason::NoRoute,
     Reason::MethodNotAllowed,
     Reason::UpgradeRefused,
+    Reason::WebSocketVersion,
     Reason::BodyTooLarge,
     Reason::BadBody,
     Reason::BodyTimeout,
@@ -166,6 +169,7 @@ impl Reason {
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
             Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
+            Reason::WebSocketVersion => 426,
             Reason::Flood => 429,
             Reason::HeadTooLarge => 431,
             // Nobody sees it but the log; nginx made 499 the customary number.
@@ -213,6 +217,7 @@ impl Reason {
             Reason::NoRoute => "no_route",
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeRefused => "upgrade_refused",
+            Reason::WebSocketVersion => "websocket_version",
             Reason::BodyTooLarge => "body_too_large",
             Reason::BadBody => "bad_body",
             Reason::BodyTimeout => "body_timeout",
@@ -251,6 +256,7 @@ impl Reason {
             Reason::NoRoute => "Nothing is served at this place.",
             Reason::MethodNotAllowed => "The method is not served at this place.",
             Reason::UpgradeRefused => "This protocol is not served at this place.",
+            Reason::WebSocketVersion => "This version of WebSocket is not spoken here.",
             Reason::BodyTooLarge => "The request's content is too large.",
             Reason::BadBody => "The request's content is not framed as HTTP asks.",
             Reason::BodyTimeout => "The request's content arrived too slowly.",

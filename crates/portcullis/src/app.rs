@@ -11,8 +11,8 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
-use portcullis_proxy::{Compiler, Gateway, Handed};
-use portcullis_telemetry::{ProcessFacts, Scrape};
+use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
+use portcullis_telemetry::{Expires, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -24,6 +24,7 @@ use crate::life::{Life, UpgradeOrder};
 use crate::manager::Manager;
 use crate::pid_file::PidFile;
 use crate::reload::{Outcome, State};
+use crate::scrape;
 use crate::shutdown::Signals;
 use crate::upgrade::{Program, Takeover};
 use crate::watch::Watch;
@@ -318,7 +319,8 @@ impl App {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
-                health: state.compiler.services().map(|of| endpoints::metrics(of)).collect(),
+                expiries: expiries(&state.compiler),
+                services: scrape::services(&state.compiler),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
                     started: self.started,
@@ -337,6 +339,23 @@ impl App {
             .render(out);
         });
     }
+}
+
+/// Until when files of TLS are good, in the same order each time.
+fn expiries(compiler: &Compiler) -> Vec<Expires<'_>> {
+    let told = compiler.expiries().map(|(owner, name, expiry)| Expires {
+        owner: match owner {
+            Owner::Listener => "listener",
+            Owner::Service => "service",
+        },
+        name,
+        kind: expiry.kind.code(),
+        file: &expiry.label,
+        at: expiry.at.as_secs(),
+    });
+    let mut told: Vec<Expires<'_>> = told.collect();
+    told.sort_unstable();
+    told
 }
 
 impl AdminSocket {

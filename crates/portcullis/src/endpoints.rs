@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use portcullis_proxy::snapshot::{CompiledService, EndpointState};
-use portcullis_telemetry::{EndpointFacts, ServiceHealth};
 use serde_json::{Map, Value, json};
 
 /// Every service with its endpoints, as JSON.
@@ -57,23 +56,4 @@ fn endpoint(
         "check": check,
         "ejected": ejected,
     })
-}
-
-/// The same for the metrics page.
-pub(crate) fn metrics(service: &CompiledService) -> ServiceHealth<'_> {
-    ServiceHealth {
-        service: &service.service.name,
-        metrics: service.state.health(),
-        checked: service.service.health.is_some(),
-        ejects: service.service.outliers.is_some(),
-        endpoints: service.endpoints.iter().map(|endpoint| facts(endpoint)).collect(),
-    }
-}
-
-fn facts(endpoint: &EndpointState) -> EndpointFacts<'_> {
-    EndpointFacts {
-        endpoint: &endpoint.label,
-        available: endpoint.health.is_available(),
-        ejected: endpoint.health.is_ejected(),
-    }
 }

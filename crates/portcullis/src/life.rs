@@ -340,13 +340,19 @@ async fn attempt(app: App, cancel: oneshot::Receiver<()>) -> Outcome {
 }
 
 /// Lets the new process take our place, and tells if it ends before we do. Otherwise nobody would:
-/// it is our child.
+/// it is our child. That it was told to end, or gave way to another, is no fault.
 fn attend(successor: Successor) {
     let pid = successor.pid;
     let mut child = successor.let_go();
     tokio::spawn(async move {
-        if let Ok(status) = child.wait().await {
-            tracing::error!(pid, %status, "the process that took over has ended");
+        match child.wait().await {
+            Ok(status) if status.success() => {
+                tracing::info!(pid, "the process that took over has ended as it should");
+            }
+            Ok(status) => tracing::error!(pid, %status, "the process that took over has failed"),
+            Err(error) => {
+                tracing::warn!(pid, %error, "the process that took over is lost sight of")
+            }
         }
     });
 }

@@ -9,6 +9,7 @@ mod manager;
 mod passed;
 mod pid_file;
 mod reload;
+mod scrape;
 mod shutdown;
 mod upgrade;
 mod watch;

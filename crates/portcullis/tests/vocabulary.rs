@@ -44,7 +44,8 @@ mod vocabulary {
             workers: &[Arc::new(WorkerMetrics::default())],
             routes: Vec::new(),
             tcp_routes: Vec::new(),
-            health: Vec::new(),
+            expiries: Vec::new(),
+            services: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,

@@ -5,29 +5,27 @@ mod service;
 mod tcp;
 mod tls;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
-    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
-    WeightedService,
+    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Route, WeightedService,
 };
 use portcullis_config::{Changes, Delta};
-use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, TcpRouteMetrics};
+use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
-use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
+use portcullis_wire::tls::{ClientVerifier, Expiry, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
 use tokio::sync::watch;
 
 use self::tcp::TcpChanges;
+pub use self::tls::Owner;
+use self::tls::{Expiries, forget_expiries};
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
-    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
-    ListenerSettings, Snapshot, Verdict,
+    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, ListenerSettings, Snapshot,
 };
-use crate::upstream::balance::Latency;
 use crate::upstream::state::{Bell, ServiceState};
 use crate::upstream::tend::tend;
 
@@ -95,6 +93,8 @@ struct State {
     endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
     next_endpoint: usize,
     free_endpoints: Vec<usize>,
+    /// Until when their files are good, of listeners and services that have any.
+    expiries: Expiries,
 }
 
 impl Compiler {
@@ -163,14 +163,15 @@ impl Compiler {
         self.routes.values().map(|route| (&*route.route.name, &route.metrics))
     }
 
-    /// The services in use.
-    pub fn services(&self) -> impl Iterator<Item = &Arc<CompiledService>> {
-        self.state.services.iter().flatten()
-    }
-
     /// The TCP routes in use, with their counters.
     pub fn tcp_routes(&self) -> impl Iterator<Item = (&str, &Arc<TcpRouteMetrics>)> {
         self.tcp_routes.values().map(|route| (&*route.route.name, &route.metrics))
+    }
+
+    /// Until when the files of TLS in use are good, by whose they are and its name.
+    pub fn expiries(&self) -> impl Iterator<Item = (Owner, &str, &Expiry)> {
+        let owners = self.state.expiries.iter();
+        owners.flat_map(|((owner, name), all)| all.iter().map(|one| (*owner, &**name, one)))
     }
 
     /// Brings the router from the old configuration's routes to the new one's.
@@ -195,74 +196,6 @@ impl Compiler {
         changes
     }
 
-    fn compile_services(
-        &self,
-        state: &mut State,
-        config: &Config,
-        errors: &mut Vec<CompileError>,
-        warnings: &mut Vec<CompileWarning>,
-    ) {
-        let roots = SystemRoots::default();
-        let zone = config.process.zone.as_ref();
-        forget_services(state, config);
-        for (name, service) in &config.services {
-            let old = state.slots.get(name).and_then(|&slot| state.services[slot].clone());
-            if old.as_ref().is_some_and(|old| service::is_same(old, service, zone)) {
-                continue;
-            }
-            match client_tls(service, old.as_deref(), &roots, warnings) {
-                Ok(tls) => self.install_service(state, service, tls, zone),
-                Err(error) => {
-                    let place =
-                        service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
-                    errors.push(CompileError { path: path("services", name, place), error });
-                }
-            }
-        }
-    }
-
-    fn install_service(
-        &self,
-        state: &mut State,
-        service: &Arc<Service>,
-        tls: Option<Arc<rustls::ClientConfig>>,
-        zone: Option<&Name>,
-    ) {
-        let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
-            state.free_slots.pop().unwrap_or_else(|| {
-                state.services.push(None);
-                state.services.len() - 1
-            })
-        });
-        let mut endpoints = Vec::with_capacity(service.endpoints.len());
-        for endpoint in &service.endpoints {
-            let key = (Arc::clone(&service.name), endpoint.address.clone());
-            let known = state.endpoints.entry(key).or_insert_with(|| {
-                let slot = state.free_endpoints.pop().unwrap_or_else(|| {
-                    state.next_endpoint += 1;
-                    state.next_endpoint - 1
-                });
-                Arc::new(EndpointState {
-                    slot,
-                    address: endpoint.address.clone(),
-                    label: endpoint.address.to_string(),
-                    server_name: tls::endpoint_name(&endpoint.address).ok(),
-                    health: EndpointHealth::new(first_verdict(service), self.workers),
-                    active: AtomicU64::new(0),
-                    latency: Latency::default(),
-                    metrics: EndpointMetrics::new(self.workers),
-                })
-            });
-            endpoints.push(Arc::clone(known));
-        }
-        // Made after its first endpoints, which are no newer than itself then.
-        let known = state.service_states.entry(Arc::clone(&service.name));
-        let known = known.or_insert_with(|| Arc::new(ServiceState::new(&self.bell, self.workers)));
-        let known = Arc::clone(known);
-        let compiled = service::compiled(service, slot, endpoints, known, zone);
-        state.services[slot] = Some(Arc::new(CompiledService { tls, ..compiled }));
-    }
-
     /// Keeps the views of services up to date, for the snapshots that come, until there will be no
     /// more of them. To be polled on the control side.
     pub fn tend(
@@ -270,6 +203,11 @@ impl Compiler {
         snapshots: watch::Receiver<Arc<Snapshot>>,
     ) -> impl Future<Output = ()> + Send + use<> {
         tend(Arc::clone(&self.bell), snapshots)
+    }
+
+    /// The services in use.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<CompiledService>> {
+        self.state.services.iter().flatten()
     }
 
     /// The configuration in use.
@@ -286,12 +224,13 @@ fn compile_listeners(
     warnings: &mut Vec<CompileWarning>,
 ) {
     state.listeners.retain(|name, _| config.listeners.contains_key(name));
+    forget_expiries(&mut state.expiries, config);
     for (name, listener) in &config.listeners {
         let old = state.listeners.get(name);
         if old.is_some_and(|(old, _)| Arc::ptr_eq(&old.listener, listener)) {
             continue;
         }
-        match compile_listener(listener, old, warnings) {
+        match compile_listener(listener, old, &mut state.expiries, warnings) {
             Ok(compiled) => {
                 state.listeners.insert(Arc::clone(name), compiled);
             }
@@ -312,6 +251,7 @@ fn path(collection: &str, name: &str, rest: Option<Vec<String>>) -> Vec<String> 
 fn compile_listener(
     listener: &Arc<Listener>,
     old: Option<&(Arc<ListenerSettings>, Option<Ticketer>)>,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<(Arc<ListenerSettings>, Option<Ticketer>), TlsError> {
     let Some(written) = &listener.tls else {
@@ -335,6 +275,7 @@ fn compile_listener(
         let place = tls::place_in_listener(written, warning.label());
         CompileWarning { path: path("listeners", &listener.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Listener, Arc::clone(&listener.name)), built.expiries);
     let settings = settings(listener, Some(built.config), built.verifier);
     Ok((Arc::new(settings), Some(ticketer)))
 }
@@ -376,71 +317,6 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
         // Whatever the client wants to speak, the endpoint may.
         (ListenerProtocol::Tcp | ListenerProtocol::TlsPassthrough, _) => &[],
     }
-}
-
-/// Takes out services that are gone; their slots serve others.
-fn forget_services(state: &mut State, config: &Config) {
-    let State { slots, free_slots, services, endpoints, free_endpoints, service_states, .. } =
-        state;
-    service_states.retain(|name, _| config.services.contains_key(name));
-    slots.retain(|name, slot| {
-        let stays = config.services.contains_key(name);
-        if !stays {
-            services[*slot] = None;
-            free_slots.push(*slot);
-        }
-        stays
-    });
-    let wanted: HashSet<(&Name, &Address)> = config
-        .services
-        .iter()
-        .flat_map(|(name, service)| service.endpoints.iter().map(move |e| (name, &e.address)))
-        .collect();
-    endpoints.retain(|(name, address), endpoint| {
-        let stays = wanted.contains(&(name, address));
-        if !stays {
-            free_endpoints.push(endpoint.slot);
-        }
-        stays
-    });
-}
-
-/// What is held of an endpoint that is new.
-fn first_verdict(service: &Service) -> Verdict {
-    match &service.health {
-        Some(active) if !active.initially_healthy => Verdict::Awaited,
-        Some(_) | None => Verdict::Unchecked,
-    }
-}
-
-fn client_tls(
-    service: &Service,
-    old: Option<&CompiledService>,
-    roots: &SystemRoots,
-    warnings: &mut Vec<CompileWarning>,
-) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
-    let Some(written) = &service.tls else {
-        return Ok(None);
-    };
-    let same =
-        |old: &Service| old.protocol == service.protocol && old.tls.as_ref() == Some(written);
-    if let Some(old) = old.filter(|old| same(&old.service)) {
-        return Ok(old.tls.clone());
-    }
-    if tls::service_name(service)?.is_none() {
-        service.endpoints.iter().try_for_each(|e| tls::endpoint_name(&e.address).map(|_| ()))?;
-    }
-    let alpn: &[&[u8]] = match service.protocol {
-        Protocol::Http1 => &[b"http/1.1"],
-        Protocol::Http2 => &[b"h2"],
-        Protocol::Auto => &[b"h2", b"http/1.1"],
-    };
-    let built = tls::client(written, roots, alpn)?;
-    warnings.extend(built.warnings.into_iter().map(|warning| {
-        let place = tls::place_in_service(written, warning.label());
-        CompileWarning { path: path("services", &service.name, Some(place)), warning }
-    }));
-    Ok(Some(built.config))
 }
 
 fn compile_route(

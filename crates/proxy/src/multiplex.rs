@@ -1,5 +1,7 @@
-//! A client's connection that carries many exchanges at once (HTTP/2): each is a task of its own
-//! and goes the same way as any other.
+//! A client's connection that carries many exchanges at once (HTTP/2): each has a task to itself and
+//! goes the same way as any other.
+
+pub(crate) mod hands;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -12,10 +14,11 @@ use portcullis_core::metrics::HTTP2_ERRORS;
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::Downstream;
 use portcullis_wire::h2::{Flood, Prelude, SentError, Server};
-use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use crate::client::{Client, DRAIN_IDLE, LINGER, exchange};
+use hands::{Hands, Job};
+
+use crate::client::{Client, DRAIN_IDLE, LINGER};
 use crate::deadline::Deadline;
 use crate::forwarding::Peer;
 use crate::worker::{LocalListener, Place, Worker};
@@ -149,10 +152,9 @@ impl Owner<'_> {
             self.worker.metrics.failures[Reason::ClientGone.index()].add(1);
             return;
         }
-        let count = Count::one(&self.open);
         let mut client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
         client.place = Some(Place::take(self.listener));
-        spawn_local(one(Rc::clone(self.worker), client, count));
+        Hands::give(self.worker, Job { _count: Count::one(&self.open), client });
     }
 
     /// When the connection has been as it is for too long; `None` when nothing is waited for.
@@ -249,15 +251,8 @@ fn since(was: Option<(u64, Instant)>, now_is: Option<u64>, now: Instant) -> Opti
     now_is.map(|id| was.filter(|(old, _)| *old == id).unwrap_or((id, now)))
 }
 
-/// One exchange.
-async fn one(worker: Rc<Worker>, mut client: Client, _count: Count) {
-    let waker = worker.register_waker().await;
-    exchange(&worker, &mut client).await;
-    client.let_finish().await;
-    drop(waker);
-}
-
 /// Counts an exchange of a connection for as long as it lives.
+#[derive(Debug)]
 struct Count(Rc<Cell<usize>>);
 
 impl Count {

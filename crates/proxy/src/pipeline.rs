@@ -7,7 +7,7 @@ mod grpc;
 mod head;
 pub(crate) mod record;
 pub(crate) mod respond;
-mod steer;
+pub(crate) mod steer;
 mod tunnel;
 pub(crate) mod upgrade;
 

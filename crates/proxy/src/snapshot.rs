@@ -136,7 +136,32 @@ pub struct EndpointState {
     pub metrics: EndpointMetrics,
 }
 
+/// How the endpoints of a service stand at the moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// How many are available, those of weight 0 included.
+    pub available: usize,
+    /// Endpoints get requests that are not available, because too few are.
+    pub panicking: bool,
+    /// The part of the requests that each endpoint is to get, from 0 to 1, in the order configured.
+    pub shares: Vec<f64>,
+}
+
 impl CompiledService {
+    /// How its endpoints stand at the moment.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let view = self.views.newest();
+        let shares = (0..self.endpoints.len()).map(|endpoint| view.share(endpoint)).collect();
+        Standing { available: view.available(), panicking: view.is_panicking(), shares }
+    }
+
+    /// The name of the cookie that brings clients back to their endpoints.
+    #[must_use]
+    pub fn sticky_cookie(&self) -> Option<&str> {
+        self.sticky.as_ref().map(StickyCookie::name)
+    }
+
     /// What a view of its endpoints is made of.
     pub(crate) fn around(&self) -> Around<'_> {
         Around {

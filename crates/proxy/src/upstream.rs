@@ -8,6 +8,7 @@ pub(crate) mod lines;
 pub(crate) mod outcome;
 pub(crate) mod outlier;
 pub(crate) mod pool;
+pub(crate) mod seats;
 pub(crate) mod state;
 pub(crate) mod sticky;
 pub(crate) mod tend;

@@ -16,19 +16,20 @@ use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
 use portcullis_wire::Upstream;
 use slab::Slab;
-use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
 use crate::forwarding::Peer;
+use crate::multiplex::hands::Hands;
 use crate::pipeline::Scratch;
 use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
 use crate::upstream::outlier::Alarm;
 use crate::upstream::pool::Pools;
+use crate::upstream::seats::Seats;
 
 /// Most requests' worth of memory that a worker keeps for the next ones.
-const KEPT_SCRATCH: usize = 64;
+const KEPT_SCRATCH: usize = 256;
 
 /// The state of a worker.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub(crate) struct Worker {
     scratch: RefCell<Vec<Box<Scratch>>>,
     /// One a connection, to wake all of them when the worker drains.
     wakers: RefCell<Slab<Waker>>,
+    /// Tasks that wait for an exchange over HTTP/2.
+    pub(crate) hands: Hands,
     draining: Cell<bool>,
     /// The drain deadline has passed: what is still under way fails now.
     cut: Cell<bool>,
@@ -174,6 +177,7 @@ impl Worker {
             date: RefCell::new((0, [0; 29])),
             scratch: RefCell::default(),
             wakers: RefCell::default(),
+            hands: Hands::default(),
             draining: Cell::new(false),
             cut: Cell::new(false),
         }
@@ -228,7 +232,7 @@ impl Worker {
         &self,
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
-    ) -> Arc<Semaphore> {
+    ) -> Rc<Seats> {
         self.pools.borrow_mut().seats(service, endpoint)
     }
 

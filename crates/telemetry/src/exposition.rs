@@ -5,6 +5,7 @@
 
 mod health;
 mod page;
+mod services;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -19,8 +20,9 @@ use portcullis_core::metrics::{
 };
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
-pub use self::health::{EndpointFacts, ServiceHealth};
+pub use self::health::HealthScrape;
 use self::page::{Kind, Page};
+pub use self::services::{EndpointScrape, ServiceScrape};
 use crate::resources::Resources;
 
 /// The media type of the page.
@@ -38,10 +40,27 @@ pub struct Scrape<'a> {
     pub routes: Vec<(&'a str, &'a RouteMetrics)>,
     /// The TCP routes by name.
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
-    /// The health of the services' endpoints.
-    pub health: Vec<ServiceHealth<'a>>,
+    /// Until when files of TLS are good.
+    pub expiries: Vec<Expires<'a>>,
+    /// The services.
+    pub services: Vec<ServiceScrape<'a>>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
+}
+
+/// Until when a file of TLS is good. The order is that of the page.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expires<'a> {
+    /// `listener` or `service`.
+    pub owner: &'static str,
+    /// The listener's or service's name.
+    pub name: &'a str,
+    /// What the file holds.
+    pub kind: &'static str,
+    /// The file's path.
+    pub file: &'a str,
+    /// The last moment of the first of its parts to end, in seconds since the Unix epoch.
+    pub at: u64,
 }
 
 /// What there is to tell about the process as a whole.
@@ -84,8 +103,10 @@ impl Scrape<'_> {
         self.downstream(&mut page);
         self.http2(&mut page);
         self.upstream(&mut page);
-        health::render(&self.health, &mut page);
+        services::render(&self.services, &mut page);
+        health::render(&self.services, &mut page);
         self.access_log(&mut page);
+        self.expiries(&mut page);
         self.process.render(self.workers.len(), &mut page);
         resources(&Resources::read(), &mut page);
     }
@@ -238,6 +259,17 @@ impl Scrape<'_> {
         );
         page.sample(&[("cause", "queue_full")], self.sum(|w| &w.log_dropped));
         page.sample(&[("cause", "write_failed")], self.process.log_lines_unwritten);
+    }
+
+    fn expiries(&self, page: &mut Page<'_>) {
+        page.family(
+            "portcullis_tls_expiry_timestamp_seconds",
+            Kind::Gauge,
+            "When the first certificate or revocation list of a file ends, since the Unix epoch.",
+        );
+        for Expires { owner, name, kind, file, at } in &self.expiries {
+            page.sample(&[(owner, name), ("kind", kind), ("file", file)], *at);
+        }
     }
 
     fn sum(&self, counter: impl Fn(&WorkerMetrics) -> &Counter) -> u64 {

@@ -8,4 +8,4 @@ pub mod exposition;
 mod resources;
 
 pub use access_log::AccessLogSink;
-pub use exposition::{EndpointFacts, ProcessFacts, Scrape, ServiceHealth};
+pub use exposition::{EndpointScrape, Expires, HealthScrape, ProcessFacts, Scrape, ServiceScrape};

@@ -8,6 +8,7 @@ pub(crate) mod content;
 mod fields;
 mod fragment;
 mod meter;
+mod names;
 pub(crate) mod reply;
 mod request;
 pub(crate) mod server;

@@ -193,11 +193,10 @@ pub(super) fn sticky(spec: &StickySpec, scope: &mut Scope<'_>) -> Sticky {
     }
     prefixes(spec, &path, scope);
     let max_age = scope.own_time(spec.max_age.as_ref());
-    if let Some(written) = spec.max_age.as_ref().filter(|w| w.value.0 < Duration::from_secs(1)) {
-        if !written.value.0.is_zero() {
-            scope.fault(written.span, "a cookie's age counts in seconds").label =
-                "expected at least `1s`".into();
-        }
+    let short = |age: Duration| !age.is_zero() && age < Duration::from_secs(1);
+    if let Some(written) = spec.max_age.as_ref().filter(|written| short(written.value.0)) {
+        scope.fault(written.span, "a cookie's age counts in seconds").label =
+            "expected at least `1s`".into();
     }
     Sticky {
         cookie,

@@ -2,7 +2,7 @@
 
 use super::Scope;
 use crate::model::Http2;
-use crate::raw::{Http2Spec, OffOr, Size, Spanned};
+use crate::raw::{Http2Spec, OffOr, Size, Spanned, Switch};
 
 /// The smallest and largest window that RFC 9113, 6.9.2 makes sense of; smaller ones than the
 /// initial one of the standard would only slow clients down.
@@ -11,12 +11,12 @@ const WINDOWS: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
 /// Most requests at once on a connection; some memory is kept for each.
 const MOST_STREAMS: u32 = 10_000;
 
-pub(super) fn http2(spec: Option<&OffOr<Http2Spec>>, scope: &mut Scope<'_>) -> Option<Http2> {
+pub(super) fn http2(spec: Option<&Switch<Http2Spec>>, scope: &mut Scope<'_>) -> Option<Http2> {
     let absent = Http2Spec::default();
     let spec = match spec {
         None => &absent,
-        Some(OffOr::Off) => return None,
-        Some(OffOr::On(spec)) => spec,
+        Some(Switch(OffOr::Off)) => return None,
+        Some(Switch(OffOr::On(spec))) => spec,
     };
     let count = |written: &Option<Spanned<u32>>, default: u32, scope: &mut Scope<'_>| match written
     {

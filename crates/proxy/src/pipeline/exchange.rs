@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, ReadError, Stream, Upstream};
+use portcullis_wire::{BodyLength, ReadError, Stream, Upstream, tls};
 
 use super::content::{Download, Pace, Side, Upload};
 use super::steer::Cookie;
@@ -202,6 +202,9 @@ fn poll_head(
         Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
         Poll::Ready(Err(ReadError::Malformed(malformed))) => {
             return Poll::Ready(Err(Failure::new(Reason::UpstreamMalformed, malformed)));
+        }
+        Poll::Ready(Err(ReadError::Io(error))) if tls::is_refusal(&error) => {
+            return Poll::Ready(Err(Failure::new(Reason::UpstreamTls, error)));
         }
         Poll::Ready(Err(error)) => {
             return Poll::Ready(Err(Failure::new(Reason::UpstreamReset, error)));

@@ -59,7 +59,8 @@ pub(crate) async fn forward<'s>(
     let peer = Rc::clone(&exchange.client.peer);
     let mut fresh = false;
     let mut tried = Tried::default();
-    let steering = steer::Steering::of(service, exchange, plan.normal);
+    let steering =
+        steer::Steering::of(service, exchange.scratch, plan.normal, exchange.record.client);
     for tries_left in (0..MOST_TRIES).rev() {
         let choice = steering.choice(tried.as_slice());
         let chosen = balance::choose(service, serving.worker, &choice).ok_or(Reason::NoEndpoint)?;
@@ -102,6 +103,9 @@ pub(crate) async fn forward<'s>(
             }
             Err(failure) => return Err(failure),
         };
+        if plan.route.route.upgrade {
+            upgrade::check_handshake(&exchange.scratch.request, way.up.version())?;
+        }
         send_head(exchange, plan, service, endpoint, &mut way.up);
         if way.hold.is_some() {
             upload.keep();

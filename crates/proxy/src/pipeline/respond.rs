@@ -19,6 +19,10 @@ use crate::worker::Worker;
 /// Methods that are passed on; all that RFC 9110 and RFC 5789 define but `CONNECT`.
 const METHODS: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
+/// What may be asked for instead of another version of WebSocket (RFC 6455, 4.2.2; RFC 9110, 7.8).
+const WEBSOCKETS: [(&[u8], &[u8]); 3] =
+    [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")];
+
 /// Most content of a request answered here that is read only to keep the connection, in bytes.
 const MAX_DISCARDED: u64 = 64 * 1024;
 
@@ -105,6 +109,9 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     let allow = record.allow.take();
     if let Some(allow) = &allow {
         fields.push((b"Allow", allow.as_bytes()));
+    }
+    if reason == Reason::WebSocketVersion {
+        fields.extend(WEBSOCKETS);
     }
     if send(exchange, reason.status(), &fields, problem.as_bytes()).await.is_err() {
         exchange.client.cut(Abort::Cancelled);

@@ -1,10 +1,12 @@
 //! What of a request says which endpoint it goes to: a cookie of ours, or a hash.
 
+use std::net::IpAddr;
+
 use portcullis_config::model::Balance;
 use portcullis_core::metrics::{StickyMetrics, StickyResult};
 use portcullis_wire::Scheme;
 
-use super::{Exchange, Scratch};
+use super::Scratch;
 use crate::path::Normal;
 use crate::snapshot::CompiledService;
 use crate::upstream::balance::{Asked, Choice, Http, key};
@@ -31,10 +33,11 @@ impl Steering {
     /// Looks at a request that is on its way to a service.
     pub(crate) fn of(
         service: &CompiledService,
-        exchange: &Exchange<'_, '_>,
+        scratch: &Scratch,
         normal: Normal,
+        client: Option<IpAddr>,
     ) -> Steering {
-        let Scratch { request, path, params, .. } = &*exchange.scratch;
+        let Scratch { request, path, params, .. } = scratch;
         let told = service.sticky.as_ref().map_or(Told::Nothing, |s| s.read(&request.fields));
         let key = match &service.service.balance {
             Balance::Hash(hash) => {
@@ -44,7 +47,7 @@ impl Steering {
                 };
                 let (fields, query) = (&request.fields, request.query());
                 let http = Some(Http { fields, query, path, params });
-                key(hash, &Asked { client: exchange.record.client, http })
+                key(hash, &Asked { client, http })
             }
             Balance::RoundRobin | Balance::LeastRequests | Balance::PeakEwma { .. } => None,
         };

@@ -121,7 +121,7 @@ impl View {
     }
 
     /// Whether a client that has stayed with an endpoint may go on to.
-    fn serves(&self, endpoints: &[Arc<EndpointState>], endpoint: usize) -> bool {
+    pub(crate) fn serves(&self, endpoints: &[Arc<EndpointState>], endpoint: usize) -> bool {
         // In a panic nobody believes what is said of endpoints.
         endpoints[endpoint].health.is_available() || (self.panic && self.member(endpoint).is_some())
     }

@@ -28,7 +28,7 @@ type Token = [u8; TOKEN];
 /// The cookie of one service.
 #[derive(Debug)]
 pub(crate) struct StickyCookie {
-    name: Box<[u8]>,
+    name: Box<str>,
     /// What stands behind the value, without and with `Secure`.
     attributes: [Box<[u8]>; 2],
     secure: Option<bool>,
@@ -64,7 +64,7 @@ impl StickyCookie {
         let tokens: Box<[Token]> =
             endpoints.iter().map(|endpoint| token(&key, &service.name, &endpoint.label)).collect();
         Some(StickyCookie {
-            name: name(sticky, &service.name).into_bytes().into(),
+            name: name(sticky, &service.name).into(),
             attributes: [false, true].map(|secure| attributes(sticky, secure).into_bytes().into()),
             secure: sticky.secure,
             endpoints: tokens.iter().copied().zip(0..).collect(),
@@ -76,7 +76,7 @@ impl StickyCookie {
     /// client keeps one a path.
     pub(crate) fn read(&self, fields: &Fields) -> Told {
         let mut told = Told::Nothing;
-        for value in cookies(fields, &self.name) {
+        for value in cookies(fields, self.name.as_bytes()) {
             let token = Token::try_from(value).ok();
             if let Some(&endpoint) = token.and_then(|token| self.endpoints.get(&token)) {
                 return Told::Endpoint(endpoint as usize);
@@ -89,7 +89,7 @@ impl StickyCookie {
     /// Has the reply set the cookie of an endpoint. `text` is working memory.
     pub(crate) fn issue(&self, endpoint: usize, tls: bool, text: &mut Vec<u8>, added: &mut Fields) {
         text.clear();
-        text.extend_from_slice(&self.name);
+        text.extend_from_slice(self.name.as_bytes());
         text.push(b'=');
         text.extend_from_slice(&self.tokens[endpoint]);
         text.extend_from_slice(&self.attributes[usize::from(self.secure.unwrap_or(tls))]);
@@ -97,7 +97,7 @@ impl StickyCookie {
     }
 
     /// Its name.
-    pub(crate) fn name(&self) -> &[u8] {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 }
@@ -190,7 +190,7 @@ mod tests {
 
     fn cookie(tokens: &[Token]) -> StickyCookie {
         StickyCookie {
-            name: Box::from(*b"s"),
+            name: "s".into(),
             attributes: [Box::from(*b"; A"), Box::from(*b"; A; Secure")],
             secure: None,
             tokens: tokens.into(),

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::Meter;
-use crate::Io;
 use crate::buffer::Buffer;
+use crate::{Io, tls};
 
 /// Most bytes that are thrown away after our end.
 const MOST_DISCARDED: usize = 256 * 1024;
@@ -107,6 +107,13 @@ impl Wire {
             self.taken(n);
         }
         self.io.poll_flush(cx)
+    }
+
+    /// What the peer said when it refused us, where writing failed before anybody could read it.
+    pub(crate) fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
+        let mut waste = [MaybeUninit::uninit(); 1024];
+        let read = ready!(self.io.poll_read_buf(cx, &mut ReadBuf::uninit(&mut waste)));
+        Poll::Ready(read.err().filter(tls::is_refusal))
     }
 
     fn taken(&mut self, n: usize) {

@@ -414,3 +414,33 @@ fn a_new_process_needs_some_time() {
         "a new process needs some time"
     );
 }
+
+#[test]
+fn what_others_call_a_protocol_leads_to_ours() {
+    for (word, meant) in [
+        ("h2", "http2"),
+        ("h2c", "http2"),
+        ("gRPC", "http2"),
+        ("grpc", "http2"),
+        ("http", "http1"),
+        ("https", "http1"),
+    ] {
+        let text = format!(
+            "listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\nservices: {{ s: {{ endpoints: [\"h:1\"], protocol: {word} }} }}\n"
+        );
+        let report = yaml(&text).load().unwrap_err();
+        let help = report.faults()[0].help.clone();
+        assert_eq!(help, Some(format!("did you mean `{meant}`?")), "{word}");
+    }
+}
+
+#[test]
+fn http2_may_be_switched_on_in_so_many_words() {
+    for word in ["on", "true", "{}"] {
+        let text = format!("listeners: {{ w: {{ address: \"127.0.0.1:0\", http2: {word} }} }}\n");
+        assert!(yaml(&text).load().unwrap().config.listeners["w"].http2.is_some(), "{word}");
+    }
+    let text = "listeners: { w: { address: \"127.0.0.1:0\", http2: yes } }\n";
+    let report = yaml(text).load().unwrap_err();
+    assert!(report.render(false).contains("expected `on`, `off` or a map"), "{report}");
+}

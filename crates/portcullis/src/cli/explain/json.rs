@@ -1,11 +1,10 @@
 //! An explanation for programs: the same steps as the text has, as one JSON object.
 
-use portcullis_config::model::Balance;
-use portcullis_proxy::explain::{Action, Outcome, Reached, Routed, Share, Source, Timeouts};
+use portcullis_proxy::explain::{Action, Outcome, Reached, Routed, Share, Source, Timeouts, Why};
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
 
-use super::{Told, patterns, text};
+use super::{Told, connection, endpoints, health, patterns, text};
 
 /// The whole explanation.
 pub(super) fn render(told: &Told<'_>) -> Value {
@@ -22,6 +21,7 @@ pub(super) fn render(told: &Told<'_>) -> Value {
             "place": told.place(&["listeners", &listener.name]),
             "address": text::bind(listener),
             "tls": listener.tls.is_some(),
+            "connection": connection::listener_facts(listener),
             "why": chosen.why,
         },
         "head": {
@@ -107,7 +107,15 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
 fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
     let service = &share.service.service;
     let Timeouts { connect, first_byte, stall, tunnel, total } = share.timeouts;
-    let endpoint = |reached: &Reached<'_>| json!({ "address": reached.address, "weight": reached.weight, "host": reached.host });
+    let endpoint = |reached: &Reached<'_>| {
+        json!({
+            "address": reached.address,
+            "weight": reached.weight,
+            "share": reached.share,
+            "why": reached.why.map(Why::as_str),
+            "host": reached.host,
+        })
+    };
     json!({
         "name": service.name,
         "place": told.place(&["services", &service.name]),
@@ -116,12 +124,11 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
             "server_name": tls.server_name,
             "verify": tls.verify,
         })),
-        "balance": match service.balance {
-            Balance::RoundRobin => "round_robin",
-            Balance::LeastRequests => "least_requests",
-            Balance::PeakEwma { .. } => "peak_ewma",
-            Balance::Hash(_) => "hash",
-        },
+        "connection": connection::service_facts(service),
+        "balance": service.balance.name(),
+        "chosen": endpoints::chosen_by(share),
+        "panicking": share.panicking,
+        "health": health::facts(service),
         "timeouts_s": {
             "connect": sourced(json!(connect.0.as_secs_f64()), connect.1),
             "first_byte": sourced(json!(first_byte.0.as_secs_f64()), first_byte.1),

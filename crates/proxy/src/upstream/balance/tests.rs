@@ -203,7 +203,7 @@ proptest! {
         for n in 0..600u64 {
             // A few keys are asked for far more often than others.
             let draw = nth(seed, n);
-            let key = if draw % 3 == 0 { draw } else { draw % skew };
+            let key = if draw.is_multiple_of(3) { draw } else { draw % skew };
             let chosen = choosers.choose(service, 0, &keyed(nth(2, key))).unwrap();
             let endpoint = &*service.endpoints[chosen];
             under_way.push(ActiveRequest::begin(service, endpoint, &*service.state, 0));
