@@ -10,7 +10,7 @@ use portcullis_config::model::HashAlgorithm;
 use super::hash::nth;
 
 /// Places in a Maglev table, a prime: for so many endpoints that each has a hundred, and for more.
-const PLACES: [usize; 2] = [65_537, 524_287];
+const PLACES: [usize; 2] = [65_537, 131_071];
 /// From how many endpoints on the larger table is used.
 const MANY: usize = 655;
 /// Points on the ring that an endpoint of usual weight has, and all may have together.
@@ -75,24 +75,56 @@ impl Table {
 /// its turn, which comes as often as it weighs.
 fn maglev(claims: &[Claim], places: usize) -> Table {
     const FREE: u32 = u32::MAX;
+    if claims.is_empty() {
+        return Table::Maglev(Box::default());
+    }
     let mut table = vec![FREE; places];
-    let mut wanting: Vec<Wanting> =
-        claims.iter().map(|claim| Wanting::new(claim, places)).collect();
-    // The same table whatever the order in the configuration.
-    let mut turns: BinaryHeap<Reverse<Due>> =
-        claims.iter().zip(0..).map(|(claim, i)| Reverse(Due::first(claim, i))).collect();
-    let mut left = places;
-    while let Some(mut turn) = turns.peek_mut() {
-        let Due { position, .. } = turn.0;
+    let mut wanting: Vec<Wanting> = claims.iter().map(|c| Wanting::new(c, places)).collect();
+    let mut turns = Order::new(claims);
+    for _ in 0..places {
+        let position = turns.next(claims);
         let place = wanting[position as usize].take(|place| table[place] == FREE, places);
         table[place] = position;
-        left -= 1;
-        if left == 0 {
-            return Table::Maglev(table.into());
-        }
-        turn.0.advance(&claims[position as usize]);
     }
-    Table::Maglev(Box::default())
+    Table::Maglev(table.into())
+}
+
+/// Whose turn it is. The same whatever the order in the configuration.
+enum Order {
+    /// All weigh the same: one after the other.
+    Alike {
+        order: Vec<u32>,
+        next: usize,
+    },
+    ByWeight(BinaryHeap<Reverse<Due>>),
+}
+
+impl Order {
+    fn new(claims: &[Claim]) -> Order {
+        if claims.windows(2).all(|pair| pair[0].weight == pair[1].weight) {
+            let mut order: Vec<u32> = (0u32..).take(claims.len()).collect();
+            order.sort_by_key(|&position| claims[position as usize].id);
+            return Order::Alike { order, next: 0 };
+        }
+        Order::ByWeight(claims.iter().zip(0..).map(|(c, i)| Reverse(Due::first(c, i))).collect())
+    }
+
+    /// There must be somebody.
+    fn next(&mut self, claims: &[Claim]) -> u32 {
+        match self {
+            Order::Alike { order, next } => {
+                let position = order[*next];
+                *next = if *next + 1 == order.len() { 0 } else { *next + 1 };
+                position
+            }
+            Order::ByWeight(turns) => {
+                let Some(mut turn) = turns.peek_mut() else { return 0 };
+                let position = turn.0.position;
+                turn.0.advance(&claims[position as usize]);
+                position
+            }
+        }
+    }
 }
 
 /// When it is somebody's turn: the `taken`th at `(taken + 1/2) / weight`.
