@@ -25,6 +25,8 @@ use crate::clock;
 pub struct EndpointHealth {
     verdict: AtomicU8,
     ejected: AtomicBool,
+    /// The last change was the end of an ejection.
+    back: AtomicBool,
     since_available: AtomicU64,
     /// What requests met.
     pub(crate) encounters: Encounters,
@@ -89,6 +91,7 @@ impl EndpointHealth {
         EndpointHealth {
             verdict: AtomicU8::new(verdict as u8),
             ejected: AtomicBool::new(false),
+            back: AtomicBool::new(false),
             since_available: AtomicU64::new(clock::millis()),
             encounters: Encounters::new(workers),
             book: Mutex::default(),
@@ -103,6 +106,11 @@ impl EndpointHealth {
     /// Whether it takes no requests for what earlier ones met there.
     pub fn is_ejected(&self) -> bool {
         self.ejected.load(Relaxed)
+    }
+
+    /// Whether it became available by the end of an ejection.
+    pub(crate) fn is_back_from_ejection(&self) -> bool {
+        self.back.load(Relaxed)
     }
 
     /// Whether it may get requests as far as its health goes.
@@ -129,10 +137,12 @@ impl EndpointHealth {
     }
 
     pub(crate) fn set_verdict(&self, verdict: Verdict) {
+        self.back.store(false, Relaxed);
         self.change(|health| health.verdict.store(verdict as u8, Relaxed));
     }
 
     pub(crate) fn set_ejected(&self, ejected: bool) {
+        self.back.store(!ejected, Relaxed);
         self.change(|health| health.ejected.store(ejected, Relaxed));
     }
 
