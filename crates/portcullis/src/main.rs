@@ -2,6 +2,8 @@
 
 mod app;
 mod cli;
+mod endpoints;
+mod first_checks;
 mod life;
 mod manager;
 mod passed;

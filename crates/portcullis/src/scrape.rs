@@ -2,7 +2,7 @@
 
 use portcullis_proxy::Compiler;
 use portcullis_proxy::snapshot::{CompiledService, Standing};
-use portcullis_telemetry::{EndpointScrape, ServiceScrape};
+use portcullis_telemetry::{EndpointScrape, HealthScrape, ServiceScrape};
 
 /// The services in use.
 pub(crate) fn services(compiler: &Compiler) -> Vec<ServiceScrape<'_>> {
@@ -17,6 +17,7 @@ fn of(service: &CompiledService) -> ServiceScrape<'_> {
         panicking,
         views: service.state.views_made(),
         sticky: service.sticky_cookie().map(|_| &service.state.sticky),
+        health: health(service),
         endpoints: endpoints
             .map(|(endpoint, share)| EndpointScrape {
                 endpoint: &endpoint.label,
@@ -25,5 +26,14 @@ fn of(service: &CompiledService) -> ServiceScrape<'_> {
                 metrics: &endpoint.metrics,
             })
             .collect(),
+    }
+}
+
+fn health(service: &CompiledService) -> HealthScrape<'_> {
+    let ejected = service.endpoints.iter().filter(|endpoint| endpoint.health.is_ejected()).count();
+    HealthScrape {
+        metrics: service.state.health(),
+        checked: service.service.health.is_some(),
+        ejected: service.service.outliers.map(|_| ejected),
     }
 }

@@ -18,7 +18,7 @@ use rustls::pki_types::ServerName;
 use crate::clock;
 use crate::router::{Router, ServerNames};
 use crate::upstream::balance::{Around, Latency};
-pub use crate::upstream::health::{EndpointHealth, LastCheck, Verdict};
+pub use crate::upstream::health::{Ejection, EndpointHealth, LastCheck, Verdict};
 use crate::upstream::state::{ServiceState, Views};
 use crate::upstream::sticky::StickyCookie;
 
@@ -40,6 +40,20 @@ pub struct Snapshot {
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
     /// Whether requests are counted.
     pub metrics: bool,
+}
+
+impl Snapshot {
+    /// A service with endpoints that take no requests before their first check has ended, and how
+    /// many these are.
+    #[must_use]
+    pub fn awaits_checks(&self) -> Option<(&str, usize)> {
+        self.services.iter().flatten().find_map(|service| {
+            let awaited =
+                |endpoint: &&Arc<EndpointState>| endpoint.health.verdict() == Verdict::Awaited;
+            let count = service.endpoints.iter().filter(awaited).count();
+            (count > 0).then_some((&*service.service.name, count))
+        })
+    }
 }
 
 /// A listener as workers need it.

@@ -3,6 +3,7 @@
 //! Counters are read while workers go on counting, so the page is not one instant; but each
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
+mod health;
 mod page;
 mod policies;
 mod services;
@@ -21,6 +22,7 @@ use portcullis_core::metrics::{
 };
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
+pub use self::health::HealthScrape;
 use self::page::{Kind, Page};
 pub use self::policies::{PolicyFact, PolicyFacts};
 pub use self::services::{EndpointScrape, ServiceScrape};
@@ -108,6 +110,7 @@ impl Scrape<'_> {
         self.http2(&mut page);
         self.upstream(&mut page);
         services::render(&self.services, &mut page);
+        health::render(&self.services, &mut page);
         self.traffic(&mut page);
         self.access_log(&mut page);
         self.expiries(&mut page);

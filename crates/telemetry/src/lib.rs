@@ -9,5 +9,6 @@ mod resources;
 
 pub use access_log::AccessLogSink;
 pub use exposition::{
-    EndpointScrape, Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape, ServiceScrape,
+    EndpointScrape, Expires, HealthScrape, PolicyFact, PolicyFacts, ProcessFacts, Scrape,
+    ServiceScrape,
 };

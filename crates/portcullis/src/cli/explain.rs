@@ -3,6 +3,7 @@
 mod ask;
 mod connection;
 mod endpoints;
+mod health;
 mod json;
 mod l4;
 mod patterns;

@@ -12,6 +12,7 @@ mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use self::book::Book;
 pub use self::book::LastCheck;
@@ -24,11 +25,24 @@ use crate::clock;
 pub struct EndpointHealth {
     verdict: AtomicU8,
     ejected: AtomicBool,
+    /// The last change was the end of an ejection.
+    back: AtomicBool,
     since_available: AtomicU64,
     /// What requests met.
     pub(crate) encounters: Encounters,
     /// What only the health thread and the admin listener need.
     book: Mutex<Book>,
+}
+
+/// An ejection under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ejection {
+    /// Why it began: the key that configures it.
+    pub cause: &'static str,
+    /// How long it still lasts.
+    pub left: Duration,
+    /// How many times the base it lasts, unless that is too long.
+    pub times: u32,
 }
 
 /// What active checks say of an endpoint.
@@ -77,6 +91,7 @@ impl EndpointHealth {
         EndpointHealth {
             verdict: AtomicU8::new(verdict as u8),
             ejected: AtomicBool::new(false),
+            back: AtomicBool::new(false),
             since_available: AtomicU64::new(clock::millis()),
             encounters: Encounters::new(workers),
             book: Mutex::default(),
@@ -91,6 +106,11 @@ impl EndpointHealth {
     /// Whether it takes no requests for what earlier ones met there.
     pub fn is_ejected(&self) -> bool {
         self.ejected.load(Relaxed)
+    }
+
+    /// Whether it became available by the end of an ejection.
+    pub(crate) fn is_back_from_ejection(&self) -> bool {
+        self.back.load(Relaxed)
     }
 
     /// Whether it may get requests as far as its health goes.
@@ -108,18 +128,21 @@ impl EndpointHealth {
         self.book().last.clone()
     }
 
-    /// How long the ejection under way still lasts, in milliseconds, and why it began.
-    pub fn ejection(&self) -> Option<(u64, &'static str)> {
+    /// The ejection under way.
+    pub fn ejection(&self) -> Option<Ejection> {
         let ejections = self.book().ejections;
         let cause = ejections.cause.filter(|_| self.is_ejected())?;
-        Some((ejections.until.saturating_sub(clock::millis()), cause.code()))
+        let left = Duration::from_millis(ejections.until.saturating_sub(clock::millis()));
+        Some(Ejection { cause: cause.code(), left, times: ejections.times })
     }
 
     pub(crate) fn set_verdict(&self, verdict: Verdict) {
+        self.back.store(false, Relaxed);
         self.change(|health| health.verdict.store(verdict as u8, Relaxed));
     }
 
     pub(crate) fn set_ejected(&self, ejected: bool) {
+        self.back.store(!ejected, Relaxed);
         self.change(|health| health.ejected.store(ejected, Relaxed));
     }
 

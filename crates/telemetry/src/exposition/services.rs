@@ -4,6 +4,7 @@ use portcullis_core::metrics::{
     Counter, EndpointMetrics, EndpointSeries, StickyMetrics, StickyResult,
 };
 
+use super::health::HealthScrape;
 use super::page::{Kind, Page};
 
 /// A service.
@@ -17,6 +18,8 @@ pub struct ServiceScrape<'a> {
     pub views: u64,
     /// What became of clients' cookies, where it has one.
     pub sticky: Option<&'a StickyMetrics>,
+    /// The health of its endpoints.
+    pub health: HealthScrape<'a>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointScrape<'a>>,
 }

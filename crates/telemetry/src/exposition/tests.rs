@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use portcullis_core::health::{CheckResult, EjectionCause, HealthMetrics};
+
 use super::*;
 use portcullis_core::Reason;
 use portcullis_core::metrics::{EndpointMetrics, StickyMetrics, StickyResult};
@@ -152,7 +154,11 @@ fn endpoints_tell_what_they_get() {
     sticky.shard(1).0[StickyResult::Lost as usize].add(5);
     let endpoint =
         EndpointScrape { endpoint: "a:1", available: true, share: 0.25, metrics: &metrics };
+    let health = HealthMetrics::default();
+    health.checks[CheckResult::Status as usize].add(6);
+    health.ejections[EjectionCause::SuccessRate as usize].add(2);
     let service = ServiceScrape {
+        health: HealthScrape { metrics: &health, checked: true, ejected: Some(1) },
         name: "users",
         panicking: true,
         views: 7,
@@ -175,6 +181,9 @@ fn endpoints_tell_what_they_get() {
         "portcullis_endpoint_requests_active{service=\"users\",endpoint=\"a:1\"} 2\n",
         "portcullis_endpoint_available{service=\"users\",endpoint=\"a:1\"} 1\n",
         "portcullis_endpoint_share{service=\"users\",endpoint=\"a:1\"} 0.25\n",
+        "portcullis_health_checks_total{service=\"users\",result=\"status\"} 6\n",
+        "portcullis_endpoints_ejected{service=\"users\"} 1\n",
+        "portcullis_endpoint_ejections_total{service=\"users\",cause=\"success_rate\"} 2\n",
         "portcullis_service_panicking{service=\"users\"} 1\n",
         "portcullis_service_views_total{service=\"users\"} 7\n",
         "portcullis_sticky_requests_total{service=\"users\",result=\"lost\"} 5\n",

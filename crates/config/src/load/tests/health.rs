@@ -133,7 +133,7 @@ fn faults_of_checks() {
     assert_eq!(
         bad("listeners: { w: { address: \"127.0.0.1:0\" } }\n\
              services: { s: { endpoints: [\"unix:/s\"], health: { active: { tcp: {}, port: 1 } } } }\n"),
-        ["2:78 the endpoint `unix:/s` has no ports"]
+        ["2:77 the endpoint `unix:/s` has no ports"]
     );
 }
 

@@ -6,7 +6,7 @@ use portcullis_proxy::explain::{
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
 
-use super::{Told, connection, endpoints, patterns, text, traffic};
+use super::{Told, connection, endpoints, health, patterns, text, traffic};
 
 /// The whole explanation.
 pub(super) fn render(told: &Told<'_>) -> Value {
@@ -144,6 +144,7 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
         "balance": service.balance.name(),
         "chosen": endpoints::chosen_by(share),
         "panicking": share.panicking,
+        "health": health::facts(service),
         "timeouts_s": {
             "connect": sourced(json!(connect.0.as_secs_f64()), connect.1),
             "first_byte": sourced(json!(first_byte.0.as_secs_f64()), first_byte.1),

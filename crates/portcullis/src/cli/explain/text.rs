@@ -10,7 +10,7 @@ use portcullis_proxy::explain::{
 };
 use portcullis_proxy::router::Verdict;
 
-use super::{Told, connection, endpoints, patterns, traffic};
+use super::{Told, connection, endpoints, health, patterns, traffic};
 
 /// Columns of the first column.
 const LABEL: usize = 11;
@@ -237,6 +237,7 @@ fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgr
     page.more(timeouts(&share.timeouts, upgrades));
     page.more(format_args!("endpoints, {}:", endpoints::balance(&share.service.service)));
     endpoints::lines(page, share);
+    health::lines(&share.service.service).for_each(|line| page.more(line));
 }
 
 fn tls(share: &Share<'_>) -> String {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_config::model::{Balance, Service};
+use portcullis_config::model::{Balance, Service, SlowStart};
 
 use super::hash::StableHash;
 use super::table::{Claim, Table};
 use super::turns::Turns;
 use super::weigh::{Facts, Weighed, warmth, weigh};
-use crate::snapshot::EndpointState;
+use crate::snapshot::{EndpointHealth, EndpointState};
 
 /// In how many steps an endpoint warms up, and the least time that a step takes.
 const WARMING_STEPS: u32 = 50;
@@ -119,13 +119,14 @@ impl View {
 fn facts(around: &Around<'_>, i: usize) -> Facts {
     let (written, health) = (&around.service.endpoints[i], &around.endpoints[i].health);
     let since = health.since_available();
-    let slow_start = around.service.slow_start.as_ref().filter(|_| since > around.begun_ms);
+    let slow_start = around.service.slow_start.filter(|_| since > around.begun_ms);
+    let slow_start = slow_start.or_else(|| after_ejection(around.service, health));
     Facts {
         weight: written.weight,
         priority: written.priority,
         local: around.zone.is_none_or(|zone| written.zone.as_deref() == Some(zone)),
         available: health.is_available(),
-        warmth: warmth(slow_start, around.now_ms.saturating_sub(since)),
+        warmth: warmth(slow_start.as_ref(), around.now_ms.saturating_sub(since)),
     }
 }
 
@@ -136,6 +137,14 @@ fn id(endpoints: &[Arc<EndpointState>], member: Member) -> u64 {
 
 fn next_step(service: &Service, facts: &[Facts]) -> Option<Duration> {
     let warming = facts.iter().any(|fact| fact.available && fact.warmth < 100);
-    let window = service.slow_start.filter(|_| warming)?.window;
-    Some((window / WARMING_STEPS).max(LEAST_STEP))
+    let window = service.slow_start.map(|slow_start| slow_start.window);
+    let window = window.or(service.outliers.map(|outliers| outliers.base_ejection));
+    Some((window.filter(|_| warming)? / WARMING_STEPS).max(LEAST_STEP))
+}
+
+/// How an endpoint comes back that was ejected, where the service says nothing about it: whether it
+/// does better now only requests tell, and it begins with a few.
+fn after_ejection(service: &Service, health: &EndpointHealth) -> Option<SlowStart> {
+    let outliers = service.outliers.filter(|_| health.is_back_from_ejection())?;
+    Some(SlowStart { window: outliers.base_ejection, min_share: 0.1 })
 }
