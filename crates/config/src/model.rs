@@ -13,6 +13,7 @@ mod path;
 mod policies;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod tls;
 mod traffic;
@@ -24,8 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use balance::{
-    Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, Secret, SlowStart,
-    Sticky,
+    Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
 pub use endpoint::{Address, Endpoint};
 pub use health::{
@@ -45,6 +45,7 @@ pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
 pub use service::{HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use store::{Login, OnFailure, Secret, Servers, Sharing, SharingMode, Store, StoreTls};
 pub use tcp_route::TcpRoute;
 pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
@@ -67,6 +68,8 @@ pub struct Config {
     pub routes: HashMap<Name, Arc<Route>>,
     /// The TCP routes, by name; unchanged ones keep their allocation too.
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
+    /// Stores that policies count in, by name.
+    pub stores: BTreeMap<Name, Arc<Store>>,
     /// What is not a named collection.
     pub process: Process,
 }
@@ -92,6 +95,8 @@ pub struct Process {
     pub shutdown: Shutdown,
     /// How it gives way to a new binary.
     pub upgrade: Upgrade,
+    /// How late a worker may be before it turns away what matters least, if it ever does.
+    pub lag: Option<Duration>,
 }
 
 impl Default for Process {
@@ -106,6 +111,7 @@ impl Default for Process {
             state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),
+            lag: Some(Duration::from_secs(1)),
         }
     }
 }

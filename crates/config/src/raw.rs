@@ -12,6 +12,7 @@ mod route;
 mod service;
 mod shorthand;
 mod spanned;
+mod store;
 mod tcp_route;
 mod tls;
 mod traffic;
@@ -35,7 +36,9 @@ pub(crate) use policies::{
     AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,
     OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec, RateLimitSpec, ReplyFieldsSpec,
 };
-pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
+pub(crate) use process::{
+    AccessLogSpec, AdminSpec, GatewayOverloadSpec, ShutdownSpec, UpgradeSpec,
+};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,
@@ -46,6 +49,9 @@ pub(crate) use service::{
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Switch, Time};
 pub(crate) use spanned::Spanned;
+pub(crate) use store::{
+    OnFailureSpec, RedisSpec, SentinelSpec, SharingModeSpec, StoreSpec, StoreTlsSpec,
+};
 pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
@@ -75,6 +81,8 @@ pub(crate) struct ConfigSpec {
     routes: Option<Entries<RouteSpec>>,
     /// The TCP routes, by name: where connections of listeners go that do not speak HTTP.
     tcp_routes: Option<Entries<TcpRouteSpec>>,
+    /// Stores that gateways count in together, by name.
+    stores: Option<Entries<StoreSpec>>,
     /// Policies for every request, asked after those of its route and its service.
     policies: Option<Vec<PolicySpec>>,
     /// The folder for what must outlive the process, such as quotas, or `off` to keep it in memory
@@ -95,4 +103,6 @@ pub(crate) struct ConfigSpec {
     shutdown: Option<ShutdownSpec>,
     /// How the gateway gives way to a new binary.
     upgrade: Option<UpgradeSpec>,
+    /// What the gateway does when it has more to do itself than it can.
+    overload: Option<GatewayOverloadSpec>,
 }

@@ -14,6 +14,7 @@ use portcullis_config::model::{
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::shared::{Prepared, StoreError};
 use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
@@ -38,7 +39,18 @@ pub struct CompileError {
     /// Where it stands, as keys from the top.
     pub path: Vec<String>,
     /// What is wrong.
-    pub error: TlsError,
+    pub error: CompileFault,
+}
+
+/// What is wrong with a part of the configuration.
+#[derive(Debug, Error)]
+pub enum CompileFault {
+    /// TLS of a listener or a service.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A part of the configuration that can be put to use, but should be looked at.
@@ -58,6 +70,7 @@ pub struct Compiled {
     /// Worth a line in the log.
     pub warnings: Vec<CompileWarning>,
     state: State,
+    stores: Prepared,
     routes: RouteChanges,
     tcp_routes: TcpChanges,
 }
@@ -130,6 +143,14 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
+        // Before any policy that names one.
+        let stores = self.registry.stores().prepare(&config.stores).unwrap_or_else(|faults| {
+            errors.extend(faults.into_iter().map(|error| CompileError {
+                path: vec!["stores".to_owned(), error.store.to_string()],
+                error: error.into(),
+            }));
+            Prepared::default()
+        });
         self.compile_services(&mut state, config, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
@@ -153,13 +174,16 @@ impl Compiler {
             policies: Arc::clone(&state.policies),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
+            lag: config.process.lag,
         };
-        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
+        let snapshot = Arc::new(snapshot);
+        Ok(Compiled { snapshot, warnings, state, stores, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
     pub fn commit(&mut self, compiled: Compiled) {
         self.state = compiled.state;
+        self.registry.stores().commit(compiled.stores);
         for name in compiled.routes.gone {
             self.routes.remove(&name);
         }
@@ -255,7 +279,10 @@ fn compile_listeners(
             }
             Err(error) => {
                 let place = listener.tls.as_ref().map(|t| tls::place_in_listener(t, error.label()));
-                errors.push(CompileError { path: path("listeners", name, place), error });
+                errors.push(CompileError {
+                    path: path("listeners", name, place),
+                    error: error.into(),
+                });
             }
         }
     }

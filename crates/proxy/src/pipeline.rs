@@ -215,6 +215,8 @@ async fn act<'s>(
     {
         return Err(Reason::UpgradeRefused.into());
     }
+    // Before anything is done for it: a gateway that is late must not be later still.
+    shed::turn_away(exchange, route.route.importance)?;
     fault::inject(exchange, &route.route.faults).await?;
     match &route.route.action {
         Action::Forward { rewrite, .. } => {

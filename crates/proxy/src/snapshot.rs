@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use portcullis_config::model::{
     Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
     /// Whether requests are counted.
     pub metrics: bool,
+    /// How late a worker may be before it turns away what matters least, if it ever does.
+    pub lag: Option<Duration>,
 }
 
 impl Snapshot {

@@ -1,6 +1,7 @@
 //! A worker: one thread, its own runtime, listeners, pools and buffers. Nothing that a request
 //! touches is shared with another worker behind a lock.
 
+mod lag;
 mod listener;
 
 use std::cell::{Cell, RefCell, RefMut};
@@ -19,6 +20,7 @@ use portcullis_wire::Upstream;
 use slab::Slab;
 use tokio::task::unconstrained;
 
+use self::lag::Lag;
 pub(crate) use self::listener::{LocalListener, Place};
 use crate::forwarding::Peer;
 use crate::multiplex::hands::Hands;
@@ -61,6 +63,7 @@ pub(crate) struct Worker {
     wakers: RefCell<Slab<Waker>>,
     /// Tasks that wait for an exchange over HTTP/2.
     pub(crate) hands: Hands,
+    pub(crate) lag: Lag,
     draining: Cell<bool>,
     /// The drain deadline has passed: what is still under way fails now.
     cut: Cell<bool>,
@@ -84,6 +87,7 @@ impl Worker {
             copies: Cell::new(0),
             wakers: RefCell::default(),
             hands: Hands::default(),
+            lag: Lag::default(),
             draining: Cell::new(false),
             cut: Cell::new(false),
         }
@@ -249,6 +253,7 @@ impl Worker {
             service: None,
             endpoint: None,
             policy: None,
+            store_bypassed: None,
             status,
             bytes_in: 0,
             bytes_out: 0,

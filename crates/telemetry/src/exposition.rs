@@ -7,6 +7,7 @@ mod health;
 mod page;
 mod policies;
 mod services;
+mod stores;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use self::health::HealthScrape;
 use self::page::{Kind, Page};
 pub use self::policies::{PolicyFact, PolicyFacts};
 pub use self::services::{EndpointScrape, ServiceScrape};
+pub use self::stores::StoreFact;
 use crate::resources::Resources;
 
 /// The media type of the page.
@@ -45,6 +47,8 @@ pub struct Scrape<'a> {
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
     /// What policies have counted.
     pub policies: PolicyFacts<'a>,
+    /// The stores that nodes share.
+    pub stores: Vec<StoreFact<'a>>,
     /// Until when files of TLS are good.
     pub expiries: Vec<Expires<'a>>,
     /// The services.
@@ -105,6 +109,7 @@ impl Scrape<'_> {
         self.routes(&mut page);
         tcp::render(&self.tcp_routes, &mut page);
         self.policies.render(&mut page);
+        stores::render(&self.stores, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);

@@ -10,5 +10,5 @@ mod resources;
 pub use access_log::AccessLogSink;
 pub use exposition::{
     EndpointScrape, Expires, HealthScrape, PolicyFact, PolicyFacts, ProcessFacts, Scrape,
-    ServiceScrape,
+    ServiceScrape, StoreFact,
 };

@@ -88,6 +88,7 @@ workers: 2
 zone: eu-1a
 shutdown: { deadline: 5s, delay: 1s }
 upgrade: { timeout: 10s, deadline: 1h }
+overload: { lag: 2s }
 "#;
 
 /// [`FULL`] without the one thing that is wrong in it on purpose.
@@ -156,7 +157,8 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, tcp_routes, process } = &*loaded.config;
+    let Config { listeners, services, routes, tcp_routes, stores, process } = &*loaded.config;
+    assert!(stores.is_empty());
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!(web.forwarded.via, None);
@@ -230,8 +232,18 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
 
-    let Process { admin, access_log, metrics, workers, zone, shutdown, upgrade, policies, state } =
-        process;
+    let Process {
+        admin,
+        access_log,
+        metrics,
+        workers,
+        zone,
+        shutdown,
+        upgrade,
+        policies,
+        state,
+        lag,
+    } = process;
     assert_eq!((policies.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!(zone.as_deref(), Some("eu-1a"));
@@ -239,6 +251,7 @@ fn a_full_configuration_means_what_it_says() {
     let seconds = Duration::from_secs;
     assert_eq!((shutdown.deadline, shutdown.delay), (seconds(5), seconds(1)));
     assert_eq!((upgrade.timeout, upgrade.deadline), (seconds(10), Some(seconds(3600))));
+    assert_eq!(*lag, Some(seconds(2)));
 }
 
 #[test]

@@ -39,7 +39,10 @@ impl Compiler {
                 Err(error) => {
                     let place =
                         service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
-                    errors.push(CompileError { path: path("services", name, place), error });
+                    errors.push(CompileError {
+                        path: path("services", name, place),
+                        error: error.into(),
+                    });
                 }
             }
         }

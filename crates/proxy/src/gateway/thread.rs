@@ -12,6 +12,7 @@ use portcullis_core::metrics::WorkerMetrics;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::MissedTickBehavior;
 
 use super::ApplyError;
 use crate::accept::{self, Ending, Listening, Shared};
@@ -165,6 +166,8 @@ async fn run(
 ) {
     let mut listeners: HashMap<Name, LiveListener> = HashMap::new();
     let mut flush = tokio::time::interval(FLUSH_EVERY);
+    // What is late once must not look late for ever.
+    flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
@@ -187,7 +190,8 @@ async fn run(
                 }
                 None => return,
             },
-            _ = flush.tick() => {
+            due = flush.tick() => {
+                worker.lag.note(due.elapsed());
                 listeners.values().for_each(|live| live.listener.tell_turned_away(&worker));
                 worker.flush_log();
             }

@@ -1,4 +1,4 @@
-//! Turning requests away before a service has too much to do.
+//! Turning requests away before a service, or the gateway, has too much to do.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +24,29 @@ pub(crate) struct LetThrough {
     begun: Option<Begun>,
 }
 
+/// Turns the request away if the gateway itself has too much to do.
+///
+/// # Errors
+/// [`Reason::Overloaded`].
+pub(super) fn turn_away(
+    exchange: &mut Exchange<'_, '_>,
+    importance: Importance,
+) -> Result<(), Failure> {
+    let serving = exchange.serving;
+    match serving.snapshot.lag {
+        Some(bearable) if serving.worker.lag.is_too_much(bearable, importance) => {
+            Err(refuse(exchange, importance, "the gateway is late"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse(exchange: &mut Exchange<'_, '_>, importance: Importance, why: &str) -> Failure {
+    exchange.serving.worker.metrics.shed[importance as usize].add(1);
+    exchange.scratch.added.push(b"Retry-After", b"1");
+    Failure::new(Reason::Overloaded, why)
+}
+
 /// Lets the request through to `service`, or not. `None` where the service has no such limit.
 ///
 /// # Errors
@@ -38,9 +61,7 @@ pub(super) fn let_through(
     let now = Instant::now();
     let begun = worker.adaptive(service, |limit| limit.begin(&settings, importance, now));
     if begun.is_none() {
-        worker.metrics.shed[importance as usize].add(1);
-        exchange.scratch.added.push(b"Retry-After", b"1");
-        return Err(Failure::new(Reason::Overloaded, importance.as_str()));
+        return Err(refuse(exchange, importance, "the service is slower than usual"));
     }
     Ok(Some(LetThrough {
         worker: Rc::clone(worker),
