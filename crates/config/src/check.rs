@@ -11,14 +11,17 @@ mod listener;
 mod matching;
 mod outliers;
 mod path;
+mod policies;
 mod process;
 mod protocol;
 mod proxy_protocol;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod template;
 mod tls;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,9 +33,11 @@ use crate::raw::{Spanned, Time};
 
 pub(crate) use balance::zone;
 pub(crate) use listener::listener;
-pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
+pub(crate) use policies::{KEY_WORDS, policies};
+pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
+pub(crate) use store::store;
 pub(crate) use tcp_route::tcp_route;
 
 /// What a check works with: where faults go and how files are read.

@@ -10,10 +10,13 @@ mod health;
 mod listener;
 mod matching;
 mod path;
+mod policies;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -22,8 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use balance::{
-    Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, Secret, SlowStart,
-    Sticky,
+    Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
 pub use endpoint::{Address, Endpoint};
 pub use health::{
@@ -35,15 +37,21 @@ pub use listener::{
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
+pub use policies::{
+    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policy, Quota,
+    RateLimit, ReplyFields,
+};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
 pub use service::{HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use store::{Login, OnFailure, Secret, Servers, Sharing, SharingMode, Store, StoreTls};
 pub use tcp_route::TcpRoute;
 pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,
 };
+pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
 
 /// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;
@@ -60,6 +68,8 @@ pub struct Config {
     pub routes: HashMap<Name, Arc<Route>>,
     /// The TCP routes, by name; unchanged ones keep their allocation too.
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
+    /// Stores that policies count in, by name.
+    pub stores: BTreeMap<Name, Arc<Store>>,
     /// What is not a named collection.
     pub process: Process,
 }
@@ -77,10 +87,16 @@ pub struct Process {
     pub workers: usize,
     /// Where the gateway stands, if that is known.
     pub zone: Option<Arc<str>>,
+    /// Policies for every request, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
+    /// Where it keeps what must outlive it.
+    pub state: State,
     /// How it ends.
     pub shutdown: Shutdown,
     /// How it gives way to a new binary.
     pub upgrade: Upgrade,
+    /// How late a worker may be before it turns away what matters least, if it ever does.
+    pub lag: Option<Duration>,
 }
 
 impl Default for Process {
@@ -91,10 +107,25 @@ impl Default for Process {
             metrics: true,
             workers: 0,
             zone: None,
+            policies: Arc::from([]),
+            state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),
+            lag: Some(Duration::from_secs(1)),
         }
     }
+}
+
+/// Where a process keeps what must outlive it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// In the folder that the service manager gave, else in one beside the configuration.
+    #[default]
+    Default,
+    /// In this folder.
+    Folder(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// How the process ends.

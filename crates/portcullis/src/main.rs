@@ -11,6 +11,7 @@ mod pid_file;
 mod reload;
 mod scrape;
 mod shutdown;
+mod stores;
 mod upgrade;
 mod watch;
 

@@ -9,10 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_config::model::{
-    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Route, WeightedService,
+    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Route, SplitBy,
+    WeightedService,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::shared::{Prepared, StoreError};
+use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, Expiry, Ticketer, TlsError, TlsWarning};
@@ -36,7 +39,18 @@ pub struct CompileError {
     /// Where it stands, as keys from the top.
     pub path: Vec<String>,
     /// What is wrong.
-    pub error: TlsError,
+    pub error: CompileFault,
+}
+
+/// What is wrong with a part of the configuration.
+#[derive(Debug, Error)]
+pub enum CompileFault {
+    /// TLS of a listener or a service.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A part of the configuration that can be put to use, but should be looked at.
@@ -56,6 +70,7 @@ pub struct Compiled {
     /// Worth a line in the log.
     pub warnings: Vec<CompileWarning>,
     state: State,
+    stores: Prepared,
     routes: RouteChanges,
     tcp_routes: TcpChanges,
 }
@@ -71,6 +86,8 @@ struct RouteChanges {
 #[derive(Debug)]
 pub struct Compiler {
     workers: usize,
+    /// What policies have counted.
+    registry: Arc<Registry>,
     /// Rings when the view of a service has to be made anew.
     bell: Arc<Bell>,
     state: State,
@@ -83,6 +100,7 @@ pub struct Compiler {
 struct State {
     config: Arc<Config>,
     revision: u64,
+    policies: Arc<[Arc<Running>]>,
     router: Router<Arc<CompiledRoute>>,
     tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
@@ -103,6 +121,7 @@ impl Compiler {
     pub fn new(workers: usize) -> Compiler {
         Compiler {
             workers,
+            registry: Arc::new(Registry::new(workers)),
             bell: Arc::default(),
             state: State::default(),
             routes: HashMap::new(),
@@ -124,9 +143,21 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
+        // Before any policy that names one.
+        let stores = self.registry.stores().prepare(&config.stores).unwrap_or_else(|faults| {
+            errors.extend(faults.into_iter().map(|error| CompileError {
+                path: vec!["stores".to_owned(), error.store.to_string()],
+                error: error.into(),
+            }));
+            Prepared::default()
+        });
         self.compile_services(&mut state, config, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
+        }
+        let policies = &config.process.policies;
+        if state.revision == 0 || self.config().process.policies != *policies {
+            state.policies = self.registry.run(&Scope::Global, policies);
         }
         let routes = self.compile_routes(&mut state, config, &changes.routes);
         let delta = &changes.tcp_routes;
@@ -140,15 +171,19 @@ impl Compiler {
             router: state.router.clone(),
             tcp: state.tcp.clone(),
             services: state.services.clone(),
+            policies: Arc::clone(&state.policies),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
+            lag: config.process.lag,
         };
-        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
+        let snapshot = Arc::new(snapshot);
+        Ok(Compiled { snapshot, warnings, state, stores, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
     pub fn commit(&mut self, compiled: Compiled) {
         self.state = compiled.state;
+        self.registry.stores().commit(compiled.stores);
         for name in compiled.routes.gone {
             self.routes.remove(&name);
         }
@@ -189,7 +224,9 @@ impl Compiler {
                 Some(old) => Arc::clone(&old.metrics),
                 None => Arc::new(RouteMetrics::new(self.workers)),
             };
-            let compiled = compile_route(state, route, metrics);
+            let policies =
+                self.registry.run(&Scope::Route(Arc::clone(&route.name)), &route.policies);
+            let compiled = compile_route(state, route, policies, metrics);
             state.router.insert(Arc::clone(route), Arc::clone(&compiled));
             changes.fresh.push(compiled);
         }
@@ -208,6 +245,12 @@ impl Compiler {
     /// The services in use.
     pub fn services(&self) -> impl Iterator<Item = &Arc<CompiledService>> {
         self.state.services.iter().flatten()
+    }
+
+    /// What policies have counted.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     /// The configuration in use.
@@ -236,7 +279,10 @@ fn compile_listeners(
             }
             Err(error) => {
                 let place = listener.tls.as_ref().map(|t| tls::place_in_listener(t, error.label()));
-                errors.push(CompileError { path: path("listeners", name, place), error });
+                errors.push(CompileError {
+                    path: path("listeners", name, place),
+                    error: error.into(),
+                });
             }
         }
     }
@@ -322,14 +368,22 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
 fn compile_route(
     state: &State,
     route: &Arc<Route>,
+    policies: Arc<[Arc<Running>]>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
-    let services: &[WeightedService] = match &route.action {
-        Action::Forward { services, .. } => services,
-        Action::Redirect { .. } | Action::Reply(_) => &[],
+    let (services, split_by, mirror): (&[WeightedService], _, _) = match &route.action {
+        Action::Forward { services, split_by, mirror, .. } => {
+            (services, split_by.clone(), mirror.clone())
+        }
+        Action::Redirect { .. } | Action::Reply(_) => (&[], SplitBy::Random, None),
     };
     let (services, total_weight) = shares(state, services);
-    Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+    let mirror = mirror.and_then(|mirror| {
+        let slot = *state.slots.get(&mirror.service)?;
+        Some((mirror, slot))
+    });
+    let route = Arc::clone(route);
+    Arc::new(CompiledRoute { route, services, total_weight, split_by, mirror, policies, metrics })
 }
 
 /// Slots of services with their weights, and the sum of these.

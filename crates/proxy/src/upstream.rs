@@ -1,6 +1,7 @@
 //! The way to endpoints: choosing one, connecting, keeping connections.
 
 pub(crate) mod acquire;
+pub(crate) mod adaptive;
 pub(crate) mod balance;
 pub(crate) mod connect;
 pub(crate) mod health;

@@ -2,6 +2,7 @@
 //! that the crate leaves to its users, and the meter that throws out who floods it.
 
 mod blocks;
+mod bucket;
 pub(crate) mod call;
 mod client;
 pub(crate) mod content;

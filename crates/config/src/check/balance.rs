@@ -245,5 +245,5 @@ fn secret(key: &Spanned<String>, scope: &mut Scope<'_>) -> Secret {
         fault.label = format!("{} bytes; expected at least {SHORTEST_KEY}", bytes.len());
         fault.help = Some("`openssl rand -base64 32` makes one".into());
     }
-    Secret::new(bytes)
+    Secret::new(key.as_str())
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Secret;
+
 /// How an endpoint is chosen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Balance {
@@ -153,29 +155,5 @@ impl SameSite {
             SameSite::Lax => "Lax",
             SameSite::None => "None",
         }
-    }
-}
-
-/// Bytes that are never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<[u8]>);
-
-impl Secret {
-    /// These bytes.
-    #[must_use]
-    pub fn new(bytes: &[u8]) -> Secret {
-        Secret(bytes.into())
-    }
-
-    /// For who uses them.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
     }
 }

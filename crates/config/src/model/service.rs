@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ActiveCheck, Availability, Balance, Endpoint, Name, Outliers, ServiceTls, SlowStart, Sticky,
+    ActiveCheck, Availability, Balance, Endpoint, Name, Outliers, Overload, Policy, ServiceTls,
+    SlowStart, Sticky,
 };
 
 /// An upstream service.
@@ -35,10 +36,14 @@ pub struct Service {
     pub health: Option<Arc<ActiveCheck>>,
     /// When endpoints are ejected for what requests meet there, if ever.
     pub outliers: Option<Outliers>,
+    /// How it is kept from having more to do than it can, if at all.
+    pub overload: Option<Overload>,
     /// Idle connections.
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
     pub timeouts: ServiceTimeouts,
+    /// Its policies, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
 }
 
 /// A version of the PROXY header.

@@ -225,7 +225,7 @@ pub(crate) struct StickySpec {
     /// until the browser is closed.
     pub(crate) max_age: Option<Spanned<Time>>,
     /// Whether clients send the cookie over TLS only (`Secure`). Default: where the client came
-    /// over TLS itself.
+    /// over TLS, to the gateway or to a proxy that it trusts.
     pub(crate) secure: Option<Spanned<bool>>,
     /// Whether scripts cannot read the cookie (`HttpOnly`). Default: true.
     pub(crate) http_only: Option<bool>,

@@ -9,8 +9,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    AvailabilitySpec, BalanceSpec, HealthSpec, OffOr, OutliersSpec, ServiceTlsSpec, SlowStartSpec,
-    Spanned, StickySpec, Time,
+    AvailabilitySpec, BalanceSpec, HealthSpec, OffOr, OutliersSpec, OverloadSpec, PolicySpec,
+    ServiceTlsSpec, SlowStartSpec, Spanned, StickySpec, Time,
 };
 
 /// An upstream service.
@@ -47,9 +47,15 @@ pub(crate) struct ServiceSpec {
     /// Takes an endpoint out for a while when requests fare worse there than they should, or `off`.
     /// Default: after 5 gateway errors in a row.
     pub(crate) outliers: Option<OffOr<OutliersSpec>>,
+    /// Lets no more requests through than the service can take without becoming slow; its presence,
+    /// even as `{}`, means that it is on. Default: off.
+    pub(crate) overload: Option<OverloadSpec>,
     /// Idle connections.
     #[serde(default)]
     pub(crate) pool: PoolSpec,
+    /// Policies for requests that go to the service, asked after those of the route.
+    #[serde(default)]
+    pub(crate) policies: Vec<Spanned<PolicySpec>>,
     /// How long the gateway waits for an endpoint. A route may override them.
     #[serde(default)]
     pub(crate) timeouts: ServiceTimeoutsSpec,

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{Address, Config, Name, Protocol, Service};
 use portcullis_core::metrics::EndpointMetrics;
+use portcullis_policies::Scope;
 use portcullis_wire::tls::{SystemRoots, TlsError};
 
 use super::tls::{self, Expiries, Owner};
@@ -38,7 +39,10 @@ impl Compiler {
                 Err(error) => {
                     let place =
                         service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
-                    errors.push(CompileError { path: path("services", name, place), error });
+                    errors.push(CompileError {
+                        path: path("services", name, place),
+                        error: error.into(),
+                    });
                 }
             }
         }
@@ -82,8 +86,10 @@ impl Compiler {
         let known = state.service_states.entry(Arc::clone(&service.name));
         let known = known.or_insert_with(|| Arc::new(ServiceState::new(&self.bell, self.workers)));
         let known = Arc::clone(known);
+        let scope = Scope::Service(Arc::clone(&service.name));
+        let policies = self.registry.run(&scope, &service.policies);
         let compiled = compiled(service, slot, endpoints, known, zone);
-        state.services[slot] = Some(Arc::new(CompiledService { tls, ..compiled }));
+        state.services[slot] = Some(Arc::new(CompiledService { policies, tls, ..compiled }));
     }
 }
 
@@ -180,6 +186,7 @@ fn compiled(
         views: Views::new(view, changes),
         state,
         sticky,
+        policies: Arc::default(),
         tls: None,
         server_name: tls::service_name(service).ok().flatten(),
     }

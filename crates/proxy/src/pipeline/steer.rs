@@ -4,9 +4,8 @@ use std::net::IpAddr;
 
 use portcullis_config::model::Balance;
 use portcullis_core::metrics::{StickyMetrics, StickyResult};
-use portcullis_wire::Scheme;
 
-use super::Scratch;
+use super::{Exchange, Scratch, split};
 use crate::path::Normal;
 use crate::snapshot::CompiledService;
 use crate::upstream::balance::{Asked, Choice, Http, key};
@@ -27,6 +26,8 @@ pub(crate) struct Cookie<'s> {
     metrics: &'s StickyMetrics,
     endpoint: usize,
     result: StickyResult,
+    /// The client came over TLS.
+    secure: bool,
 }
 
 impl Steering {
@@ -66,6 +67,7 @@ impl Steering {
     /// What becomes of the client's cookie when the endpoint that was chosen replies.
     pub(crate) fn cookie<'s>(
         &self,
+        exchange: &Exchange<'_, '_>,
         service: &'s CompiledService,
         chosen: usize,
     ) -> Option<Cookie<'s>> {
@@ -76,18 +78,18 @@ impl Steering {
             Told::Nobody => StickyResult::Unknown,
             Told::Nothing => StickyResult::New,
         };
-        Some(Cookie { sticky, metrics: &service.state.sticky, endpoint: chosen, result })
+        let secure = result != StickyResult::Kept && split::is_secure(exchange);
+        Some(Cookie { sticky, metrics: &service.state.sticky, endpoint: chosen, result, secure })
     }
 }
 
 impl Cookie<'_> {
     /// Has the reply set the cookie of the endpoint, unless the client has that one.
-    pub(crate) fn settle(&self, worker: &Worker, scheme: Scheme, scratch: &mut Scratch) {
+    pub(crate) fn settle(&self, worker: &Worker, scratch: &mut Scratch) {
         self.metrics.shard(worker.id).0[self.result as usize].add(1);
         if self.result == StickyResult::Kept {
             return;
         }
-        let tls = scheme == Scheme::Https;
-        self.sticky.issue(self.endpoint, tls, &mut scratch.cookie, &mut scratch.added);
+        self.sticky.issue(self.endpoint, self.secure, &mut scratch.cookie, &mut scratch.added);
     }
 }

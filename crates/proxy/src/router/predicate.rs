@@ -90,6 +90,13 @@ pub(crate) fn cookies<'a>(fields: &'a Fields, name: &'a [u8]) -> impl Iterator<I
     )
 }
 
+/// Calls `each` with every value, decoded, of the query parameters of this name. One that has to be
+/// decoded for that is copied.
+pub(crate) fn each_query_value(query: Option<&[u8]>, name: &str, each: &mut dyn FnMut(&[u8])) {
+    let mut text = Vec::new();
+    query_values(query, name.as_bytes()).for_each(|raw| each(decoded(raw, &mut text)));
+}
+
 /// Values, still encoded, of the query parameters of this name. One without `=` has an empty value.
 pub(crate) fn query_values<'a>(
     query: Option<&'a [u8]>,

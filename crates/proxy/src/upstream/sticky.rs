@@ -57,7 +57,7 @@ impl StickyCookie {
         endpoints: &[Arc<EndpointState>],
     ) -> Option<StickyCookie> {
         let key = match &sticky.key {
-            Some(key) => key.bytes(),
+            Some(key) => key.reveal().as_bytes(),
             None => state.own_key()?,
         };
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
@@ -156,7 +156,7 @@ mod tests {
             secure: None,
             http_only: true,
             same_site: SameSite::Lax,
-            key: Some(Secret::new(&[7; 32])),
+            key: Some(Secret::new(&"7".repeat(32))),
         }
     }
 

@@ -48,7 +48,7 @@ fn what_stands_beside_it_is_understood() {
     );
     let service = meant(&more);
     let sticky = service.sticky.as_deref().unwrap();
-    assert_eq!(sticky.key, Some(Secret::new(key.as_bytes())));
+    assert_eq!(sticky.key, Some(Secret::new(key)));
     assert!(!format!("{service:?}").contains(key), "secrets are not shown");
     assert_eq!(service.availability.spill_below, 0.5);
     assert_eq!(service.availability.panic_below, 0.0);

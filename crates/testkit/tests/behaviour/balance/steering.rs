@@ -94,7 +94,7 @@ fn a_hash_goes_on_to_the_next_where_nobody_listens() {
 
 #[test]
 fn connections_of_bytes_are_hashed_by_their_address() {
-    let echo = || Origin::with(|served| while served.some().len() > 0 && served.send("x") {});
+    let echo = || Origin::with(|served| while !served.some().is_empty() && served.send("x") {});
     let origins = [echo(), echo(), echo()];
     let endpoints: Vec<String> = origins.iter().map(Origin::address).collect();
     let config = format!(
