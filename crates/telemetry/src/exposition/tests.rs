@@ -171,6 +171,7 @@ fn endpoints_tell_what_they_get() {
         workers: &[],
         routes: Vec::new(),
         tcp_routes: Vec::new(),
+        stores: Vec::new(),
         policies: PolicyFacts::default(),
         expiries: Vec::new(),
         services: vec![service],
@@ -427,8 +428,17 @@ fn stores_tell_how_they_do() {
     let mut page = String::new();
     let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
     let (policies, stores) = (policies(), vec![store]);
-    Scrape { workers: &[], routes, tcp_routes, policies, stores, expiries, process: facts() }
-        .render(&mut page);
+    Scrape {
+        workers: &[],
+        routes,
+        tcp_routes,
+        policies,
+        stores,
+        expiries,
+        services: Vec::new(),
+        process: facts(),
+    }
+    .render(&mut page);
     for line in [
         "portcullis_store_up{store=\"limits\"} 1",
         "portcullis_store_calls_total{store=\"limits\",result=\"timeout\"} 1",
