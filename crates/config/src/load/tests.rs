@@ -5,6 +5,7 @@ mod faults;
 mod mutation;
 mod policies;
 mod reload;
+mod stores;
 mod tcp;
 mod tls;
 
@@ -154,7 +155,8 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, tcp_routes, process } = &*loaded.config;
+    let Config { listeners, services, routes, tcp_routes, stores, process } = &*loaded.config;
+    assert!(stores.is_empty());
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!(web.forwarded.via, None);
