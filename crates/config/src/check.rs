@@ -2,11 +2,14 @@
 //! once. The functions always give a value; it is used only if no fault was found.
 
 mod address;
+mod balance;
+mod health;
 mod host;
 mod http;
 mod http2;
 mod listener;
 mod matching;
+mod outliers;
 mod path;
 mod policies;
 mod process;
@@ -28,6 +31,7 @@ use crate::inputs::Inputs;
 use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
+pub(crate) use balance::zone;
 pub(crate) use listener::listener;
 pub(crate) use policies::{KEY_WORDS, policies};
 pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};

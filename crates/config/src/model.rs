@@ -4,7 +4,9 @@
 //! every fault at once. Nothing below can be made from an illegal configuration, so whoever holds
 //! a [`Config`] need not check again.
 
+mod balance;
 mod endpoint;
+mod health;
 mod listener;
 mod matching;
 mod path;
@@ -22,7 +24,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use balance::{
+    Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
+};
 pub use endpoint::{Address, Endpoint};
+pub use health::{
+    ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
+};
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
     PathPolicy, ProxySenders, Trust,
@@ -36,7 +44,7 @@ pub use policies::{
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use service::{HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
 pub use store::{Login, OnFailure, Secret, Servers, Sharing, SharingMode, Store, StoreTls};
 pub use tcp_route::TcpRoute;
 pub use tls::{
@@ -77,6 +85,8 @@ pub struct Process {
     pub metrics: bool,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
+    /// Where the gateway stands, if that is known.
+    pub zone: Option<Arc<str>>,
     /// Policies for every request, in order; no two of one kind and name.
     pub policies: Arc<[Policy]>,
     /// Where it keeps what must outlive it.
@@ -96,6 +106,7 @@ impl Default for Process {
             access_log: AccessLog::Stdout,
             metrics: true,
             workers: 0,
+            zone: None,
             policies: Arc::from([]),
             state: State::default(),
             shutdown: Shutdown::default(),

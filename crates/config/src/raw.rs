@@ -1,8 +1,11 @@
 //! The configuration as written. These types are what the JSON Schema shows: their doc comments are
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
+mod balance;
+mod health;
 mod http2;
 mod listener;
+mod outliers;
 mod policies;
 mod process;
 mod route;
@@ -16,11 +19,19 @@ mod traffic;
 
 use schemars::JsonSchema;
 
+pub(crate) use balance::{
+    AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
+    SlowStartSpec, StickySpec,
+};
+pub(crate) use health::{
+    ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
+};
 pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
+pub(crate) use outliers::{LatencySpec, OutliersSpec, SuccessRateSpec};
 pub(crate) use policies::{
     AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,
     OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec, RateLimitSpec, ReplyFieldsSpec,
@@ -33,8 +44,8 @@ pub(crate) use route::{
     SplitSpec, TestSpec,
 };
 pub(crate) use service::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
-    ServiceSpec, ServiceTimeoutsSpec,
+    EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec, ServiceSpec,
+    ServiceTimeoutsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Switch, Time};
 pub(crate) use spanned::Spanned;
@@ -86,6 +97,8 @@ pub(crate) struct ConfigSpec {
     metrics: Option<bool>,
     /// Worker threads; 0 is one per core. Default: 0.
     workers: Option<u16>,
+    /// Where this gateway stands: endpoints in the same zone come first. Default: nowhere.
+    zone: Option<String>,
     /// How the gateway ends.
     shutdown: Option<ShutdownSpec>,
     /// How the gateway gives way to a new binary.

@@ -3,9 +3,15 @@
 //! Every counter has one writer, the worker that owns its shard, and many readers. A route's
 //! counters live outside the snapshot, so that a change of configuration resets nothing.
 
+mod balance;
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+pub use self::balance::{
+    EndpointMetrics, EndpointSeries, StickyMetrics, StickyResult, StickySeries,
+};
 
 /// A counter or gauge with a single writer.
 #[derive(Debug, Default)]

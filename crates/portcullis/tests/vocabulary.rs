@@ -47,6 +47,7 @@ mod vocabulary {
             policies: PolicyFacts::default(),
             stores: vec![StoreFact { name: "limits", ..StoreFact::default() }],
             expiries: Vec::new(),
+            services: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,

@@ -7,9 +7,11 @@ pub(crate) mod connect;
 pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod outcome;
+pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod seats;
 pub(crate) mod state;
+pub(crate) mod sticky;
 pub(crate) mod tend;
 
 /// Most endpoints that are tried for one request or connection.

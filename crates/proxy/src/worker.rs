@@ -29,6 +29,7 @@ use crate::snapshot::{CompiledService, EndpointState, Snapshot};
 use crate::upstream::adaptive::Adaptive;
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
+use crate::upstream::outlier::Alarm;
 use crate::upstream::pool::Pools;
 use crate::upstream::seats::Seats;
 use crate::upstream::state::ServiceState;
@@ -42,6 +43,8 @@ pub(crate) struct Worker {
     /// Its number, from 0.
     pub(crate) id: usize,
     pub(crate) metrics: Arc<WorkerMetrics>,
+    /// Tells the health thread of endpoints that fail.
+    pub(crate) alarm: Alarm,
     /// The worker's own copy, so that a request's hold on it costs no atomic count.
     snapshot: RefCell<Rc<Snapshot>>,
     pools: RefCell<Pools>,
@@ -67,10 +70,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>) -> Worker {
+    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>, alarm: Alarm) -> Worker {
         Worker {
             id,
             metrics,
+            alarm,
             snapshot: RefCell::default(),
             pools: RefCell::default(),
             lines: RefCell::default(),

@@ -3,8 +3,10 @@
 //! Counters are read while workers go on counting, so the page is not one instant; but each
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
+mod health;
 mod page;
 mod policies;
+mod services;
 mod stores;
 mod tcp;
 #[cfg(test)]
@@ -21,8 +23,10 @@ use portcullis_core::metrics::{
 };
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
+pub use self::health::HealthScrape;
 use self::page::{Kind, Page};
 pub use self::policies::{PolicyFact, PolicyFacts};
+pub use self::services::{EndpointScrape, ServiceScrape};
 pub use self::stores::StoreFact;
 use crate::resources::Resources;
 
@@ -47,6 +51,8 @@ pub struct Scrape<'a> {
     pub stores: Vec<StoreFact<'a>>,
     /// Until when files of TLS are good.
     pub expiries: Vec<Expires<'a>>,
+    /// The services.
+    pub services: Vec<ServiceScrape<'a>>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
 }
@@ -108,6 +114,8 @@ impl Scrape<'_> {
         self.downstream(&mut page);
         self.http2(&mut page);
         self.upstream(&mut page);
+        services::render(&self.services, &mut page);
+        health::render(&self.services, &mut page);
         self.traffic(&mut page);
         self.access_log(&mut page);
         self.expiries(&mut page);

@@ -15,6 +15,7 @@ mod behaviour {
     mod exchange;
     mod expect_continue;
     mod forwarding;
+    mod health;
     mod http2;
     mod interim;
     mod l4;
@@ -23,6 +24,7 @@ mod behaviour {
     mod metrics;
     mod mixed_load;
     mod mtls;
+    mod outliers;
     mod peers;
     mod pool;
     mod proxy_protocol;

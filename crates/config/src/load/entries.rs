@@ -218,6 +218,7 @@ impl Entries {
                 Some(Value::AccessLog(to)) => process.access_log = to.clone(),
                 Some(Value::Metrics(on)) => process.metrics = *on,
                 Some(Value::Workers(count)) => process.workers = *count,
+                Some(Value::Zone(zone)) => process.zone = Some(zone.clone()),
                 Some(Value::Shutdown(shutdown)) => process.shutdown = *shutdown,
                 Some(Value::Overload(lag)) => process.lag = *lag,
                 Some(Value::Upgrade(upgrade)) => process.upgrade = *upgrade,

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::record::Record;
 use crate::forwarding::Peer;
-use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
-use crate::upstream::balance::{self, Choice, Tried};
+use crate::snapshot::{ActiveConnection, ActiveRequest, CompiledService, EndpointState};
+use crate::upstream::balance::{self, Asked, Choice, Tried, key};
+use crate::upstream::outcome::{End, Outcome};
 use crate::upstream::{MOST_TRIES, connect};
 use crate::worker::{LocalListener, Worker};
 
@@ -25,7 +26,7 @@ pub(super) struct Opened {
     /// It ends when nothing moved for so long.
     pub(super) idle: Duration,
     /// Counts the connection for balancing for as long as it lives.
-    pub(super) active: Option<ActiveRequest>,
+    pub(super) active: ActiveConnection,
 }
 
 /// Finds out who takes the connection and connects to an endpoint of theirs.
@@ -61,7 +62,7 @@ pub(super) async fn open(
     }
 }
 
-type Parts = (Io, Option<Buffer>, Duration, Option<ActiveRequest>);
+type Parts = (Io, Option<Buffer>, Duration, ActiveConnection);
 
 async fn steps(
     worker: &Worker,
@@ -115,26 +116,34 @@ async fn reach(
     peer: &Peer,
     limit: Duration,
     record: &mut Record,
-) -> Result<(Io, Option<ActiveRequest>), Failure> {
+) -> Result<(Io, ActiveConnection), Failure> {
     let mut tried = Tried::default();
+    let key = match &service.service.balance {
+        Balance::Hash(hash) => key(hash, &Asked { client: peer.ip, http: None }),
+        _ => None,
+    };
     let mut failure = Failure::from(Reason::NoEndpoint);
     for _ in 0..MOST_TRIES {
-        let choice = Choice { tried: tried.as_slice() };
+        let choice = Choice { tried: tried.as_slice(), stuck: None, key };
         let chosen = balance::choose(service, worker, &choice);
         let Some(chosen) = chosen.filter(|chosen| !choice.tried.contains(chosen)) else { break };
         tried.push(chosen);
         let endpoint: &Arc<EndpointState> = &service.endpoints[chosen];
         record.endpoint = Some(Arc::clone(endpoint));
-        let active = (service.service.balance == Balance::LeastRequests)
-            .then(|| ActiveRequest::begin(endpoint));
+        let (endpoint_state, state) = (Arc::clone(endpoint), Arc::clone(&service.state));
+        let active = ActiveRequest::begin(service, endpoint_state, state, worker.id);
         let alpn = connect::Alpn::Unasked;
         let due = Instant::now() + limit;
+        let begun = Instant::now();
         match connect::connect(service, endpoint, Some(peer), alpn, due).await {
             Ok(opened) => {
+                service.report(worker, endpoint, &Outcome { end: End::Connected, begun });
                 worker.metrics.upstream_connections.add(1);
                 return Ok((opened.io, active));
             }
             Err(failed) => {
+                let end = End::Failed(failed.reason);
+                service.report(worker, endpoint, &Outcome { end, begun });
                 tracing::debug!(endpoint = endpoint.label, error = %failed, "tries another");
                 failure = failed;
             }

@@ -10,6 +10,7 @@ use portcullis_wire::{BodyLength, ReadError, Stream, Upstream, tls};
 
 use super::content::{Download, Pace, Side, Upload};
 use super::shed::LetThrough;
+use super::steer::Cookie;
 use super::{Exchange, Scratch, grpc, head, tunnel, upgrade};
 use crate::client::Client;
 use crate::upstream::acquire::Acquired;
@@ -21,13 +22,15 @@ const MAX_INTERIM: usize = 32;
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// What an exchange may take.
-pub(crate) struct Bounds {
+pub(crate) struct Bounds<'s> {
     /// When the connection was at hand: what came before is not the endpoint's first byte's fault.
     pub(crate) begun: Instant,
     pub(crate) total: Option<Instant>,
     pub(crate) first_byte: Duration,
     pub(crate) stall: Duration,
     pub(crate) tunnel: Duration,
+    /// What becomes of the client's cookie with the reply.
+    pub(crate) cookie: Option<Cookie<'s>>,
 }
 
 /// Sends what waits in the endpoint's connection, the content behind it, and relays the reply.
@@ -40,7 +43,7 @@ pub(crate) async fn run(
     way: &mut Acquired,
     upload: &mut Upload,
     through: &mut Option<LetThrough>,
-    bounds: &Bounds,
+    bounds: &Bounds<'_>,
 ) -> Result<(), Failure> {
     let Exchange { serving, client, scratch, record, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
@@ -76,6 +79,9 @@ pub(crate) async fn run(
         if status == 101 {
             upgrade::check(up, scratch)?;
             record.status = 101;
+            if let Some(cookie) = &bounds.cookie {
+                cookie.settle(serving.worker, scratch);
+            }
             upgrade::write_switch(&mut client.down, scratch);
             // A tunnel may last for days, and is no exchange that others should wait for.
             way.seat = None;
@@ -112,6 +118,9 @@ pub(crate) async fn run(
         client.down.close_after();
     }
     client.end_if_asked(serving.worker);
+    if let Some(cookie) = &bounds.cookie {
+        cookie.settle(serving.worker, scratch);
+    }
     head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
     record.status = scratch.response.status;
 
@@ -138,7 +147,7 @@ struct Watch<'b> {
     /// When to begin watching for the client's going away: most replies are there long before, and
     /// are spared the cost. None once it is watched for.
     look: Option<Instant>,
-    bounds: &'b Bounds,
+    bounds: &'b Bounds<'b>,
 }
 
 impl Watch<'_> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use portcullis_config::model::{Balance, HostPolicy, Rewrite, RewritePath};
+use portcullis_config::model::{HostPolicy, Rewrite, RewritePath};
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::{BodyLength, RequestHead, Upstream, Version, websocket};
 
@@ -16,14 +16,15 @@ use super::content::Upload;
 use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
 use super::shed::LetThrough;
-use super::{Exchange, Scratch, mirror, shed, split, upgrade};
+use super::{Exchange, Scratch, mirror, shed, split, steer, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
 use crate::upstream::MOST_TRIES;
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
-use crate::upstream::balance::{self, Choice, Tried};
+use crate::upstream::balance::{self, Tried};
+use crate::upstream::outcome::{End, Outcome};
 use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.
@@ -74,13 +75,15 @@ async fn send<'s>(
     let peer = Rc::clone(&exchange.client.peer);
     let mut fresh = false;
     let mut tried = Tried::default();
+    let steering =
+        steer::Steering::of(service, exchange.scratch, plan.normal, exchange.record.client);
     for tries_left in (0..MOST_TRIES).rev() {
-        let choice = Choice { tried: tried.as_slice() };
+        let choice = steering.choice(tried.as_slice());
         let chosen = balance::choose(service, serving.worker, &choice).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
         exchange.record.endpoint = Some(endpoint);
-        let _active = (service.service.balance == Balance::LeastRequests)
-            .then(|| ActiveRequest::begin(endpoint));
+        let _active =
+            ActiveRequest::begin(service, &**endpoint, &*service.state, serving.worker.id);
 
         let wanted = Wanted {
             client: &peer,
@@ -90,8 +93,16 @@ async fn send<'s>(
             patience: timeouts.first_byte,
             total,
         };
+        let begun = Instant::now();
+        let report = |end| {
+            service.report(serving.worker, endpoint, &Outcome { end, begun });
+        };
         let acquiring = acquire(serving.worker, service, endpoint, wanted);
-        let mut way = match unless_over(serving.worker, exchange.client, acquiring).await {
+        let acquired = unless_over(serving.worker, exchange.client, acquiring).await;
+        if let Err(failure) = &acquired {
+            report(End::Failed(failure.reason));
+        }
+        let mut way = match acquired {
             Ok(way) => way,
             // Nothing was sent, so another endpoint may be asked at once.
             Err(failure)
@@ -121,8 +132,18 @@ async fn send<'s>(
             first_byte: timeouts.first_byte,
             stall: timeouts.stall,
             tunnel: timeouts.tunnel,
+            cookie: steering.cookie(exchange, service, chosen),
         };
         let sent = exchange::run(exchange, &mut way, upload, through, &bounds).await;
+        let stale = way.reused && way.up.is_lost() && !way.up.has_begun_reply();
+        match &sent {
+            Ok(()) => report(End::Replied { status: exchange.scratch.response.status, grpc: None }),
+            // That an idle connection had ended says nothing about the endpoint, and a request that
+            // came too slowly is not its fault.
+            Err(failure) if failure.reason == Reason::UpstreamReset && stale => {}
+            Err(failure) if failure.reason == Reason::TotalTimeout && !upload.is_over() => {}
+            Err(failure) => report(End::Failed(failure.reason)),
+        }
         let Err(failure) = sent else {
             if way.up.is_reusable() {
                 // Its time in the pool counts from the request: one look at the clock less.
