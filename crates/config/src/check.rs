@@ -14,6 +14,7 @@ mod protocol;
 mod proxy_protocol;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod template;
 mod tls;
@@ -32,6 +33,7 @@ pub(crate) use policies::{KEY_WORDS, policies};
 pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
+pub(crate) use store::store;
 pub(crate) use tcp_route::tcp_route;
 
 /// What a check works with: where faults go and how files are read.

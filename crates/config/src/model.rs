@@ -11,6 +11,7 @@ mod path;
 mod policies;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod tls;
 mod traffic;
@@ -36,6 +37,7 @@ pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
 pub use service::{Balance, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use store::{Login, OnFailure, Secret, Servers, Sharing, SharingMode, Store, StoreTls};
 pub use tcp_route::TcpRoute;
 pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
@@ -58,6 +60,8 @@ pub struct Config {
     pub routes: HashMap<Name, Arc<Route>>,
     /// The TCP routes, by name; unchanged ones keep their allocation too.
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
+    /// Stores that policies count in, by name.
+    pub stores: BTreeMap<Name, Arc<Store>>,
     /// What is not a named collection.
     pub process: Process,
 }

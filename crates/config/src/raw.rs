@@ -9,6 +9,7 @@ mod route;
 mod service;
 mod shorthand;
 mod spanned;
+mod store;
 mod tcp_route;
 mod tls;
 mod traffic;
@@ -37,6 +38,9 @@ pub(crate) use service::{
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Switch, Time};
 pub(crate) use spanned::Spanned;
+pub(crate) use store::{
+    OnFailureSpec, RedisSpec, SentinelSpec, SharingModeSpec, StoreSpec, StoreTlsSpec,
+};
 pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
@@ -66,6 +70,8 @@ pub(crate) struct ConfigSpec {
     routes: Option<Entries<RouteSpec>>,
     /// The TCP routes, by name: where connections of listeners go that do not speak HTTP.
     tcp_routes: Option<Entries<TcpRouteSpec>>,
+    /// Stores that gateways count in together, by name.
+    stores: Option<Entries<StoreSpec>>,
     /// Policies for every request, asked after those of its route and its service.
     policies: Option<Vec<PolicySpec>>,
     /// The folder for what must outlive the process, such as quotas, or `off` to keep it in memory

@@ -24,6 +24,7 @@ use crate::manager::Manager;
 use crate::pid_file::PidFile;
 use crate::reload::{Outcome, State};
 use crate::shutdown::Signals;
+use crate::stores;
 use crate::upgrade::{Program, Takeover};
 use crate::watch::Watch;
 
@@ -302,11 +303,13 @@ impl App {
             let state = self.state.blocking_lock();
             let config = state.compiler.config();
             let counted = state.compiler.registry().counted();
+            let stores = state.compiler.registry().stores().all();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
                 policies: policies(state.compiler.registry(), &counted),
+                stores: stores::facts(&stores),
                 expiries: expiries(&state.compiler),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),

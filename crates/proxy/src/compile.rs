@@ -14,6 +14,7 @@ use portcullis_config::model::{
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::shared::{Prepared, StoreError};
 use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
@@ -40,7 +41,18 @@ pub struct CompileError {
     /// Where it stands, as keys from the top.
     pub path: Vec<String>,
     /// What is wrong.
-    pub error: TlsError,
+    pub error: CompileFault,
+}
+
+/// What is wrong with a part of the configuration.
+#[derive(Debug, Error)]
+pub enum CompileFault {
+    /// TLS of a listener or a service.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A part of the configuration that can be put to use, but should be looked at.
@@ -60,6 +72,7 @@ pub struct Compiled {
     /// Worth a line in the log.
     pub warnings: Vec<CompileWarning>,
     state: State,
+    stores: Prepared,
     routes: RouteChanges,
     tcp_routes: TcpChanges,
 }
@@ -133,6 +146,14 @@ impl Compiler {
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
         let registry = &self.registry;
+        // Before any policy that names one.
+        let stores = registry.stores().prepare(&config.stores).unwrap_or_else(|faults| {
+            errors.extend(faults.into_iter().map(|error| CompileError {
+                path: vec!["stores".to_owned(), error.store.to_string()],
+                error: error.into(),
+            }));
+            Prepared::default()
+        });
         compile_services(&mut state, config, &self.bell, registry, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
@@ -158,12 +179,14 @@ impl Compiler {
             metrics: config.process.metrics,
             lag: config.process.lag,
         };
-        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
+        let snapshot = Arc::new(snapshot);
+        Ok(Compiled { snapshot, warnings, state, stores, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
     pub fn commit(&mut self, compiled: Compiled) {
         self.state = compiled.state;
+        self.registry.stores().commit(compiled.stores);
         for name in compiled.routes.gone {
             self.routes.remove(&name);
         }
@@ -254,7 +277,10 @@ fn compile_listeners(
             }
             Err(error) => {
                 let place = listener.tls.as_ref().map(|t| tls::place_in_listener(t, error.label()));
-                errors.push(CompileError { path: path("listeners", name, place), error });
+                errors.push(CompileError {
+                    path: path("listeners", name, place),
+                    error: error.into(),
+                });
             }
         }
     }
@@ -356,7 +382,10 @@ fn compile_services(
             Ok(tls) => install_service(state, service, tls, bell, registry),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
-                errors.push(CompileError { path: path("services", name, place), error });
+                errors.push(CompileError {
+                    path: path("services", name, place),
+                    error: error.into(),
+                });
             }
         }
     }

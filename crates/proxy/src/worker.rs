@@ -249,6 +249,7 @@ impl Worker {
             service: None,
             endpoint: None,
             policy: None,
+            store_bypassed: None,
             status,
             bytes_in: 0,
             bytes_out: 0,

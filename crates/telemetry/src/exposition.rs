@@ -5,6 +5,7 @@
 
 mod page;
 mod policies;
+mod stores;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 use self::page::{Kind, Page};
 pub use self::policies::{PolicyFact, PolicyFacts};
+pub use self::stores::StoreFact;
 use crate::resources::Resources;
 
 /// The media type of the page.
@@ -41,6 +43,8 @@ pub struct Scrape<'a> {
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
     /// What policies have counted.
     pub policies: PolicyFacts<'a>,
+    /// The stores that nodes share.
+    pub stores: Vec<StoreFact<'a>>,
     /// Until when files of TLS are good.
     pub expiries: Vec<Expires<'a>>,
     /// What does not come from workers.
@@ -99,6 +103,7 @@ impl Scrape<'_> {
         self.routes(&mut page);
         tcp::render(&self.tcp_routes, &mut page);
         self.policies.render(&mut page);
+        stores::render(&self.stores, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);

@@ -30,6 +30,7 @@ mod behaviour {
     mod rate_limits;
     mod reload;
     mod routing;
+    mod shared_limits;
     mod slow_peers;
     mod systemd;
     mod tls;

@@ -9,7 +9,7 @@ use super::Touched;
 use super::claims::Claims;
 use super::unit::{Collection, Unit, UnitId, Value};
 use crate::inputs::{Input, Inputs};
-use crate::model::{Action, Name, Process, Route, TcpRoute, WeightedService};
+use crate::model::{Action, Name, Policy, Process, Route, TcpRoute, WeightedService};
 use crate::overlap::Overlap;
 
 #[derive(Default)]
@@ -228,17 +228,20 @@ impl Entries {
     }
 }
 
-/// The services and listeners that a route of either kind names.
+/// The services, listeners and stores that an entry names.
 fn called(unit: &Unit) -> Vec<(Collection, Name)> {
     let (services, mirror, listeners) = match &unit.value {
         Some(Value::Route(route)) => called_by_route(route),
         Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
-        _ => return Vec::new(),
+        _ => (&[][..], None, &[][..]),
     };
+    let policies = unit.value.as_ref().map_or(&[][..], Value::policies);
+    let stores = policies.iter().filter_map(Policy::sharing);
+    let stores = stores.map(|sharing| (Collection::Stores, sharing.store.clone()));
     let services = services.iter().map(|part| &part.service).chain(mirror);
     let services = services.map(|name| (Collection::Services, name.clone()));
     let listeners = listeners.iter().map(|name| (Collection::Listeners, name.clone()));
-    services.chain(listeners).collect()
+    services.chain(listeners).chain(stores).collect()
 }
 
 type Called<'a> = (&'a [WeightedService], Option<&'a Name>, &'a [Name]);

@@ -130,7 +130,8 @@ fn files_of_tls_tell_when_they_end() {
     let expiries = vec![expires()];
     let policies = PolicyFacts::default();
     let (routes, tcp_routes) = (Vec::new(), Vec::new());
-    Scrape { workers: &[], routes, tcp_routes, policies, expiries, process: facts() }
+    let stores = Vec::new();
+    Scrape { workers: &[], routes, tcp_routes, policies, stores, expiries, process: facts() }
         .render(&mut page);
     let line = "portcullis_tls_expiry_timestamp_seconds{listener=\"web\",kind=\"certificate\",file=\"/a.pem\"} 1800000000\n";
     assert!(page.contains(line), "{page}");
@@ -164,6 +165,7 @@ fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> P
         routes,
         tcp_routes: Vec::new(),
         policies: policies(),
+        stores: Vec::new(),
         expiries: vec![expires()],
         process: facts(),
     }
@@ -299,6 +301,7 @@ fn the_page_is_appended() {
         routes: Vec::new(),
         tcp_routes: Vec::new(),
         policies: policies(),
+        stores: Vec::new(),
         expiries: Vec::new(),
         process: facts(),
     }
@@ -325,7 +328,8 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
     let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
     let mut out = String::new();
     let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
-    Scrape { workers: &[], routes, tcp_routes, policies, expiries, process: facts() }
+    let stores = Vec::new();
+    Scrape { workers: &[], routes, tcp_routes, policies, stores, expiries, process: facts() }
         .render(&mut out);
     let page = parse(&out);
     let labels = |outcome: Option<&'static str>| {
@@ -337,4 +341,37 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
     assert_eq!(page.value("portcullis_policy_keys", &labels(None)), Some(5.0));
     assert_eq!(page.value("portcullis_policy_evictions_total", &labels(None)), Some(1.0));
     assert_eq!(page.value("portcullis_quota_store_errors_total", &[]), Some(7.0));
+}
+
+#[test]
+fn stores_tell_how_they_do() {
+    let store = StoreFact {
+        name: "limits",
+        up: true,
+        calls: vec![("ok", 3), ("timeout", 1)],
+        fallbacks: vec![("open", 1)],
+        latency: (&[500, 1000], vec![2, 1, 0]),
+        latency_us: 1500,
+        nodes: 3,
+        lease_keys: 4,
+        leased: 50,
+        lease_calls: 6,
+        lease_misses: 7,
+    };
+    let mut page = String::new();
+    let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
+    let (policies, stores) = (policies(), vec![store]);
+    Scrape { workers: &[], routes, tcp_routes, policies, stores, expiries, process: facts() }
+        .render(&mut page);
+    for line in [
+        "portcullis_store_up{store=\"limits\"} 1",
+        "portcullis_store_calls_total{store=\"limits\",result=\"timeout\"} 1",
+        "portcullis_store_fallbacks_total{store=\"limits\",decision=\"open\"} 1",
+        "portcullis_store_duration_seconds_bucket{store=\"limits\",le=\"0.001\"} 3",
+        "portcullis_store_duration_seconds_sum{store=\"limits\"} 0.0015",
+        "portcullis_store_leased{store=\"limits\"} 50",
+        "portcullis_store_lease_misses_total{store=\"limits\"} 7",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in {page}");
+    }
 }
