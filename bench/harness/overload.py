@@ -11,7 +11,7 @@ from .scenarios import Scenario
 if TYPE_CHECKING:
     from .bench import Bench
 
-PLACES, MILLIS = 50, 20
+PLACES, MILLIS = 25, 20
 CAPACITY = PLACES * 1000 / MILLIS  # requests a second
 DEADLINE = 250  # milliseconds, after which a client gives up
 WARM_SECONDS = 3

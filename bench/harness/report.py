@@ -102,9 +102,8 @@ def lines(measured: dict, name: str) -> str:
             text.append(f"  {proxy:<12} {cell(quantity, by_proxy, proxy):>16} {quantity.unit:<10} ({spread})"
                         f"{load_note(result['notes'])}")
         if SUBJECT in by_proxy:
-            text += [f"  {quantity.key}: {"" if bar.least else "at most "}{words(bar)}: "
-                     f"{verdict(quantity, bar, by_proxy)}"
-                     for bar in quantity.bars]
+            text += [f"  {quantity.key}: {'' if bar.least else 'at most '}{words(bar)}: "
+                     f"{verdict(quantity, bar, by_proxy)}" for bar in quantity.bars]
     return "\n".join(text)
 
 
