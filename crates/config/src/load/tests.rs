@@ -154,7 +154,8 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, tcp_routes, process } = &*loaded.config;
+    let Config { listeners, services, routes, tcp_routes, process, stores } = &*loaded.config;
+    assert!(stores.is_empty());
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!(web.forwarded.via, None);
