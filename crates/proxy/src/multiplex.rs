@@ -46,13 +46,12 @@ pub(crate) async fn serve(
 
 async fn run(worker: &Rc<Worker>, listener: &Rc<LocalListener>, peer: &Rc<Peer>, server: Server) {
     let waker = worker.register_waker().await;
-    let open = Rc::new(Cell::new(0));
     let mut owner = Owner {
         worker,
         listener,
         peer,
         server,
-        open,
+        shared: Rc::default(),
         in_line: Rc::default(),
         deadline: Deadline::default(),
         watched: Watched::default(),
@@ -69,8 +68,7 @@ struct Owner<'a> {
     listener: &'a Rc<LocalListener>,
     peer: &'a Rc<Peer>,
     server: Server,
-    /// Exchanges under way.
-    open: Rc<Cell<usize>>,
+    shared: Rc<Shared>,
     /// The listener has no room for more of them.
     in_line: Rc<Cell<bool>>,
     deadline: Deadline,
@@ -149,10 +147,10 @@ impl Owner<'_> {
             self.worker.metrics.failures[Reason::ClientGone.index()].add(1);
             return;
         }
-        let count = Count::one(&self.open);
         let mut client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
         client.place = Some(Place::take(self.listener));
-        spawn_local(one(Rc::clone(self.worker), client, count));
+        client.carrier = Some(Carrier::take(&self.shared));
+        spawn_local(one(Rc::clone(self.worker), client));
     }
 
     /// When the connection has been as it is for too long; `None` when nothing is waited for.
@@ -160,7 +158,7 @@ impl Owner<'_> {
         if let Some(ending) = self.ending {
             return Some(ending);
         }
-        let quiet = self.open.get() == 0 && !self.in_line.get();
+        let quiet = self.shared.open.get() == 0 && !self.in_line.get();
         // What an exchange has handed over may still be on its way out, or the client may have taken
         // the window for it back, which is no progress either.
         let leaving = quiet && self.server.has_streams();
@@ -192,6 +190,7 @@ impl Owner<'_> {
             return true;
         }
         if self.watched.blocked.is_some_and(|(_, since)| since + timeouts.stall <= now) {
+            self.shared.stalled.set(true);
             return true;
         }
         if self.watched.owing.is_some_and(|(_, since)| since + timeouts.head <= now) {
@@ -250,25 +249,40 @@ fn since(was: Option<(u64, Instant)>, now_is: Option<u64>, now: Instant) -> Opti
 }
 
 /// One exchange.
-async fn one(worker: Rc<Worker>, mut client: Client, _count: Count) {
+async fn one(worker: Rc<Worker>, mut client: Client) {
     let waker = worker.register_waker().await;
     exchange(&worker, &mut client).await;
     client.let_finish().await;
     drop(waker);
 }
 
-/// Counts an exchange of a connection for as long as it lives.
-struct Count(Rc<Cell<usize>>);
+/// What a connection and its exchanges know of each other.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Exchanges under way.
+    open: Cell<usize>,
+    /// The connection was dropped because the client took nothing of it.
+    stalled: Cell<bool>,
+}
 
-impl Count {
-    fn one(open: &Rc<Cell<usize>>) -> Count {
-        open.set(open.get() + 1);
-        Count(Rc::clone(open))
+/// The connection that carries an exchange, which counts it for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Carrier(Rc<Shared>);
+
+impl Carrier {
+    fn take(shared: &Rc<Shared>) -> Carrier {
+        shared.open.set(shared.open.get() + 1);
+        Carrier(Rc::clone(shared))
+    }
+
+    /// Whether it was dropped because the client took nothing of it.
+    pub(crate) fn has_stalled(&self) -> bool {
+        self.0.stalled.get()
     }
 }
 
-impl Drop for Count {
+impl Drop for Carrier {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.open.set(self.0.open.get() - 1);
     }
 }
