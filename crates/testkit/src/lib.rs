@@ -26,6 +26,7 @@ mod patience;
 mod reader;
 mod stream;
 mod temp_dir;
+mod web_sockets;
 
 pub use binary::binary;
 pub use certificates::{Authority, Issued, TlsClient};
@@ -40,3 +41,4 @@ pub use patience::{PATIENCE, eventually, until};
 pub use reader::Reader;
 pub use stream::Stream;
 pub use temp_dir::TempDir;
+pub use web_sockets::WebSocket;
