@@ -8,14 +8,17 @@ mod http2;
 mod listener;
 mod matching;
 mod path;
+mod policies;
 mod process;
 mod protocol;
 mod proxy_protocol;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod template;
 mod tls;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,9 +29,11 @@ use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
 pub(crate) use listener::listener;
-pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
+pub(crate) use policies::{KEY_WORDS, policies};
+pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
+pub(crate) use store::store;
 pub(crate) use tcp_route::tcp_route;
 
 /// What a check works with: where faults go and how files are read.

@@ -11,8 +11,9 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
+use portcullis_policies::{Counted, Registry};
 use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
-use portcullis_telemetry::{Expires, ProcessFacts, Scrape};
+use portcullis_telemetry::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -23,6 +24,7 @@ use crate::manager::Manager;
 use crate::pid_file::PidFile;
 use crate::reload::{Outcome, State};
 use crate::shutdown::Signals;
+use crate::stores;
 use crate::upgrade::{Program, Takeover};
 use crate::watch::Watch;
 
@@ -300,10 +302,14 @@ impl App {
         tokio::task::block_in_place(|| {
             let state = self.state.blocking_lock();
             let config = state.compiler.config();
+            let counted = state.compiler.registry().counted();
+            let stores = state.compiler.registry().stores().all();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
+                policies: policies(state.compiler.registry(), &counted),
+                stores: stores::facts(&stores),
                 expiries: expiries(&state.compiler),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
@@ -322,6 +328,24 @@ impl App {
             }
             .render(out);
         });
+    }
+}
+
+/// What there is to tell about policies.
+fn policies<'a>(registry: &Registry, counted: &'a [Arc<Counted>]) -> PolicyFacts<'a> {
+    let fact = |counted: &'a Arc<Counted>| PolicyFact {
+        scope: counted.id.scope.to_string(),
+        kind: counted.id.kind,
+        name: &counted.id.name,
+        metrics: &counted.metrics,
+        slots: counted.table.slots(),
+        used: counted.table.used(),
+        evicted: counted.table.evicted(),
+        waiting: counted.waiting(),
+    };
+    PolicyFacts {
+        policies: counted.iter().map(fact).collect(),
+        store_errors: registry.store().map_or(0, |store| store.errors()),
     }
 }
 

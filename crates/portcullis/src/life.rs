@@ -90,6 +90,7 @@ impl Life {
             }
         }
         self.finish_log().await;
+        self.finish_quotas().await;
         // Among its answers may be that of the upgrade.
         self.stop_admin.send_replace(true);
         if let Some(admin) = self.admin {
@@ -301,6 +302,13 @@ impl Life {
                     Asked::Upgrade => tracing::warn!("the gateway is draining"),
                 },
             }
+        }
+    }
+
+    /// Has the last counts of quotas written down.
+    async fn finish_quotas(&self) {
+        if let Some(store) = self.app.state.lock().await.compiler.registry().store() {
+            let _ = tokio::task::spawn_blocking(move || store.flush()).await;
         }
     }
 

@@ -8,6 +8,7 @@ mod passed;
 mod pid_file;
 mod reload;
 mod shutdown;
+mod stores;
 mod upgrade;
 mod watch;
 

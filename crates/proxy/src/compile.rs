@@ -10,10 +10,12 @@ use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
     Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
-    WeightedService,
+    SplitBy, WeightedService,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::shared::{Prepared, StoreError};
+use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, Expiry, SystemRoots, Ticketer, TlsError, TlsWarning};
@@ -39,7 +41,18 @@ pub struct CompileError {
     /// Where it stands, as keys from the top.
     pub path: Vec<String>,
     /// What is wrong.
-    pub error: TlsError,
+    pub error: CompileFault,
+}
+
+/// What is wrong with a part of the configuration.
+#[derive(Debug, Error)]
+pub enum CompileFault {
+    /// TLS of a listener or a service.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A part of the configuration that can be put to use, but should be looked at.
@@ -59,6 +72,7 @@ pub struct Compiled {
     /// Worth a line in the log.
     pub warnings: Vec<CompileWarning>,
     state: State,
+    stores: Prepared,
     routes: RouteChanges,
     tcp_routes: TcpChanges,
 }
@@ -74,6 +88,8 @@ struct RouteChanges {
 #[derive(Debug)]
 pub struct Compiler {
     workers: usize,
+    /// What policies have counted.
+    registry: Arc<Registry>,
     /// Rings when the view of a service has to be made anew.
     bell: Arc<Bell>,
     state: State,
@@ -86,6 +102,7 @@ pub struct Compiler {
 struct State {
     config: Arc<Config>,
     revision: u64,
+    policies: Arc<[Arc<Running>]>,
     router: Router<Arc<CompiledRoute>>,
     tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
@@ -106,6 +123,7 @@ impl Compiler {
     pub fn new(workers: usize) -> Compiler {
         Compiler {
             workers,
+            registry: Arc::new(Registry::new(workers)),
             bell: Arc::default(),
             state: State::default(),
             routes: HashMap::new(),
@@ -127,9 +145,22 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        compile_services(&mut state, config, &self.bell, &mut errors, &mut warnings);
+        let registry = &self.registry;
+        // Before any policy that names one.
+        let stores = registry.stores().prepare(&config.stores).unwrap_or_else(|faults| {
+            errors.extend(faults.into_iter().map(|error| CompileError {
+                path: vec!["stores".to_owned(), error.store.to_string()],
+                error: error.into(),
+            }));
+            Prepared::default()
+        });
+        compile_services(&mut state, config, &self.bell, registry, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
+        }
+        let policies = &config.process.policies;
+        if state.revision == 0 || self.config().process.policies != *policies {
+            state.policies = registry.run(&Scope::Global, policies);
         }
         let routes = self.compile_routes(&mut state, config, &changes.routes);
         let delta = &changes.tcp_routes;
@@ -143,15 +174,19 @@ impl Compiler {
             router: state.router.clone(),
             tcp: state.tcp.clone(),
             services: state.services.clone(),
+            policies: Arc::clone(&state.policies),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
+            lag: config.process.lag,
         };
-        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
+        let snapshot = Arc::new(snapshot);
+        Ok(Compiled { snapshot, warnings, state, stores, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
     pub fn commit(&mut self, compiled: Compiled) {
         self.state = compiled.state;
+        self.registry.stores().commit(compiled.stores);
         for name in compiled.routes.gone {
             self.routes.remove(&name);
         }
@@ -192,7 +227,9 @@ impl Compiler {
                 Some(old) => Arc::clone(&old.metrics),
                 None => Arc::new(RouteMetrics::new(self.workers)),
             };
-            let compiled = compile_route(state, route, metrics);
+            let policies =
+                self.registry.run(&Scope::Route(Arc::clone(&route.name)), &route.policies);
+            let compiled = compile_route(state, route, policies, metrics);
             state.router.insert(Arc::clone(route), Arc::clone(&compiled));
             changes.fresh.push(compiled);
         }
@@ -206,6 +243,12 @@ impl Compiler {
         snapshots: watch::Receiver<Arc<Snapshot>>,
     ) -> impl Future<Output = ()> + Send + use<> {
         tend(Arc::clone(&self.bell), snapshots)
+    }
+
+    /// What policies have counted.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     /// The configuration in use.
@@ -234,7 +277,10 @@ fn compile_listeners(
             }
             Err(error) => {
                 let place = listener.tls.as_ref().map(|t| tls::place_in_listener(t, error.label()));
-                errors.push(CompileError { path: path("listeners", name, place), error });
+                errors.push(CompileError {
+                    path: path("listeners", name, place),
+                    error: error.into(),
+                });
             }
         }
     }
@@ -321,6 +367,7 @@ fn compile_services(
     state: &mut State,
     config: &Config,
     bell: &Arc<Bell>,
+    registry: &Registry,
     errors: &mut Vec<CompileError>,
     warnings: &mut Vec<CompileWarning>,
 ) {
@@ -332,10 +379,13 @@ fn compile_services(
             continue;
         }
         match client_tls(service, old.as_deref(), &roots, &mut state.expiries, warnings) {
-            Ok(tls) => install_service(state, service, tls, bell),
+            Ok(tls) => install_service(state, service, tls, bell, registry),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
-                errors.push(CompileError { path: path("services", name, place), error });
+                errors.push(CompileError {
+                    path: path("services", name, place),
+                    error: error.into(),
+                });
             }
         }
     }
@@ -373,6 +423,7 @@ fn install_service(
     service: &Arc<Service>,
     config: Option<Arc<rustls::ClientConfig>>,
     bell: &Arc<Bell>,
+    registry: &Registry,
 ) {
     let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
         state.free_slots.pop().unwrap_or_else(|| {
@@ -408,6 +459,7 @@ fn install_service(
         views: Views::new(View::of(service, &endpoints)),
         endpoints: endpoints.into(),
         state: known,
+        policies: registry.run(&Scope::Service(Arc::clone(&service.name)), &service.policies),
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));
@@ -448,14 +500,22 @@ fn client_tls(
 fn compile_route(
     state: &State,
     route: &Arc<Route>,
+    policies: Arc<[Arc<Running>]>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
-    let services: &[WeightedService] = match &route.action {
-        Action::Forward { services, .. } => services,
-        Action::Redirect { .. } | Action::Reply(_) => &[],
+    let (services, split_by, mirror): (&[WeightedService], _, _) = match &route.action {
+        Action::Forward { services, split_by, mirror, .. } => {
+            (services, split_by.clone(), mirror.clone())
+        }
+        Action::Redirect { .. } | Action::Reply(_) => (&[], SplitBy::Random, None),
     };
     let (services, total_weight) = shares(state, services);
-    Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+    let mirror = mirror.and_then(|mirror| {
+        let slot = *state.slots.get(&mirror.service)?;
+        Some((mirror, slot))
+    });
+    let route = Arc::clone(route);
+    Arc::new(CompiledRoute { route, services, total_weight, split_by, mirror, policies, metrics })
 }
 
 /// Slots of services with their weights, and the sum of these.

@@ -1,12 +1,14 @@
 //! The way to endpoints: choosing one, connecting, keeping connections.
 
 pub(crate) mod acquire;
+pub(crate) mod adaptive;
 pub(crate) mod balance;
 pub(crate) mod connect;
 pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod outcome;
 pub(crate) mod pool;
+pub(crate) mod seats;
 pub(crate) mod state;
 pub(crate) mod tend;
 

@@ -4,9 +4,12 @@
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
 mod page;
+mod policies;
+mod stores;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,6 +22,8 @@ use portcullis_core::metrics::{
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 use self::page::{Kind, Page};
+pub use self::policies::{PolicyFact, PolicyFacts};
+pub use self::stores::StoreFact;
 use crate::resources::Resources;
 
 /// The media type of the page.
@@ -36,6 +41,10 @@ pub struct Scrape<'a> {
     pub routes: Vec<(&'a str, &'a RouteMetrics)>,
     /// The TCP routes by name.
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
+    /// What policies have counted.
+    pub policies: PolicyFacts<'a>,
+    /// The stores that nodes share.
+    pub stores: Vec<StoreFact<'a>>,
     /// Until when files of TLS are good.
     pub expiries: Vec<Expires<'a>>,
     /// What does not come from workers.
@@ -93,10 +102,13 @@ impl Scrape<'_> {
         let mut page = Page::new(out);
         self.routes(&mut page);
         tcp::render(&self.tcp_routes, &mut page);
+        self.policies.render(&mut page);
+        stores::render(&self.stores, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);
         self.upstream(&mut page);
+        self.traffic(&mut page);
         self.access_log(&mut page);
         self.expiries(&mut page);
         self.process.render(self.workers.len(), &mut page);
@@ -178,6 +190,16 @@ impl Scrape<'_> {
             "Client connections refused because a listener was full.",
             self.sum(|w| &w.connections_refused),
         );
+        page.counter(
+            "portcullis_connections_held_total",
+            "Client connections that had to wait because their address had flooded the listener.",
+            self.sum(|w| &w.connections_held_total),
+        );
+        page.gauge(
+            "portcullis_connections_held",
+            "Client connections that wait for that reason now.",
+            self.sum(|w| &w.connections_held),
+        );
         page.family(
             "portcullis_proxy_protocol_refused_total",
             Kind::Counter,
@@ -218,6 +240,11 @@ impl Scrape<'_> {
         for (kind, name) in HTTP2_FLOODS.into_iter().enumerate() {
             page.sample(&[("kind", name)], self.sum(|w| &w.http2_floods[kind]));
         }
+        page.gauge(
+            "portcullis_http2_connections_waiting",
+            "HTTP/2 connections that wait for a place for another request now.",
+            self.sum(|w| &w.http2_waiting),
+        );
     }
 
     fn upstream(&self, page: &mut Page<'_>) {

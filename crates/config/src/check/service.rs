@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Scope, address, host, route, tls};
+use super::{Scope, address, host, policies, route, tls, traffic};
 use crate::model::{
     Address, Balance, Endpoint, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
 };
@@ -32,8 +32,10 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
         tls: spec.tls.as_ref().map(|tls| tls::service(tls, scope).into()),
         protocol: protocol(spec, scope),
         proxy_protocol: proxy_protocol(spec, scope),
+        overload: traffic::overload(spec.overload.as_ref(), scope),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
+        policies: policies(&spec.policies, None, scope),
     }
 }
 

@@ -11,7 +11,7 @@ use super::Format;
 use super::entries::Entries;
 use super::file::FileState;
 use super::unit::{Collection, SETTINGS, UnitId, Value};
-use crate::model::{Action, Bind, Name};
+use crate::model::{Action, Bind, Name, Policy};
 use crate::node::{Finding, Kind, Node, Span, json, toml, yaml};
 use crate::overlap::{Conflict, Shadow};
 use crate::report::{Fault, Lines, Place, Report, Severity, nearest};
@@ -167,7 +167,7 @@ fn absences(files: &Files, entries: &Entries, places: &Places<'_>, faults: &mut 
     }
 }
 
-/// A service or listener that a route names and nobody defines.
+/// A service, listener or store that is named and nobody defines.
 fn missing(
     collection: Collection,
     name: &str,
@@ -188,6 +188,15 @@ fn missing(
             let of_list = places.within(entries, id, &["match", "listener", &index]);
             ("listener", of_list.filter(|found| found.1).or_else(one))
         }
+        Collection::Stores => {
+            let named = |policy: &Policy| policy.sharing().is_some_and(|to| &*to.store == name);
+            let index = value.policies().iter().position(named)?;
+            let kind = value.policies()[index].kind();
+            let index = index.to_string();
+            let path = ["policies", &index, kind, "store"];
+            let path = &path[usize::from(unit.collection == Collection::Settings)..];
+            ("store", places.within(entries, id, path))
+        }
         _ => {
             let services = match value {
                 Value::TcpRoute(route) => &route.services,
@@ -196,10 +205,16 @@ fn missing(
                     Action::Redirect { .. } | Action::Reply(_) => return None,
                 },
             };
-            let index = services.iter().position(|part| &*part.service == name)?.to_string();
-            let of_split = || places.within(entries, id, &["split", &index, "service"]);
-            let one = places.within(entries, id, &["service"]);
-            ("service", one.filter(|found| found.1).or_else(of_split))
+            let written = match services.iter().position(|part| &*part.service == name) {
+                None => places.within(entries, id, &["mirror", "service"]),
+                Some(index) => {
+                    let index = index.to_string();
+                    let of_split = || places.within(entries, id, &["split", &index, "service"]);
+                    let one = places.within(entries, id, &["service"]);
+                    one.filter(|found| found.1).or_else(of_split)
+                }
+            };
+            ("service", written)
         }
     };
     let (span, _, hidden) = written.unwrap_or((unit.key, false, false));
@@ -342,6 +357,7 @@ impl<'a> Places<'a> {
                 Collection::Services => "services",
                 Collection::Routes => "routes",
                 Collection::TcpRoutes => "tcp_routes",
+                Collection::Stores => "stores",
                 Collection::Settings => SETTINGS.iter().find(|key| **key == &*unit.name)?,
             };
             let top = child(root, top)?.0;

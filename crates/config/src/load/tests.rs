@@ -3,6 +3,7 @@
 
 mod faults;
 mod mutation;
+mod policies;
 mod reload;
 mod tcp;
 mod tls;
@@ -84,6 +85,7 @@ metrics: false
 workers: 2
 shutdown: { deadline: 5s, delay: 1s }
 upgrade: { timeout: 10s, deadline: 1h }
+overload: { lag: 2s }
 "#;
 
 /// [`FULL`] without the one thing that is wrong in it on purpose.
@@ -152,7 +154,8 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, tcp_routes, process } = &*loaded.config;
+    let Config { listeners, services, routes, tcp_routes, process, stores } = &*loaded.config;
+    assert!(stores.is_empty());
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!(web.forwarded.via, None);
@@ -211,7 +214,7 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!(info.matches.listeners, [Name::from("web"), Name::from("local")]);
     assert_eq!((info.priority, info.upgrade, info.body_limit), (3, false, Some(None)));
     assert_eq!(info.timeouts.total, Some(None));
-    let Action::Forward { services, rewrite } = &info.action else { panic!("not forward") };
+    let Action::Forward { services, rewrite, .. } = &info.action else { panic!("not forward") };
     assert_eq!(services[1].weight, 10);
     let RewritePath::Template(template) = &rewrite.path else { panic!("not a template") };
     assert_eq!(template.pieces, [Piece::Text("/v2/".into()), Piece::Param("id".into())]);
@@ -226,12 +229,15 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
 
-    let Process { admin, access_log, metrics, workers, shutdown, upgrade } = process;
+    let Process { admin, access_log, metrics, workers, shutdown, upgrade, policies, state, lag } =
+        process;
+    assert_eq!((policies.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));
     let seconds = Duration::from_secs;
     assert_eq!((shutdown.deadline, shutdown.delay), (seconds(5), seconds(1)));
     assert_eq!((upgrade.timeout, upgrade.deadline), (seconds(10), Some(seconds(3600))));
+    assert_eq!(*lag, Some(seconds(2)));
 }
 
 #[test]

@@ -10,8 +10,11 @@ use serde::de::DeserializeOwned;
 use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
-use crate::model::{AccessLog, Listener, Name, Route, Service, Shutdown, TcpRoute, Upgrade};
+use crate::model::{
+    AccessLog, Listener, Name, Policy, Route, Service, Shutdown, State, Store, TcpRoute, Upgrade,
+};
 use crate::node::{Entry, Finding, Span, reference};
+use crate::raw::{PolicySpec, Spanned};
 use crate::report::Severity;
 
 /// A unit's number; it stays the same as long as the unit is not evaluated again.
@@ -24,6 +27,7 @@ pub(crate) enum Collection {
     Services,
     Routes,
     TcpRoutes,
+    Stores,
     /// The keys of the top level that are no collections.
     Settings,
 }
@@ -35,14 +39,24 @@ impl Collection {
             "services" => Some(Collection::Services),
             "routes" => Some(Collection::Routes),
             "tcp_routes" => Some(Collection::TcpRoutes),
+            "stores" => Some(Collection::Stores),
             _ => None,
         }
     }
 }
 
 /// The top-level keys that are no collections.
-pub(crate) const SETTINGS: &[&str] =
-    &["admin", "access_log", "metrics", "workers", "shutdown", "upgrade"];
+pub(crate) const SETTINGS: &[&str] = &[
+    "policies",
+    "state",
+    "admin",
+    "access_log",
+    "metrics",
+    "workers",
+    "shutdown",
+    "upgrade",
+    "overload",
+];
 
 /// All top-level keys.
 pub(crate) const KEYS: &[&str] = &[
@@ -50,12 +64,16 @@ pub(crate) const KEYS: &[&str] = &[
     "services",
     "routes",
     "tcp_routes",
+    "stores",
+    "policies",
+    "state",
     "admin",
     "access_log",
     "metrics",
     "workers",
     "shutdown",
     "upgrade",
+    "overload",
 ];
 
 /// One entry and what it came to.
@@ -82,11 +100,15 @@ pub(crate) enum Value {
     Service(Arc<Service>),
     Route(Arc<Route>),
     TcpRoute(Arc<TcpRoute>),
+    Store(Arc<Store>),
+    Policies(Arc<[Policy]>),
+    State(State),
     Admin(Option<SocketAddr>),
     AccessLog(AccessLog),
     Metrics(bool),
     Workers(usize),
     Shutdown(Shutdown),
+    Overload(Option<std::time::Duration>),
     Upgrade(Upgrade),
 }
 
@@ -105,6 +127,20 @@ impl Value {
 
     pub(crate) fn tcp_route(&self) -> Option<&Arc<TcpRoute>> {
         if let Value::TcpRoute(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn store(&self) -> Option<&Arc<Store>> {
+        if let Value::Store(value) = self { Some(value) } else { None }
+    }
+
+    /// Its policies, if it has any.
+    pub(crate) fn policies(&self) -> &[Policy] {
+        match self {
+            Value::Policies(policies) => policies,
+            Value::Service(service) => &service.policies,
+            Value::Route(route) => &route.policies,
+            _ => &[],
+        }
     }
 }
 
@@ -174,7 +210,14 @@ fn value(
         Collection::TcpRoutes => {
             decode.run(|spec, scope| Value::TcpRoute(check::tcp_route(spec, scope).into()))
         }
+        Collection::Stores => {
+            decode.run(|spec, scope| Value::Store(check::store(spec, scope).into()))
+        }
         Collection::Settings => match &**name {
+            "policies" => decode.run(|spec: &Vec<Spanned<PolicySpec>>, scope| {
+                Value::Policies(check::policies(spec, None, scope))
+            }),
+            "state" => decode.run(|spec, scope| Value::State(check::state(spec, scope))),
             "admin" => decode.run(|spec, scope| Value::Admin(check::admin(spec, scope))),
             "access_log" => {
                 decode.run(|spec, scope| Value::AccessLog(check::access_log(spec, scope)))
@@ -182,6 +225,7 @@ fn value(
             "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
             "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
             "shutdown" => decode.run(|spec, _| Value::Shutdown(check::shutdown(spec))),
+            "overload" => decode.run(|spec, scope| Value::Overload(check::overload(spec, scope))),
             "upgrade" => decode.run(|spec, scope| Value::Upgrade(check::upgrade(spec, scope))),
             _ => None,
         },

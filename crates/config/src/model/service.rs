@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Endpoint, Name, ServiceTls};
+use super::{Endpoint, Name, Overload, Policy, ServiceTls};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,10 +23,14 @@ pub struct Service {
     /// The PROXY header that each connection begins with, if any; such a connection serves one
     /// client and is not kept.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// How it is kept from having more to do than it can, if at all.
+    pub overload: Option<Overload>,
     /// Idle connections.
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
     pub timeouts: ServiceTimeouts,
+    /// Its policies, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
 }
 
 /// How an endpoint is chosen.

@@ -6,6 +6,7 @@ mod json;
 mod l4;
 mod patterns;
 mod text;
+mod traffic;
 
 use std::io::{self, Write};
 use std::net::IpAddr;

@@ -9,6 +9,7 @@ use portcullis_core::{Failure, Reason};
 use portcullis_wire::{BodyLength, ReadError, Stream, Upstream, tls};
 
 use super::content::{Download, Pace, Side, Upload};
+use super::shed::LetThrough;
 use super::{Exchange, Scratch, grpc, head, tunnel, upgrade};
 use crate::client::Client;
 use crate::upstream::acquire::Acquired;
@@ -38,9 +39,10 @@ pub(crate) async fn run(
     exchange: &mut Exchange<'_, '_>,
     way: &mut Acquired,
     upload: &mut Upload,
+    through: &mut Option<LetThrough>,
     bounds: &Bounds,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record } = exchange;
+    let Exchange { serving, client, scratch, record, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
     let mut watch = Watch {
         worker: serving.worker,
@@ -60,9 +62,17 @@ pub(crate) async fn run(
     loop {
         let reached = poll_fn(|cx| poll_head(cx, client, up, scratch, upload, &mut watch)).await;
         record.bytes_in = upload.bytes;
+        if let (Some(through), Err(failure)) = (&mut *through, &reached)
+            && failure.reason == Reason::FirstByteTimeout
+        {
+            through.timed_out();
+        }
         reached?;
         upload.forget();
         let status = scratch.response.status;
+        if let Some(through) = through.as_mut().filter(|_| status == 101 || status >= 200) {
+            through.answered(status);
+        }
         if status == 101 {
             upgrade::check(up, scratch)?;
             record.status = 101;

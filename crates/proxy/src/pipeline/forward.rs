@@ -15,7 +15,8 @@ use portcullis_wire::{BodyLength, RequestHead, Upstream, Version, websocket};
 use super::content::Upload;
 use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
-use super::{Exchange, Scratch, Serving, upgrade};
+use super::shed::LetThrough;
+use super::{Exchange, Scratch, mirror, shed, split, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
@@ -47,14 +48,29 @@ pub(crate) async fn forward<'s>(
     exchange: &mut Exchange<'s, '_>,
     plan: &Plan<'s>,
 ) -> Result<(), Failure> {
+    let service = exchange.record.service.ok_or(Reason::NoEndpoint)?;
+    write_path(plan, exchange.scratch);
+    let mut through = shed::let_through(exchange, service, plan.route.route.importance)?;
+    let mut upload = Upload::new(plan.body_limit, &exchange.scratch.request);
+    let copy = mirror::draw(exchange, plan, &mut upload);
+    let sent = send(exchange, plan, service, &mut upload, &mut through).await;
+    if let Some(copy) = copy {
+        copy.send(exchange.serving.worker, upload.take_copy());
+    }
+    sent
+}
+
+/// Sends the request to endpoints of `service` until one takes it.
+async fn send<'s>(
+    exchange: &mut Exchange<'s, '_>,
+    plan: &Plan<'s>,
+    service: &'s Arc<CompiledService>,
+    upload: &mut Upload,
+    through: &mut Option<LetThrough>,
+) -> Result<(), Failure> {
     let serving = exchange.serving;
-    let service = choose_service(serving, plan.route)?;
-    exchange.record.service = Some(service);
     let timeouts = timeouts(plan.route, service);
     let total = timeouts.total.map(|total| exchange.record.started + total);
-    write_path(plan, exchange.scratch);
-
-    let mut upload = Upload::new(plan.body_limit, &exchange.scratch.request);
     let peer = Rc::clone(&exchange.client.peer);
     let mut fresh = false;
     let mut tried = Tried::default();
@@ -106,7 +122,7 @@ pub(crate) async fn forward<'s>(
             stall: timeouts.stall,
             tunnel: timeouts.tunnel,
         };
-        let sent = exchange::run(exchange, &mut way, &mut upload, &bounds).await;
+        let sent = exchange::run(exchange, &mut way, upload, through, &bounds).await;
         let Err(failure) = sent else {
             if way.up.is_reusable() {
                 // Its time in the pool counts from the request: one look at the clock less.
@@ -118,8 +134,7 @@ pub(crate) async fn forward<'s>(
         if let Some(hold) = way.hold.as_ref().filter(|_| dead) {
             hold.retire();
         }
-        if tries_left == 0
-            || !may_repeat(&failure, &way, fresh, &exchange.scratch.request, &mut upload)
+        if tries_left == 0 || !may_repeat(&failure, &way, fresh, &exchange.scratch.request, upload)
         {
             return Err(failure);
         }
@@ -176,14 +191,19 @@ fn is_silence(reason: Reason) -> bool {
     matches!(reason, Reason::FirstByteTimeout | Reason::UpstreamStalled | Reason::TotalTimeout)
 }
 
-/// By weight, at random.
-fn choose_service<'s>(
-    serving: Serving<'s>,
+/// The service that the route, its weights and what holds the client choose; none for a route that
+/// forwards nowhere.
+pub(super) fn choose_service<'s>(
+    exchange: &mut Exchange<'s, '_>,
     route: &CompiledRoute,
-) -> Result<&'s Arc<CompiledService>, Failure> {
-    let slot = balance::share(&route.services, route.total_weight);
-    let service = slot.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
-    service.ok_or_else(|| Reason::NoEndpoint.into())
+) -> Result<Option<&'s Arc<CompiledService>>, Failure> {
+    if route.services.is_empty() {
+        return Ok(None);
+    }
+    let slot = split::choose(exchange, route);
+    let services = &exchange.serving.snapshot.services;
+    let service = slot.and_then(|slot| services.get(slot)?.as_ref());
+    service.map(Some).ok_or_else(|| Reason::NoEndpoint.into())
 }
 
 pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {
@@ -267,18 +287,28 @@ pub(crate) fn destination<'a>(
 ) -> Destination<'a> {
     let request = &scratch.request;
     let kept = matches!(plan.rewrite.path, RewritePath::Keep);
-    let authority = match (&plan.rewrite.host, &service.service.host) {
-        (Some(host), _) | (None, HostPolicy::Set(host)) => host.as_bytes(),
-        (None, HostPolicy::Preserve) if !request.authority().is_empty() => request.authority(),
-        (None, HostPolicy::Preserve | HostPolicy::Endpoint) => endpoint.host(),
-    };
     let upgrade = upgrade::wanted(request, version).filter(|_| plan.route.route.upgrade);
     let key = upgrade.is_some() && upgrade::needs_key(request, version);
     Destination {
         path: if kept { request.path() } else { &scratch.rewritten },
         query: request.query(),
-        authority,
+        authority: authority(plan.rewrite.host.as_deref(), service, endpoint, request),
         upgrade,
         websocket_key: key.then_some(&*scratch.websocket_key),
+    }
+}
+
+/// The host that the endpoint is asked for.
+pub(super) fn authority<'a>(
+    rewritten: Option<&'a str>,
+    service: &'a CompiledService,
+    endpoint: &'a EndpointState,
+    request: &'a RequestHead,
+) -> &'a [u8] {
+    match (rewritten, &service.service.host) {
+        (Some(host), _) => host.as_bytes(),
+        (None, HostPolicy::Set(host)) => host.as_bytes(),
+        (None, HostPolicy::Preserve) if !request.authority().is_empty() => request.authority(),
+        (None, HostPolicy::Preserve | HostPolicy::Endpoint) => endpoint.host(),
     }
 }

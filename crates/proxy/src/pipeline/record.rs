@@ -1,10 +1,12 @@
 //! What is remembered of a request for its log line and its counts.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_core::metrics::RouteSeries;
 use portcullis_core::{Failure, RequestEvent, RequestId};
+use portcullis_policies::Running;
 
 use super::Exchange;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
@@ -18,8 +20,10 @@ pub(crate) struct Record<'s> {
     pub(crate) started: Instant,
     pub(crate) client: Option<IpAddr>,
     pub(crate) route: Option<&'s CompiledRoute>,
-    pub(crate) service: Option<&'s CompiledService>,
+    pub(crate) service: Option<&'s Arc<CompiledService>>,
     pub(crate) endpoint: Option<&'s EndpointState>,
+    /// The policy that refused it.
+    pub(crate) policy: Option<&'s Running>,
     /// The status sent, 0 before.
     pub(crate) status: u16,
     pub(crate) bytes_in: u64,
@@ -28,6 +32,8 @@ pub(crate) struct Record<'s> {
     pub(crate) failure: Option<Failure>,
     /// The endpoint has cancelled its reply.
     pub(crate) cancelled: bool,
+    /// The status that a failure is answered with, where it is not its reason's own.
+    pub(crate) refusal: Option<u16>,
     /// For the `Allow` of a 405.
     pub(crate) allow: Option<String>,
 }
@@ -41,12 +47,14 @@ impl<'s> Record<'s> {
             route: None,
             service: None,
             endpoint: None,
+            policy: None,
             status: 0,
             bytes_in: 0,
             bytes_out: 0,
             first_byte: None,
             failure: None,
             cancelled: false,
+            refusal: None,
             allow: None,
         }
     }
@@ -81,7 +89,7 @@ impl Exchange<'_, '_> {
     }
 
     fn log(&self, took: Duration) {
-        let Exchange { serving, client, scratch, record } = self;
+        let Exchange { serving, client, scratch, record, .. } = self;
         let request = &scratch.request;
         let event = RequestEvent {
             started: SystemTime::now() - took,
@@ -96,6 +104,8 @@ impl Exchange<'_, '_> {
             route: record.route.map(|route| &*route.route.name),
             service: record.service.map(|service| &*service.service.name),
             endpoint: record.endpoint.map(|endpoint| &*endpoint.label),
+            policy: record.policy.map(|running| &**running.policy.name()),
+            store_bypassed: scratch.work.without_store().map(|without| without.as_str()),
             status: record.status,
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,

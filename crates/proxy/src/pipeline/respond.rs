@@ -105,7 +105,8 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
         }
         return;
     }
-    let problem = problem(reason, record.id.to_string().as_str());
+    let status = record.refusal.unwrap_or(reason.status());
+    let problem = problem(reason, status, record.id.to_string().as_str());
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
     let allow = record.allow.take();
     if let Some(allow) = &allow {
@@ -114,7 +115,7 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     if reason == Reason::WebSocketVersion {
         fields.extend(WEBSOCKETS);
     }
-    if send(exchange, reason.status(), &fields, problem.as_bytes()).await.is_err() {
+    if send(exchange, status, &fields, problem.as_bytes()).await.is_err() {
         exchange.client.cut(Abort::Cancelled);
     }
 }
@@ -134,7 +135,7 @@ pub(crate) async fn refuse(
 ) -> u16 {
     let reason = failure.reason;
     client.down.close_after();
-    let problem = problem(reason, id.to_string().as_str());
+    let problem = problem(reason, reason.status(), id.to_string().as_str());
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
     if reason == Reason::ConnectRefused {
         fields.push((b"Allow", METHODS));
@@ -149,11 +150,10 @@ pub(crate) async fn refuse(
 }
 
 /// A problem document (RFC 9457). All parts are our own constants, so nothing needs escaping.
-fn problem(reason: Reason, id: &str) -> String {
+fn problem(reason: Reason, status: u16, id: &str) -> String {
     format!(
-        "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"detail\":\"{}\",\"code\":\"{}\",\"request_id\":\"{id}\"}}\n",
-        reason_phrase(reason.status()),
-        reason.status(),
+        "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{status},\"detail\":\"{}\",\"code\":\"{}\",\"request_id\":\"{id}\"}}\n",
+        reason_phrase(status),
         reason.outside(),
         reason.code(),
     )
@@ -166,7 +166,7 @@ async fn send(
     fields: &[(&[u8], &[u8])],
     body: &[u8],
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record } = exchange;
+    let Exchange { serving, client, scratch, record, .. } = exchange;
     let request = &scratch.request;
     // Content that nobody wants is skipped if it is here already, and afterwards if it is small:
     // a connection is worth more. Content that may never come, or be much, is not waited for.
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn problems_are_one_line_and_need_no_escaping() {
         for reason in REASONS {
-            let problem = problem(reason, "0123");
+            let problem = problem(reason, reason.status(), "0123");
             assert_eq!(problem.matches('\n').count(), 1);
             assert!(!problem.contains('\\'));
             assert!(problem.contains(&format!("\"status\":{},", reason.status())));

@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 
 use super::connect;
 use super::lines::{Hold, Line, Place};
-use super::pool::Seat;
+use super::seats::Seat;
 use crate::forwarding::Peer;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
@@ -112,14 +112,12 @@ async fn sit(
     wanted: Wanted<'_>,
 ) -> Result<(Seat, bool), Failure> {
     let seats = worker.seats(service, endpoint);
-    if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
+    if let Some(seat) = seats.take() {
         return Ok((seat, true));
     }
     // Boxed: waiting is rare, and every exchange would carry its state.
-    match Box::pin(timeout_at(wanted.within(wanted.patience).into(), seats.acquire_owned())).await {
-        Ok(Ok(seat)) => Ok((seat, false)),
-        Ok(Err(_)) | Err(_) => Err(Failure::new(Reason::Saturated, &endpoint.label)),
-    }
+    let waited = Box::pin(timeout_at(wanted.within(wanted.patience).into(), seats.wait())).await;
+    waited.map(|seat| (seat, false)).map_err(|_| Failure::new(Reason::Saturated, &endpoint.label))
 }
 
 /// A stream of a shared connection; `None` where the endpoint speaks HTTP/1.1 alone.

@@ -128,7 +128,10 @@ fn expires() -> Expires<'static> {
 fn files_of_tls_tell_when_they_end() {
     let mut page = String::new();
     let expiries = vec![expires()];
-    Scrape { workers: &[], routes: Vec::new(), tcp_routes: Vec::new(), expiries, process: facts() }
+    let policies = PolicyFacts::default();
+    let (routes, tcp_routes) = (Vec::new(), Vec::new());
+    let stores = Vec::new();
+    Scrape { workers: &[], routes, tcp_routes, policies, stores, expiries, process: facts() }
         .render(&mut page);
     let line = "portcullis_tls_expiry_timestamp_seconds{listener=\"web\",kind=\"certificate\",file=\"/a.pem\"} 1800000000\n";
     assert!(page.contains(line), "{page}");
@@ -151,10 +154,22 @@ fn facts() -> ProcessFacts<'static> {
     }
 }
 
+fn policies() -> PolicyFacts<'static> {
+    PolicyFacts::default()
+}
+
 fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> Parsed {
     let mut out = String::new();
-    Scrape { workers, routes, tcp_routes: Vec::new(), expiries: vec![expires()], process: facts() }
-        .render(&mut out);
+    Scrape {
+        workers,
+        routes,
+        tcp_routes: Vec::new(),
+        policies: policies(),
+        stores: Vec::new(),
+        expiries: vec![expires()],
+        process: facts(),
+    }
+    .render(&mut out);
     parse(&out)
 }
 
@@ -285,9 +300,78 @@ fn the_page_is_appended() {
         workers: &[],
         routes: Vec::new(),
         tcp_routes: Vec::new(),
+        policies: policies(),
+        stores: Vec::new(),
         expiries: Vec::new(),
         process: facts(),
     }
     .render(&mut out);
     assert!(out.starts_with("before\n# HELP portcullis_requests_total "));
+}
+
+#[test]
+fn policies_are_told_apart_by_scope_kind_and_name() {
+    let metrics = portcullis_core::metrics::PolicyMetrics::new(2);
+    metrics.shard(0).allowed.add(3);
+    metrics.shard(1).allowed.add(4);
+    metrics.shard(1).refused.add(2);
+    let fact = PolicyFact {
+        scope: "route/users".to_owned(),
+        kind: "rate_limit",
+        name: "per-client",
+        metrics: &metrics,
+        slots: 16,
+        used: 5,
+        evicted: 1,
+        waiting: 0,
+    };
+    let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
+    let mut out = String::new();
+    let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
+    let stores = Vec::new();
+    Scrape { workers: &[], routes, tcp_routes, policies, stores, expiries, process: facts() }
+        .render(&mut out);
+    let page = parse(&out);
+    let labels = |outcome: Option<&'static str>| {
+        let of = [("scope", "route/users"), ("kind", "rate_limit"), ("policy", "per-client")];
+        of.into_iter().chain(outcome.map(|outcome| ("outcome", outcome))).collect::<Vec<_>>()
+    };
+    let requests = |outcome| page.value("portcullis_policy_requests_total", &labels(Some(outcome)));
+    assert_eq!((requests("allowed"), requests("refused")), (Some(7.0), Some(2.0)));
+    assert_eq!(page.value("portcullis_policy_keys", &labels(None)), Some(5.0));
+    assert_eq!(page.value("portcullis_policy_evictions_total", &labels(None)), Some(1.0));
+    assert_eq!(page.value("portcullis_quota_store_errors_total", &[]), Some(7.0));
+}
+
+#[test]
+fn stores_tell_how_they_do() {
+    let store = StoreFact {
+        name: "limits",
+        up: true,
+        calls: vec![("ok", 3), ("timeout", 1)],
+        fallbacks: vec![("open", 1)],
+        latency: (&[500, 1000], vec![2, 1, 0]),
+        latency_us: 1500,
+        nodes: 3,
+        lease_keys: 4,
+        leased: 50,
+        lease_calls: 6,
+        lease_misses: 7,
+    };
+    let mut page = String::new();
+    let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
+    let (policies, stores) = (policies(), vec![store]);
+    Scrape { workers: &[], routes, tcp_routes, policies, stores, expiries, process: facts() }
+        .render(&mut page);
+    for line in [
+        "portcullis_store_up{store=\"limits\"} 1",
+        "portcullis_store_calls_total{store=\"limits\",result=\"timeout\"} 1",
+        "portcullis_store_fallbacks_total{store=\"limits\",decision=\"open\"} 1",
+        "portcullis_store_duration_seconds_bucket{store=\"limits\",le=\"0.001\"} 3",
+        "portcullis_store_duration_seconds_sum{store=\"limits\"} 0.0015",
+        "portcullis_store_leased{store=\"limits\"} 50",
+        "portcullis_store_lease_misses_total{store=\"limits\"} 7",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in {page}");
+    }
 }

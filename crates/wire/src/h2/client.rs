@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use http::uri::Scheme;
 
-use super::call::Call;
+use super::call::{Call, LastAuthority};
 use super::content::io_error;
 use super::meter::{FrameBounds, Meter, Verdict};
 use super::transport::{Transport, Wire};
@@ -36,6 +36,7 @@ const BOUNDS: FrameBounds =
 pub struct Client {
     requests: SendRequest<Bytes>,
     scheme: Scheme,
+    last_authority: LastAuthority,
 }
 
 /// What moves a connection's frames; it must be polled for anything to happen.
@@ -74,7 +75,10 @@ impl Client {
             Poll::Pending => Poll::Pending,
         });
         match greeted.await {
-            Ok(()) => Ok((Client { requests, scheme }, driver)),
+            Ok(()) => {
+                let last_authority = LastAuthority::default();
+                Ok((Client { requests, scheme, last_authority }, driver))
+            }
             Err(error) if is_of_writing(&error) => {
                 // Why the origin takes nothing may be there to be read.
                 let refusal = poll_fn(|cx| driver.wire.borrow_mut().poll_refusal(cx)).await;
@@ -98,7 +102,8 @@ impl Client {
     /// A stream for one exchange.
     #[must_use]
     pub fn stream(&self) -> Upstream {
-        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone())))
+        let last = Rc::clone(&self.last_authority);
+        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone(), last)))
     }
 }
 

@@ -141,6 +141,7 @@ impl Wire {
         }
         let old = buf.filled().len();
         if let Some(before) = &mut self.before {
+            // All at once: a flood is judged before the crate has worked on any of it.
             let n = before.data().len().min(buf.remaining());
             buf.put_slice(&before.data()[..n]);
             before.consume(n);
@@ -195,12 +196,16 @@ impl Wire {
 
     /// Ends our direction, then reads on until the peer has ended too: closing with unread bytes
     /// would reset the connection and could take our last frames with it. The owner's patience
-    /// bounds the time.
+    /// bounds the time. Of a client's flood nothing more is read: it would cost more than all
+    /// before it.
     fn end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.shut {
             ready!(self.poll_write_out(cx))?;
             ready!(self.io.poll_shutdown(cx))?;
             self.shut = true;
+        }
+        if self.wary && self.meter.flood().is_some() {
+            return Poll::Pending;
         }
         let mut waste = [MaybeUninit::uninit(); 16 * 1024];
         while self.discarded < MOST_DISCARDED {

@@ -444,3 +444,17 @@ fn http2_may_be_switched_on_in_so_many_words() {
     let report = yaml(text).load().unwrap_err();
     assert!(report.render(false).contains("expected `on`, `off` or a map"), "{report}");
 }
+
+#[test]
+fn penalties_are_short() {
+    let http2 =
+        |text| format!("listeners: {{ w: {{ address: \"127.0.0.1:0\", http2: {text} }} }}\n");
+    for text in ["{ penalty: 50ms }", "{ penalty: 2m }", "{ penalty: 0 }"] {
+        assert_eq!(only(&http2(text)), "connections are not held back for so long", "{text}");
+    }
+    let penalty =
+        |text| yaml(&http2(text)).load().unwrap().config.listeners["w"].http2.unwrap().penalty;
+    assert_eq!(penalty("{ penalty: off }"), None);
+    assert_eq!(penalty("{ penalty: 1m }"), Some(std::time::Duration::from_secs(60)));
+    assert_eq!(penalty("{}"), Some(std::time::Duration::from_secs(1)));
+}

@@ -1,6 +1,7 @@
 //! Patterns of hosts and paths as they are written in a configuration.
 
 use portcullis_config::model::{HostPattern, PathPattern, Segment};
+use portcullis_policies::Scope;
 
 /// A host pattern; `None` is any host.
 pub(super) fn host(pattern: Option<&HostPattern>) -> String {
@@ -33,6 +34,15 @@ fn join(segments: &[Segment]) -> String {
         Segment::Rest(name) => format!("/{{*{name}}}"),
     };
     segments.iter().map(segment).collect()
+}
+
+/// Where the policies of a scope are written, as keys from the top.
+pub(super) fn policies_of(scope: &Scope) -> Vec<&str> {
+    match scope {
+        Scope::Global => vec!["policies"],
+        Scope::Service(name) => vec!["services", name, "policies"],
+        Scope::Route(name) => vec!["routes", name, "policies"],
+    }
 }
 
 #[cfg(test)]
