@@ -16,7 +16,7 @@ use super::content::Upload;
 use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
 use super::shed::LetThrough;
-use super::{Exchange, Scratch, mirror, shed, split, steer, upgrade};
+use super::{Exchange, Scratch, grpc, mirror, shed, split, steer, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
@@ -137,7 +137,10 @@ async fn send<'s>(
         let sent = exchange::run(exchange, &mut way, upload, through, &bounds).await;
         let stale = way.reused && way.up.is_lost() && !way.up.has_begun_reply();
         match &sent {
-            Ok(()) => report(End::Replied { status: exchange.scratch.response.status, grpc: None }),
+            Ok(()) => {
+                let reply = &exchange.scratch.response;
+                report(End::Replied { status: reply.status, grpc: grpc::status_of_head(reply) });
+            }
             // That an idle connection had ended says nothing about the endpoint, and a request that
             // came too slowly is not its fault.
             Err(failure) if failure.reason == Reason::UpstreamReset && stale => {}
