@@ -39,17 +39,17 @@ impl<'s> Applying<'s> {
     /// The policies in the order in which they are asked, without those that a narrower one
     /// replaces.
     pub fn iter(&self) -> impl Iterator<Item = &'s Running> {
-        self.placed().map(|(_, running)| running)
+        let applying = *self;
+        self.layers.into_iter().enumerate().flat_map(move |(layer, policies)| {
+            let applies = move |running: &&Running| !applying.is_replaced(layer, running);
+            policies.iter().map(|running| &**running).filter(applies)
+        })
     }
 
-    fn placed(&self) -> impl Iterator<Item = ((usize, usize), &'s Running)> {
-        let layers = self.layers;
-        let policies = layers.into_iter().enumerate().flat_map(|(layer, policies)| {
-            policies.iter().enumerate().map(move |(at, running)| ((layer, at), &**running))
-        });
-        policies.filter(move |((layer, _), running)| {
-            !layers[..*layer].iter().copied().flatten().any(|narrower| narrower.replaces(running))
-        })
+    /// Whether a narrower policy stands for this one of a layer.
+    fn is_replaced(&self, layer: usize, running: &Running) -> bool {
+        let narrower = self.layers[..layer].iter().copied().flatten();
+        narrower.into_iter().any(|narrower| narrower.replaces(running))
     }
 
     fn at(&self, (layer, at): (usize, usize)) -> &'s Running {
@@ -61,6 +61,7 @@ impl<'s> Applying<'s> {
 #[derive(Debug, Default)]
 pub struct Work {
     asked: Vec<Asked>,
+    /// The key of a request while it becomes a hash.
     text: Vec<u8>,
     /// The keys of the request as stores know them, one behind the other.
     keys: Vec<u8>,
@@ -151,32 +152,12 @@ impl Work {
         worker: usize,
         seats: &mut Vec<Seat<'s>>,
     ) -> Result<Option<Later<'s>>, Refusal<'s>> {
-        for (place, running) in applying.placed() {
-            let key = match running.key(facts) {
-                Ok(key) => key,
-                Err(Missed::Refuse) => return Err(Refusal { running, why: Why::Key }),
-                Err(Missed::Unlimited) => {
-                    running.counted().metrics.shard(worker).unlimited.add(1);
-                    continue;
+        for (layer, policies) in applying.layers.iter().enumerate() {
+            for (at, running) in policies.iter().enumerate() {
+                if !applying.is_replaced(layer, running) {
+                    self.note((layer, at), running, facts, now, worker)?;
                 }
-            };
-            let cost = match &running.rule {
-                Rule::Count(counter) => counter.cost(facts),
-                Rule::Seats(_) => 1,
-            };
-            let in_store = match &running.rule {
-                Rule::Count(counter) if counter.shared.is_some() => {
-                    let from = self.keys.len();
-                    running.write_shared_key(facts, &mut self.keys);
-                    Some(InStore::new((from, self.keys.len()), counter.limit(now)))
-                }
-                Rule::Count(_) | Rule::Seats(_) => None,
-            };
-            let verdict = Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 };
-            let told = in_store.is_none();
-            let asked =
-                Asked { place, key, cost, take: None, verdict, seated: false, in_store, told };
-            self.asked.push(asked);
+            }
         }
         let mut later: Option<Later<'s>> = None;
         for asked in &mut self.asked {
@@ -184,7 +165,7 @@ impl Work {
             let Rule::Count(counter) = &running.rule else { continue };
             let counted = running.counted();
             if let (Some(in_store), Some(shared)) = (&mut asked.in_store, &counter.shared) {
-                let ask = in_store.ask(&self.keys, asked.key, asked.cost);
+                let ask = in_store.ask(&self.keys, asked.key, asked.cost, now);
                 let Some(verdict) = shared.try_take(&ask) else {
                     in_store.pending = true;
                     later.get_or_insert_with(|| Later::none(now));
@@ -213,6 +194,47 @@ impl Work {
         }
         self.sit(applying, seats, later, now)
             .map(|later| later.map_or_else(|| self.passed(applying, worker), Some))
+    }
+
+    /// Notes whom a policy counts the request for, and how much it costs.
+    fn note<'s>(
+        &mut self,
+        place: (usize, usize),
+        running: &'s Running,
+        facts: &impl Facts,
+        now: Now,
+        worker: usize,
+    ) -> Result<(), Refusal<'s>> {
+        let key = match running.key(facts, &mut self.text) {
+            Ok(key) => key,
+            Err(Missed::Refuse) => return Err(Refusal { running, why: Why::Key }),
+            Err(Missed::Unlimited) => {
+                running.counted().metrics.shard(worker).unlimited.add(1);
+                return Ok(());
+            }
+        };
+        let (mut cost, mut in_store) = (1, None);
+        if let Rule::Count(counter) = &running.rule {
+            cost = counter.cost(facts);
+            if counter.shared.is_some() {
+                let from = self.keys.len();
+                running.write_shared_key(facts, &mut self.keys);
+                in_store = Some(InStore::new((from, self.keys.len()), counter.limit(now)));
+            }
+        }
+        let verdict = Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 };
+        let told = in_store.is_none();
+        self.asked.push(Asked {
+            place,
+            key,
+            cost,
+            take: None,
+            verdict,
+            seated: false,
+            in_store,
+            told,
+        });
+        Ok(())
     }
 
     /// Takes seats, unless the request has to wait before.
@@ -317,25 +339,25 @@ impl Work {
         for asked in &mut self.asked {
             let running = applying.at(asked.place);
             if let Some(take) = asked.take.take() {
-                take.give_back(running.counted(), now.steady);
+                take.give_back(running.counted(), asked.key, asked.cost, now.steady);
             }
             if let (Some(in_store), Rule::Count(counter)) = (&mut asked.in_store, &running.rule)
                 && std::mem::take(&mut in_store.counted)
                 && let Some(shared) = &counter.shared
             {
-                shared.give_back(&in_store.ask(&self.keys, asked.key, asked.cost));
+                shared.give_back(&in_store.ask(&self.keys, asked.key, asked.cost, now));
             }
         }
     }
 
     /// Adds to the reply what clients are told of a request that passes.
-    pub fn tell(&mut self, applying: Applying<'_>, out: &mut Fields) {
+    pub fn tell(&self, applying: Applying<'_>, out: &mut Fields) {
         let told = self
             .asked
             .iter()
             .filter(|asked| asked.told)
             .map(|asked| Told { words: &applying.at(asked.place).words, verdict: asked.verdict });
-        fields::write(told, &mut self.text, out);
+        fields::write(told, out);
     }
 
     /// Adds to the reply what clients are told of a request that is refused: of every policy what

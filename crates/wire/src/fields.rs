@@ -119,6 +119,20 @@ impl Fields {
         self.known_entry(known, name_at, name.len(), value_at, value.len(), true);
     }
 
+    /// Appends a field as a line, with a value that `value` writes. The caller vouches as for
+    /// [`Fields::push`], and for the meaning of the name.
+    pub fn push_with(&mut self, known: Known, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert_eq!(known, Known::of(name));
+        let name_at = self.text.len();
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(b": ");
+        let value_at = self.text.len();
+        value(&mut self.text);
+        let value_len = self.text.len() - value_at;
+        self.text.extend_from_slice(b"\r\n");
+        self.known_entry(known, name_at, name.len(), value_at, value_len, true);
+    }
+
     /// Appends text that belongs to no field.
     pub(crate) fn push_text(&mut self, text: &[u8]) -> Span {
         let start = self.text.len();
@@ -271,7 +285,9 @@ mod tests {
         fields.push(b"Host", b"a.example");
         fields.push(b"X-A", b"1");
         fields.push(b"x-a", b"2");
-        assert_eq!(fields.len(), 3);
+        fields.push_with(Known::Date, b"Date", |value| value.extend_from_slice(b"now"));
+        assert_eq!(fields.len(), 4);
+        assert_eq!(fields.first(Known::Date), Some(&b"now"[..]));
         assert_eq!(fields.first(Known::Host), Some(&b"a.example"[..]));
         assert_eq!(fields.all(b"X-a").collect::<Vec<_>>(), [b"1", b"2"]);
         fields.clear();
