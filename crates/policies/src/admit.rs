@@ -1,9 +1,9 @@
 //! Asks all policies of a request. Either every one of them lets it pass, or none has counted it:
 //! what those before a refusal had counted is given back.
 
+mod applying;
 mod stores;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_config::model::{OnFailure, Policy};
@@ -15,52 +15,15 @@ use crate::limit::Verdict;
 use crate::policy::{Now, Rule, Running, Take};
 use crate::seats::{Seat, WaitingTurn};
 use crate::table::Key;
+pub use applying::Applying;
 use stores::InStore;
-
-/// The policies of a request: those of its route, of its service, and global ones.
-#[derive(Debug, Clone, Copy)]
-pub struct Applying<'s> {
-    layers: [&'s [Arc<Running>]; 3],
-}
-
-impl<'s> Applying<'s> {
-    /// Policies by scope, the narrowest first.
-    #[must_use]
-    pub fn new(layers: [&'s [Arc<Running>]; 3]) -> Applying<'s> {
-        Applying { layers }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.layers.iter().all(|layer| layer.is_empty())
-    }
-
-    /// The policies in the order in which they are asked, without those that a narrower one
-    /// replaces.
-    pub fn iter(&self) -> impl Iterator<Item = &'s Running> {
-        let applying = *self;
-        self.layers.into_iter().enumerate().flat_map(move |(layer, policies)| {
-            let applies = move |running: &&Running| !applying.is_replaced(layer, running);
-            policies.iter().map(|running| &**running).filter(applies)
-        })
-    }
-
-    /// Whether a narrower policy stands for this one of a layer.
-    fn is_replaced(&self, layer: usize, running: &Running) -> bool {
-        let narrower = self.layers[..layer].iter().copied().flatten();
-        narrower.into_iter().any(|narrower| narrower.replaces(running))
-    }
-
-    fn at(&self, (layer, at): (usize, usize)) -> &'s Running {
-        &self.layers[layer][at]
-    }
-}
 
 /// What policies said of a request, in memory that is used again for the next.
 #[derive(Debug, Default)]
 pub struct Work {
     asked: Vec<Asked>,
+    /// Some of them limit how many requests are under way.
+    seats: bool,
     /// The key of a request while it becomes a hash.
     text: Vec<u8>,
     /// The keys of the request as stores know them, one behind the other.
@@ -119,6 +82,7 @@ impl Work {
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.asked.clear();
+        self.seats = false;
         self.keys.clear();
         self.without = None;
     }
@@ -154,7 +118,7 @@ impl Work {
     ) -> Result<Option<Later<'s>>, Refusal<'s>> {
         for (layer, policies) in applying.layers.iter().enumerate() {
             for (at, running) in policies.iter().enumerate() {
-                if !applying.is_replaced(layer, running) {
+                if layer == 0 || !applying.is_replaced(layer, running) {
                     self.note((layer, at), running, facts, now, worker)?;
                 }
             }
@@ -192,8 +156,14 @@ impl Work {
                 later.get_or_insert_with(|| Later::none(now)).wait(verdict.wait, turn);
             }
         }
-        self.sit(applying, seats, later, now)
-            .map(|later| later.map_or_else(|| self.passed(applying, worker), Some))
+        // Who has to wait before takes a seat afterwards.
+        if later.is_none() && self.seats {
+            later = self.sit(applying, seats, now)?;
+        }
+        if later.is_none() {
+            self.passed(applying, worker);
+        }
+        Ok(later)
     }
 
     /// Notes whom a policy counts the request for, and how much it costs.
@@ -214,12 +184,15 @@ impl Work {
             }
         };
         let (mut cost, mut in_store) = (1, None);
-        if let Rule::Count(counter) = &running.rule {
-            cost = counter.cost(facts);
-            if counter.shared.is_some() {
-                let from = self.keys.len();
-                running.write_shared_key(facts, &mut self.keys);
-                in_store = Some(InStore::new((from, self.keys.len()), counter.limit(now)));
+        match &running.rule {
+            Rule::Seats(_) => self.seats = true,
+            Rule::Count(counter) => {
+                cost = counter.cost(facts);
+                if counter.shared.is_some() {
+                    let from = self.keys.len();
+                    running.write_shared_key(facts, &mut self.keys);
+                    in_store = Some(InStore::new((from, self.keys.len()), counter.limit(now)));
+                }
             }
         }
         let verdict = Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 };
@@ -237,17 +210,13 @@ impl Work {
         Ok(())
     }
 
-    /// Takes seats, unless the request has to wait before.
+    /// Takes seats. Gives what must be waited for, if anything.
     fn sit<'s>(
         &mut self,
         applying: Applying<'s>,
         seats: &mut Vec<Seat<'s>>,
-        mut later: Option<Later<'s>>,
         now: Now,
     ) -> Result<Option<Later<'s>>, Refusal<'s>> {
-        if later.is_some() {
-            return Ok(later);
-        }
         for asked in &mut self.asked {
             let running = applying.at(asked.place);
             let Rule::Seats(rule) = &running.rule else { continue };
@@ -258,14 +227,11 @@ impl Work {
                     asked.seated = true;
                 }
                 // Seats are taken in one order, so that no two requests wait for each other.
-                None if rule.has_queue() => {
-                    later = Some(Later::none(now));
-                    break;
-                }
+                None if rule.has_queue() => return Ok(Some(Later::none(now))),
                 None => return Err(Refusal { running, why: Why::Concurrency }),
             }
         }
-        Ok(later)
+        Ok(None)
     }
 
     /// Waits until the request may pass.
@@ -309,7 +275,7 @@ impl Work {
     }
 
     /// Counts a request that passes.
-    fn passed<'s>(&self, applying: Applying<'s>, worker: usize) -> Option<Later<'s>> {
+    fn passed(&self, applying: Applying<'_>, worker: usize) {
         for asked in &self.asked {
             let series = applying.at(asked.place).counted().metrics.shard(worker);
             series.allowed.add(1);
@@ -317,7 +283,6 @@ impl Work {
                 series.delayed.add(1);
             }
         }
-        None
     }
 
     /// Gives back everything for a request that does not pass, and counts the refusal.

@@ -234,9 +234,7 @@ impl Counter {
 impl Take {
     /// Takes the request back.
     pub(crate) fn give_back(&self, counted: &Counted, key: Key, cost: u32, now: u64) {
-        counted.table.change_known(key, |state| {
-            self.limit.give_back(state, self.after, now, cost)
-        });
+        counted.table.change_known(key, |state| self.limit.give_back(state, self.after, now, cost));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Header and trailer fields: the bytes as they came plus offsets, so that a head costs one copy
 //! and no allocation once its buffers are warm.
 
-use crate::Known;
 use crate::h1::writing::write_field;
+use crate::{Known, names};
 
 /// Fields in the order they came.
 #[derive(Debug, Clone, Default)]
@@ -52,9 +52,7 @@ impl Fields {
 
     /// The values of every field called `name`, compared in any case.
     pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |field| field.name.eq_ignore_ascii_case(name))
-            .map(|field| field.value)
+        self.iter().filter(move |field| names::is_same(field.name, name)).map(|field| field.value)
     }
 
     /// The values of every field of this meaning.
