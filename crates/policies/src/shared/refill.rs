@@ -139,7 +139,9 @@ impl Refill {
             self.due.pop_first();
             self.look(id, now);
         }
-        self.tell(now);
+        if self.entries.is_empty() {
+            self.tell(now);
+        }
         // Calls that end wake it.
         Duration::from_secs(1)
     }
