@@ -114,6 +114,8 @@ mod vocabulary {
             at: SystemTime::UNIX_EPOCH,
             listener: "l",
             client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            sni: Some("a.example"),
+            client_cert: Some("CN=c"),
             fault: HANDSHAKE_FAULTS[0],
             detail: "detail",
         };
