@@ -18,7 +18,7 @@ use super::content::Upload;
 use super::forward::{Plan, authority};
 use super::head::{self, Destination};
 use crate::forwarding::Peer;
-use crate::snapshot::{CompiledService, EndpointState, ListenerSettings};
+use crate::snapshot::{ActiveRequest, CompiledService, EndpointState, ListenerSettings};
 use crate::upstream::acquire::{Wanted, acquire};
 use crate::upstream::balance::{self, Choice};
 use crate::worker::Worker;
@@ -108,6 +108,7 @@ impl Copy {
         let choice = Choice::default();
         let chosen = balance::choose(service, worker, &choice).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
+        let _active = ActiveRequest::begin(service, &**endpoint, &*service.state, worker.id);
         let wanted = Wanted {
             client: &self.peer,
             fresh: false,

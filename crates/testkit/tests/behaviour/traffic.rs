@@ -114,9 +114,12 @@ fn a_shadow_that_hangs_or_is_away_harms_nobody() {
     }
     let busy = gateway.metric("portcullis_mirrored_requests_total", "outcome=\"busy\"");
     assert!(busy >= 8.0, "{busy}");
+    let active = || gateway.metric("portcullis_endpoint_requests_active", "service=\"shadow\"");
+    assert!(eventually(|| active() == 2.0), "{}", active());
     held.open();
     held.open();
     drop(shadow);
+    assert!(eventually(|| active() == 0.0), "{}", active());
     for _ in 0..10 {
         assert_eq!(client.get("/a/x").text(), "m");
     }
