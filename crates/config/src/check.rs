@@ -2,6 +2,7 @@
 //! once. The functions always give a value; it is used only if no fault was found.
 
 mod address;
+mod breaker;
 mod host;
 mod http;
 mod http2;
@@ -11,6 +12,7 @@ mod path;
 mod process;
 mod protocol;
 mod proxy_protocol;
+mod retries;
 mod route;
 mod service;
 mod tcp_route;

@@ -22,9 +22,9 @@ pub(crate) struct Entries {
     faulty: BTreeSet<UnitId>,
     /// Units that read variables or files.
     reading: BTreeSet<UnitId>,
-    /// The routes and TCP routes that name a service or a listener.
+    /// The routes, TCP routes and services that name a service or a listener.
     callers: HashMap<(Collection, Name), HashSet<UnitId>>,
-    /// Services and listeners that routes name but nobody defines.
+    /// Services and listeners that are named but nobody defines.
     missing: BTreeSet<(Collection, Name)>,
     pub(crate) overlap: Overlap,
     pub(crate) claims: Claims,
@@ -224,9 +224,13 @@ impl Entries {
     }
 }
 
-/// The services and listeners that a route of either kind names.
+/// The services and listeners that a route of either kind, or a service, names.
 fn called(unit: &Unit) -> Vec<(Collection, Name)> {
     let (services, listeners) = match &unit.value {
+        Some(Value::Service(service)) => {
+            let backup = service.backup.iter().cloned();
+            return backup.map(|name| (Collection::Services, name)).collect();
+        }
         Some(Value::Route(route)) => called_by_route(route),
         Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
         _ => return Vec::new(),

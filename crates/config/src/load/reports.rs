@@ -1,5 +1,6 @@
 //! From findings inside units and between them to a report with places.
 
+mod backups;
 mod tcp;
 
 use std::cell::OnceCell;
@@ -57,6 +58,7 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
     }
     overlaps(entries, &places, &mut faults);
     tcp::report(entries, &places, &mut faults);
+    backups::report(entries, &places, &mut faults);
     Report::new(faults)
 }
 
@@ -167,7 +169,7 @@ fn absences(files: &Files, entries: &Entries, places: &Places<'_>, faults: &mut 
     }
 }
 
-/// A service or listener that a route names and nobody defines.
+/// A service or listener that a route or service names and nobody defines.
 fn missing(
     collection: Collection,
     name: &str,
@@ -187,6 +189,9 @@ fn missing(
             let one = || places.within(entries, id, &["match", "listener"]);
             let of_list = places.within(entries, id, &["match", "listener", &index]);
             ("listener", of_list.filter(|found| found.1).or_else(one))
+        }
+        _ if unit.collection == Collection::Services => {
+            ("service", places.within(entries, id, &["backup"]))
         }
         _ => {
             let services = match value {

@@ -4,6 +4,7 @@
 mod faults;
 mod mutation;
 mod reload;
+mod retries;
 mod tcp;
 mod tls;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Endpoint, Name, ServiceTls};
+use super::{Breaker, Endpoint, Name, Retries, RetryBudget, ServiceTls};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,15 @@ pub struct Service {
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
     pub timeouts: ServiceTimeouts,
+    /// When a request is sent once more, if ever.
+    pub retries: Option<Arc<Retries>>,
+    /// Most retries at once, whoever asks for them; `None` is no limit.
+    pub retry_budget: Option<RetryBudget>,
+    /// The service that takes over where this one cannot; it exists in the configuration, and no
+    /// way over backups leads back here.
+    pub backup: Option<Name>,
+    /// When the service is spared.
+    pub breaker: Breaker,
 }
 
 /// How an endpoint is chosen.

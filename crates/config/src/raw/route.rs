@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::{Entries, Limit, OffOr, OneOrMany, Spanned, Time};
+use super::{Entries, Limit, OffOr, OneOrMany, RetriesSpec, Spanned, Time};
 
 /// A route: what it matches, and exactly one of `service`, `split`, `redirect` and `reply`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,6 +39,12 @@ pub(crate) struct RouteSpec {
     pub(crate) timeouts: RouteTimeoutsSpec,
     /// Whether `Upgrade` (WebSocket) may pass. Default: true.
     pub(crate) upgrade: Option<bool>,
+    /// When a request is sent once more, or `off`; instead of the service's as a whole. Default: the
+    /// service's.
+    pub(crate) retries: Option<Spanned<OffOr<RetriesSpec>>>,
+    /// The reply where the gateway would answer 502, 503 or 504 by itself, but for calls of gRPC.
+    /// Default: a problem document.
+    pub(crate) fallback: Option<Spanned<ReplySpec>>,
 }
 
 /// What a route asks of a request; all that is given must hold.
@@ -211,7 +217,7 @@ pub(crate) struct RedirectSpec {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplySpec {
-    /// Status code, 200 to 599. Default: 200.
+    /// Status code, 200 to 599. Default: 200; of a `fallback`, 503.
     #[schemars(range(min = 200, max = 599))]
     pub(crate) status: Option<Spanned<u16>>,
     /// Header fields.

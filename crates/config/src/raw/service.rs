@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{OffOr, ServiceTlsSpec, Spanned, Time};
+use super::{BreakerSpec, OffOr, RetriesSpec, ServiceTlsSpec, Spanned, Time};
 
 /// An upstream service.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -35,6 +35,13 @@ pub(crate) struct ServiceSpec {
     /// How long the gateway waits for an endpoint. A route may override them.
     #[serde(default)]
     pub(crate) timeouts: ServiceTimeoutsSpec,
+    /// When a request is sent once more, or `off`. A route may have its own instead. Default: `off`.
+    pub(crate) retries: Option<Spanned<OffOr<RetriesSpec>>>,
+    /// The service that takes over when this one has no endpoint that takes requests, none can be
+    /// connected to, or its breaker is open. Default: none.
+    pub(crate) backup: Option<Spanned<String>>,
+    /// When the service is spared. Default: never.
+    pub(crate) breaker: Option<Spanned<BreakerSpec>>,
 }
 
 /// A version of the PROXY header.
