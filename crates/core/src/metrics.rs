@@ -28,6 +28,24 @@ impl Counter {
     }
 }
 
+/// Counters in a row, by the position of what they count.
+#[derive(Debug)]
+pub struct Counters<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Counters<N> {
+        Counters(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl<const N: usize> std::ops::Deref for Counters<N> {
+    type Target = [Counter; N];
+
+    fn deref(&self) -> &[Counter; N] {
+        &self.0
+    }
+}
+
 /// Upper bounds of the duration buckets, in microseconds; one more bucket is open.
 pub const DURATION_BOUNDS_US: [u64; 13] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
@@ -185,7 +203,7 @@ pub struct WorkerMetrics {
     /// TLS handshakes with clients that failed, by [`crate::tls::HandshakeFault`]'s position.
     pub handshake_failures: [Counter; crate::tls::HANDSHAKE_FAULTS.len()],
     /// Requests refused before a route was found, and failures, by [`crate::Reason`]'s position.
-    pub failures: [Counter; crate::failure::REASONS.len()],
+    pub failures: Counters<{ crate::failure::REASONS.len() }>,
     /// HTTP/2 errors told to clients over streams, by code; the last place is for unknown ones.
     pub http2_stream_errors: [Counter; HTTP2_ERRORS.len()],
     /// HTTP/2 errors told to clients over whole connections, by code.
