@@ -88,6 +88,10 @@ pub enum Reason {
     ClientStalled,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
+    /// The service's breaker is open.
+    CircuitOpen,
+    /// The service has as much at once as it may.
+    Overloaded,
     /// Every connection that the endpoint may have is full.
     Saturated,
     /// No connection to the endpoint.
@@ -115,7 +119,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 31] = [
+pub const REASONS: [Reason; 33] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -135,6 +139,8 @@ pub const REASONS: [Reason; 31] = [
     Reason::ClientGone,
     Reason::ClientStalled,
     Reason::NoEndpoint,
+    Reason::CircuitOpen,
+    Reason::Overloaded,
     Reason::Saturated,
     Reason::ConnectFailed,
     Reason::ConnectTimeout,
@@ -175,7 +181,11 @@ impl Reason {
             | Reason::UpstreamReset
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
-            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => 503,
+            Reason::NoEndpoint
+            | Reason::CircuitOpen
+            | Reason::Overloaded
+            | Reason::Saturated
+            | Reason::Shutdown => 503,
             Reason::ConnectTimeout
             | Reason::FirstByteTimeout
             | Reason::UpstreamStalled
@@ -219,6 +229,8 @@ impl Reason {
             Reason::ClientGone => "client_gone",
             Reason::ClientStalled => "client_stalled",
             Reason::NoEndpoint => "no_endpoint",
+            Reason::CircuitOpen => "circuit_open",
+            Reason::Overloaded => "overloaded",
             Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
             Reason::ConnectTimeout => "connect_timeout",
@@ -256,9 +268,10 @@ impl Reason {
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
             Reason::IdleTimeout => "Nothing was sent for too long.",
-            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
+            Reason::NoEndpoint | Reason::CircuitOpen | Reason::Saturated | Reason::Shutdown => {
                 "The service is not available at the moment."
             }
+            Reason::Overloaded => "The service has more to do than it can at the moment.",
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",
             Reason::UpstreamReset | Reason::UpstreamMalformed | Reason::UpstreamTruncated => {
                 "The service did not answer properly."

@@ -82,6 +82,7 @@ pub struct Compiler {
 /// What the last committed configuration became.
 #[derive(Debug, Clone, Default)]
 struct State {
+    workers: usize,
     config: Arc<Config>,
     revision: u64,
     router: Router<Arc<CompiledRoute>>,
@@ -103,7 +104,7 @@ impl Compiler {
         Compiler {
             workers,
             bell: Arc::default(),
-            state: State::default(),
+            state: State { workers, ..State::default() },
             routes: HashMap::new(),
             tcp_routes: HashMap::new(),
         }
@@ -196,6 +197,11 @@ impl Compiler {
         snapshots: watch::Receiver<Arc<Snapshot>>,
     ) -> impl Future<Output = ()> + Send + use<> {
         tend(Arc::clone(&self.bell), snapshots)
+    }
+
+    /// The services in use, with their counters.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<CompiledService>> {
+        self.state.services.iter().flatten()
     }
 
     /// The configuration in use.
@@ -361,12 +367,9 @@ fn install_service(
     config: Option<Arc<rustls::ClientConfig>>,
     bell: &Arc<Bell>,
 ) {
-    let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
-        state.free_slots.pop().unwrap_or_else(|| {
-            state.services.push(None);
-            state.services.len() - 1
-        })
-    });
+    let slot = slot_of(state, &service.name);
+    let backup = service.backup.as_ref().map(|name| slot_of(state, name));
+    let workers = state.workers;
     let mut endpoints = Vec::with_capacity(service.endpoints.len());
     for endpoint in &service.endpoints {
         let key = (Arc::clone(&service.name), endpoint.address.clone());
@@ -388,16 +391,27 @@ fn install_service(
     }
     // Made after its first endpoints, which are no newer than itself then.
     let known = state.service_states.entry(Arc::clone(&service.name));
-    let known = Arc::clone(known.or_insert_with(|| Arc::new(ServiceState::new(bell))));
+    let known = Arc::clone(known.or_insert_with(|| Arc::new(ServiceState::new(bell, workers))));
     state.services[slot] = Some(Arc::new(CompiledService {
         service: Arc::clone(service),
         slot,
         views: Views::new(View::of(service, &endpoints)),
         endpoints: endpoints.into(),
         state: known,
+        backup,
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));
+}
+
+/// The slot of a service that there is or will be.
+fn slot_of(state: &mut State, name: &Name) -> usize {
+    *state.slots.entry(Arc::clone(name)).or_insert_with(|| {
+        state.free_slots.pop().unwrap_or_else(|| {
+            state.services.push(None);
+            state.services.len() - 1
+        })
+    })
 }
 
 fn client_tls(

@@ -81,6 +81,8 @@ pub struct CompiledService {
     pub service: Arc<Service>,
     /// Its place in [`Snapshot::services`], and in the workers' tables.
     pub slot: usize,
+    /// The slot of the service that takes over for it.
+    pub backup: Option<usize>,
     /// Its endpoints in the order configured.
     pub endpoints: Box<[Arc<EndpointState>]>,
     /// What is known of it, which outlives it.

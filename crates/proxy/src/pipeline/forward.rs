@@ -1,28 +1,27 @@
-//! Sending a request to a service: which service, which endpoint, which connection, and once more
-//! where a connection turned out dead and nothing can have happened twice.
+//! Sending a request to a service: which service, what the endpoint sees, and the backup where a
+//! service cannot take it.
+
+mod tries;
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use portcullis_config::model::{Balance, HostPolicy, Rewrite, RewritePath};
+use portcullis_config::model::{HostPolicy, Rewrite, RewritePath};
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, RequestHead, Upstream, Version, websocket};
+use portcullis_wire::{Upstream, Version, websocket};
 
+use self::tries::Tries;
 use super::content::Upload;
-use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
 use super::{Exchange, Scratch, Serving, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
-use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
-use crate::upstream::MOST_TRIES;
-use crate::upstream::acquire::{Acquired, Wanted, acquire};
-use crate::upstream::balance::{self, Choice, Tried};
+use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
+use crate::upstream::balance;
 use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.
@@ -42,89 +41,32 @@ pub(crate) struct Timeouts {
     pub(crate) total: Option<Duration>,
 }
 
-/// Sends the request and relays the reply.
+/// Sends the request and relays the reply. Where a service cannot take it, its backup does.
 pub(crate) async fn forward<'s>(
     exchange: &mut Exchange<'s, '_>,
     plan: &Plan<'s>,
 ) -> Result<(), Failure> {
     let serving = exchange.serving;
-    let service = choose_service(serving, plan.route)?;
-    exchange.record.service = Some(service);
-    let timeouts = timeouts(plan.route, service);
-    let total = timeouts.total.map(|total| exchange.record.started + total);
+    let mut service = choose_service(serving, plan.route)?;
     write_path(plan, exchange.scratch);
-
     let mut upload = Upload::new(plan.body_limit, &exchange.scratch.request);
-    let peer = Rc::clone(&exchange.client.peer);
-    let mut fresh = false;
-    let mut tried = Tried::default();
-    for tries_left in (0..MOST_TRIES).rev() {
-        let choice = Choice { tried: tried.as_slice() };
-        let chosen = balance::choose(service, serving.worker, &choice).ok_or(Reason::NoEndpoint)?;
-        let endpoint = &service.endpoints[chosen];
-        exchange.record.endpoint = Some(endpoint);
-        let _active = (service.service.balance == Balance::LeastRequests)
-            .then(|| ActiveRequest::begin(endpoint));
-
-        let wanted = Wanted {
-            client: &peer,
-            fresh,
-            upgrade: exchange.scratch.request.upgrade && plan.route.route.upgrade,
-            connect: timeouts.connect,
-            patience: timeouts.first_byte,
-            total,
-        };
-        let acquiring = acquire(serving.worker, service, endpoint, wanted);
-        let mut way = match unless_over(serving.worker, exchange.client, acquiring).await {
-            Ok(way) => way,
-            // Nothing was sent, so another endpoint may be asked at once.
-            Err(failure)
-                if failure.reason == Reason::ConnectFailed
-                    && tries_left > 0
-                    && service.endpoints.len() > 1 =>
-            {
-                serving.worker.metrics.upstream_retries.add(1);
-                tried.push(chosen);
-                continue;
-            }
-            Err(_) if total.is_some_and(|total| total <= Instant::now()) => {
-                return Err(Reason::TotalTimeout.into());
-            }
-            Err(failure) => return Err(failure),
-        };
-        send_head(exchange, plan, service, endpoint, &mut way.up);
-        if way.hold.is_some() {
-            upload.keep();
-        }
-        let bounds = Bounds {
-            begun: if way.at_once && !fresh { exchange.record.started } else { Instant::now() },
-            total,
-            first_byte: timeouts.first_byte,
-            stall: timeouts.stall,
-            tunnel: timeouts.tunnel,
-        };
-        let sent = exchange::run(exchange, &mut way, &mut upload, &bounds).await;
-        let Err(failure) = sent else {
-            if way.up.is_reusable() {
-                // Its time in the pool counts from the request: one look at the clock less.
-                serving.worker.keep(service, endpoint, way.up, exchange.record.started);
-            }
-            return Ok(());
-        };
-        let dead = is_silence(failure.reason) || way.up.is_lost();
-        if let Some(hold) = way.hold.as_ref().filter(|_| dead) {
-            hold.retire();
-        }
-        if tries_left == 0
-            || !may_repeat(&failure, &way, fresh, &exchange.scratch.request, &mut upload)
-        {
-            return Err(failure);
-        }
-        // That the connection was ending says nothing about the endpoint; another one tells.
-        serving.worker.metrics.upstream_retries.add(1);
-        fresh = true;
+    loop {
+        exchange.record.service = Some(service);
+        let tries = Tries::new(exchange, plan, service);
+        let Err(failure) = tries.run(exchange, &mut upload).await else { return Ok(()) };
+        let backup = takes_over(&failure).then_some(service.backup).flatten();
+        let backup = backup.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
+        // No way over backups leads back, so this ends.
+        let Some(backup) = backup else { return Err(failure) };
+        service.state.series.shard(serving.worker.id).passed_on.add(1);
+        service = backup;
     }
-    Err(Reason::UpstreamReset.into())
+}
+
+/// Whether a service could not take a request at all, so that its backup may.
+pub(crate) fn takes_over(failure: &Failure) -> bool {
+    matches!(failure.reason, Reason::NoEndpoint | Reason::CircuitOpen)
+        || tries::is_unreached(failure.reason)
 }
 
 /// Waits for `acquiring`, unless nobody waits for the reply any more.
@@ -168,11 +110,6 @@ fn send_head(
     head::write_request(up, &scratch.request, &destination, serving.settings, &client.peer);
 }
 
-/// Whether a shared connection may be dead without anybody having noticed.
-fn is_silence(reason: Reason) -> bool {
-    matches!(reason, Reason::FirstByteTimeout | Reason::UpstreamStalled | Reason::TotalTimeout)
-}
-
 /// By weight, at random.
 fn choose_service<'s>(
     serving: Serving<'s>,
@@ -192,33 +129,6 @@ pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Time
         tunnel: of_route.tunnel.unwrap_or(of_service.tunnel),
         total: of_route.total.unwrap_or(of_service.total),
     }
-}
-
-/// Whether a request may be sent again: it certainly was not worked on, or it went over a
-/// connection that may have been dead already, is idempotent (RFC 9110, 9.2.2) and has no content;
-/// that once.
-fn may_repeat(
-    failure: &Failure,
-    way: &Acquired,
-    fresh: bool,
-    request: &RequestHead,
-    upload: &mut Upload,
-) -> bool {
-    if failure.reason != Reason::UpstreamReset {
-        return false;
-    }
-    if way.up.is_refused() {
-        return upload.rewind();
-    }
-    let idempotent =
-        matches!(request.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
-    way.reused
-        && !fresh
-        && way.up.is_lost()
-        && !way.up.has_begun_reply()
-        && idempotent
-        && request.length == BodyLength::Empty
-        && upload.rewind()
 }
 
 /// Writes the path for the endpoint where it is not the one that came.

@@ -28,6 +28,14 @@ pub(crate) struct Record<'s> {
     pub(crate) failure: Option<Failure>,
     /// The endpoint has cancelled its reply.
     pub(crate) cancelled: bool,
+    /// An interim reply of an endpoint went to the client.
+    pub(crate) interim: bool,
+    /// How often it was sent, or a connection for it could not be opened.
+    pub(crate) tries: u32,
+    /// The client got the route's fallback.
+    pub(crate) fallback: bool,
+    /// Seconds for the `Retry-After` of a 503.
+    pub(crate) retry_after: Option<u64>,
     /// For the `Allow` of a 405.
     pub(crate) allow: Option<String>,
 }
@@ -47,6 +55,10 @@ impl<'s> Record<'s> {
             first_byte: None,
             failure: None,
             cancelled: false,
+            interim: false,
+            tries: 0,
+            fallback: false,
+            retry_after: None,
             allow: None,
         }
     }
@@ -102,6 +114,8 @@ impl Exchange<'_, '_> {
             duration: took,
             first_byte: record.first_byte,
             failure: record.failure.as_ref(),
+            tries: record.tries,
+            fallback: record.fallback,
         };
         serving.worker.log_line(|out| event.write_json(out));
     }

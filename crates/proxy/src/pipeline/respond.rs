@@ -89,6 +89,9 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     if ends_connection(reason) {
         client.down.close_after();
     }
+    if let Some(seconds) = retry_after(reason, record.retry_after) {
+        scratch.added.push(b"Retry-After", itoa::Buffer::new().format(seconds).as_bytes());
+    }
     if grpc::is_grpc(&scratch.request) {
         let fields: &[(&[u8], &[u8])] = &[
             (b"Content-Type", b"application/grpc"),
@@ -96,6 +99,14 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
             (b"grpc-message", reason.outside().as_bytes()),
         ];
         if send(exchange, 200, fields, b"").await.is_err() {
+            exchange.client.cut(Abort::Cancelled);
+        }
+        return;
+    }
+    let fallback = record.route.and_then(|route| route.route.fallback.as_deref());
+    if let Some(fallback) = fallback.filter(|_| matches!(reason.status(), 502..=504)) {
+        record.fallback = true;
+        if reply(exchange, fallback).await.is_err() {
             exchange.client.cut(Abort::Cancelled);
         }
         return;
@@ -108,6 +119,15 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     }
     if send(exchange, reason.status(), &fields, problem.as_bytes()).await.is_err() {
         exchange.client.cut(Abort::Cancelled);
+    }
+}
+
+/// When it is worth asking again, in seconds, where a service is spared.
+fn retry_after(reason: Reason, known: Option<u64>) -> Option<u64> {
+    match reason {
+        Reason::CircuitOpen => Some(known.unwrap_or(1).max(1)),
+        Reason::Overloaded | Reason::Saturated => Some(1),
+        _ => None,
     }
 }
 

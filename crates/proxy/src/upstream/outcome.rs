@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use portcullis_core::{Fault, Reason};
 
+use super::retry;
+use crate::clock;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
 
@@ -52,6 +54,16 @@ impl CompiledService {
     /// Tells how a try ended. A reply counts when its head is here; where it breaks off later,
     /// that is told as well.
     pub(crate) fn report(&self, worker: &Worker, endpoint: &EndpointState, outcome: &Outcome) {
-        let _ = (worker, endpoint, outcome);
+        let _ = endpoint;
+        if let Some(trip) = &self.service.breaker.trip {
+            let now_ms = clock::millis();
+            let took = u64::try_from(outcome.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let times = (now_ms.saturating_sub(took), now_ms);
+            let breaker = &self.state.breaker;
+            breaker.note(trip, &self.service.name, worker.id, times, outcome.is_error());
+        }
+        if !outcome.is_error() {
+            retry::save(self.service.retry_budget, self.state.series.shard(worker.id));
+        }
     }
 }

@@ -6,9 +6,12 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use portcullis_core::metrics::ServiceMetrics;
 use tokio::sync::Notify;
 
 use super::balance::View;
+use super::breaker::BreakerState;
+use super::load::LoadState;
 use crate::snapshot::CompiledService;
 
 /// What is known of a service, by its name, whatever becomes of its configuration.
@@ -22,15 +25,24 @@ pub struct ServiceState {
     bell: Arc<Bell>,
     /// One view is made at a time, so that an older one never replaces a newer.
     making: Mutex<()>,
+    /// What workers count of it.
+    pub(crate) series: ServiceMetrics,
+    /// Whether it is spared for failing.
+    pub(crate) breaker: BreakerState,
+    /// What counts towards its caps.
+    pub(crate) load: LoadState,
 }
 
 impl ServiceState {
-    pub(crate) fn new(bell: &Arc<Bell>) -> ServiceState {
+    pub(crate) fn new(bell: &Arc<Bell>, workers: usize) -> ServiceState {
         ServiceState {
             origin: fastrand::u64(..),
             stale: AtomicBool::new(false),
             bell: Arc::clone(bell),
             making: Mutex::new(()),
+            series: ServiceMetrics::new(workers),
+            breaker: BreakerState::new(workers),
+            load: LoadState::default(),
         }
     }
 

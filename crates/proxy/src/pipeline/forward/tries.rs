@@ -1,0 +1,478 @@
+//! One request at one service: tries, until one gives a reply that the client may see.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+use portcullis_config::model::{Balance, Retries};
+use portcullis_core::metrics::{RetryCause, RetryDenial};
+use portcullis_core::{Failure, Fault, Reason};
+use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream, Upstream, Version};
+
+use super::{Plan, Timeouts, send_head, timeouts, unless_over};
+use crate::pipeline::content::Upload;
+use crate::pipeline::exchange::{self, Bounds};
+use crate::pipeline::{Exchange, grpc};
+use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
+use crate::upstream::MOST_TRIES;
+use crate::upstream::acquire::{Acquired, Wanted, acquire};
+use crate::upstream::balance::{self, Choice, Tried};
+use crate::upstream::outcome::{End, Outcome};
+use crate::upstream::retry::{self, NoMore, RetryPlace};
+use crate::worker::Worker;
+
+/// Most content that is kept for requests which an HTTP/2 endpoint may refuse, in bytes.
+const KEPT_FOR_REFUSALS: usize = 16 * 1024;
+/// Most content of a reply that is thrown away to keep its connection, in bytes.
+const MOST_DRAINED: usize = 64 * 1024;
+
+/// The tries of a request at one service.
+pub(super) struct Tries<'t, 's> {
+    plan: &'t Plan<'s>,
+    service: &'s Arc<CompiledService>,
+    retries: Option<&'s Retries>,
+    /// It may be sent again though it may have been worked on.
+    repeatable: bool,
+    timeouts: Timeouts,
+    total: Option<Instant>,
+    /// Endpoints that another one is preferred to.
+    tried: Tried,
+    /// Who is asked next, if that is decided.
+    next: Option<usize>,
+    /// Endpoints in a row that could not be connected to.
+    unreached: usize,
+    /// How often it was sent again because nothing can have happened.
+    unprocessed: usize,
+    /// How often for any other cause.
+    retried: u32,
+    /// An idle connection will not do: the last one was dead.
+    fresh: bool,
+    /// Its place in the budget.
+    place: Option<RetryPlace<'s>>,
+}
+
+impl<'t, 's> Tries<'t, 's> {
+    pub(super) fn new(
+        exchange: &Exchange<'s, '_>,
+        plan: &'t Plan<'s>,
+        service: &'s Arc<CompiledService>,
+    ) -> Tries<'t, 's> {
+        let mut timeouts = timeouts(plan.route, service);
+        let own = plan.route.route.retries.as_ref();
+        let retries = own.unwrap_or(&service.service.retries).as_deref();
+        let request = &exchange.scratch.request;
+        let repeatable = retries.is_some_and(|retries| is_repeatable(retries, request));
+        if let Some(limit) = retries.and_then(|retries| retries.per_try_timeout)
+            && retries.is_some_and(|retries| repeatable && fits(request, retries.buffer))
+        {
+            timeouts.connect = timeouts.connect.min(limit);
+            timeouts.first_byte = timeouts.first_byte.min(limit);
+        }
+        Tries {
+            plan,
+            service,
+            retries,
+            repeatable,
+            total: timeouts.total.map(|total| exchange.record.started + total),
+            timeouts,
+            tried: Tried::default(),
+            next: None,
+            unreached: 0,
+            unprocessed: 0,
+            retried: 0,
+            fresh: false,
+            place: None,
+        }
+    }
+
+    /// Sends the request, again where that is right, and relays the reply.
+    ///
+    /// # Errors
+    /// What the last try came to.
+    pub(super) async fn run(
+        mut self,
+        exchange: &mut Exchange<'s, '_>,
+        upload: &mut Upload,
+    ) -> Result<(), Failure> {
+        let _active = self.service.admit(exchange.serving.worker)?;
+        while let Some(wait) = self.once(exchange, upload).await? {
+            if !wait.is_zero() {
+                let worker = exchange.serving.worker;
+                // Boxed: waiting is rare, and every exchange would carry its state.
+                let pause = Box::pin(async {
+                    tokio::time::sleep(wait).await;
+                    Ok(())
+                });
+                unless_over(worker, exchange.client, pause).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One try: `None` when the client has got its reply, else how long to wait before the next.
+    async fn once(
+        &mut self,
+        exchange: &mut Exchange<'s, '_>,
+        upload: &mut Upload,
+    ) -> Result<Option<Duration>, Failure> {
+        let (service, worker) = (self.service, exchange.serving.worker);
+        let _pass = service.ask(worker).map_err(|(failure, wait_ms)| {
+            exchange.record.retry_after = Some(wait_ms.div_ceil(1000));
+            failure
+        })?;
+        let chosen = self.next.take().or_else(|| self.choose(worker)).ok_or(Reason::NoEndpoint)?;
+        let endpoint = &service.endpoints[chosen];
+        let record = &mut exchange.record;
+        record.endpoint = Some(endpoint);
+        record.tries += 1;
+        let begun = if record.tries == 1 { record.started } else { Instant::now() };
+        let _active = (service.service.balance == Balance::LeastRequests)
+            .then(|| ActiveRequest::begin(endpoint));
+
+        let peer = Rc::clone(&exchange.client.peer);
+        let wanted = Wanted {
+            client: &peer,
+            fresh: self.fresh,
+            upgrade: exchange.scratch.request.upgrade && self.plan.route.route.upgrade,
+            connect: self.timeouts.connect,
+            patience: self.timeouts.first_byte,
+            total: self.total,
+        };
+        let acquiring = acquire(worker, service, endpoint, wanted);
+        let mut way = match unless_over(worker, exchange.client, acquiring).await {
+            Ok(way) => way,
+            Err(_) if self.total.is_some_and(|total| total <= Instant::now()) => {
+                return Err(Reason::TotalTimeout.into());
+            }
+            Err(failure) => {
+                self.report(worker, endpoint, begun, failure.reason);
+                return self.unreached(exchange, upload, chosen, failure);
+            }
+        };
+        send_head(exchange, self.plan, service, endpoint, &mut way.up);
+        self.keep(&exchange.scratch.request, upload, &way);
+        let bounds = self.bounds(if way.at_once { begun } else { Instant::now() });
+        let watch = match exchange::reach_head(exchange, &mut way, upload, bounds).await {
+            Ok(watch) => watch,
+            Err(failure) => {
+                return self.failed(exchange, upload, (chosen, begun), way, failure);
+            }
+        };
+        let end = end_of(&exchange.scratch.response);
+        service.report(worker, endpoint, &Outcome { end, begun });
+        if let Some(wait) = self.after_reply(exchange, upload, chosen, end) {
+            drain(worker, service, endpoint, way).await;
+            return Ok(Some(wait));
+        }
+        self.place = None;
+        let relayed = exchange::relay(exchange, &mut way, upload, watch).await;
+        if let Err(failure) = relayed {
+            self.report(worker, endpoint, begun, failure.reason);
+            retire_if_dead(&way, failure.reason);
+            return Err(failure);
+        }
+        if way.up.is_reusable() {
+            // Its time in the pool counts from the request: one look at the clock less.
+            let since = exchange.record.started;
+            worker.keep(service, endpoint, (way.up, way.place), since);
+        }
+        Ok(None)
+    }
+
+    fn choose(&self, worker: &Worker) -> Option<usize> {
+        balance::choose(self.service, worker, &Choice { tried: self.tried.as_slice() })
+    }
+
+    fn bounds(&self, begun: Instant) -> Bounds {
+        let Timeouts { first_byte, stall, tunnel, .. } = self.timeouts;
+        let upload_stall = stall.min(first_byte);
+        Bounds { begun, total: self.total, first_byte, upload_stall, stall, tunnel }
+    }
+
+    /// Keeps content that may have to be sent again.
+    fn keep(&self, request: &RequestHead, upload: &mut Upload, way: &Acquired) {
+        if request.length == BodyLength::Empty {
+            return;
+        }
+        let again = self.retries.filter(|retries| self.repeatable || retries.on.grpc != 0);
+        let of_retries = again.map_or(0, |retries| retries.buffer);
+        let of_refusals = if way.hold.is_some() { KEPT_FOR_REFUSALS } else { 0 };
+        let most = of_retries.max(of_refusals);
+        if most > 0 && (of_refusals > 0 || fits(request, most)) {
+            upload.keep(most);
+        }
+    }
+
+    /// No way to the endpoint: nothing was sent, so another may be asked at once.
+    fn unreached(
+        &mut self,
+        exchange: &Exchange<'s, '_>,
+        upload: &mut Upload,
+        chosen: usize,
+        failure: Failure,
+    ) -> Result<Option<Duration>, Failure> {
+        if !is_unreached(failure.reason) {
+            return Err(failure);
+        }
+        let worker = exchange.serving.worker;
+        self.tried.push(chosen);
+        self.unreached += 1;
+        let next = self.choose(worker).filter(|next| !self.tried.as_slice().contains(next));
+        if self.unreached < MOST_TRIES && next.is_some() {
+            self.next = next;
+            self.count(worker, RetryCause::ConnectFailure);
+            return Ok(Some(Duration::ZERO));
+        }
+        let wanted = self.retries.is_some_and(|retries| retries.on.connect_failure);
+        // Where there is a backup, it is asked before anybody is asked twice.
+        if wanted
+            && self.service.backup.is_none()
+            && let Some(wait) = self.again(exchange, upload, RetryCause::ConnectFailure, Ok(None))
+        {
+            (self.tried, self.unreached) = (Tried::default(), 0);
+            return Ok(Some(wait));
+        }
+        Err(failure)
+    }
+
+    /// No reply came.
+    fn failed(
+        &mut self,
+        exchange: &Exchange<'s, '_>,
+        upload: &mut Upload,
+        (chosen, begun): (usize, Instant),
+        way: Acquired,
+        failure: Failure,
+    ) -> Result<Option<Duration>, Failure> {
+        let (worker, request) = (exchange.serving.worker, &exchange.scratch.request);
+        retire_if_dead(&way, failure.reason);
+        let lost = failure.reason == Reason::UpstreamReset && !exchange.record.interim;
+        let stale = lost && way.reused && way.up.is_lost() && !way.up.has_begun_reply();
+        // That an idle connection had ended says nothing about the endpoint, and a request that
+        // came too slowly is not its fault.
+        let slow_client = failure.reason == Reason::TotalTimeout && !upload.is_over();
+        if !stale && !slow_client {
+            self.report(worker, &self.service.endpoints[chosen], begun, failure.reason);
+        }
+        if lost && way.up.is_refused() && self.may_repeat(worker, upload) {
+            return Ok(self.repeat(worker, RetryCause::Refused));
+        }
+        if stale && !self.fresh && is_idempotent(request.method()) && upload.rewind() {
+            return Ok(self.repeat(worker, RetryCause::Stale));
+        }
+        let Some(retries) = self.retries else { return Err(failure) };
+        let cause = match failure.reason {
+            Reason::UpstreamReset if way.up.is_refused() && retries.on.refused => {
+                RetryCause::Refused
+            }
+            Reason::UpstreamReset if retries.on.reset => RetryCause::Reset,
+            Reason::FirstByteTimeout | Reason::UpstreamStalled if retries.on.timeout => {
+                RetryCause::Timeout
+            }
+            _ => return Err(failure),
+        };
+        self.tried.push(chosen);
+        self.again(exchange, upload, cause, Ok(None)).map(Some).ok_or(failure)
+    }
+
+    /// A reply came, and perhaps another is wanted.
+    fn after_reply(
+        &mut self,
+        exchange: &Exchange<'s, '_>,
+        upload: &mut Upload,
+        chosen: usize,
+        end: End,
+    ) -> Option<Duration> {
+        let on = &self.retries?.on;
+        let cause = match end {
+            End::Replied { grpc: Some(code), .. } if on.has_grpc(code) => RetryCause::GrpcStatus,
+            End::Replied { status, .. } if on.has_status(status) => RetryCause::Status,
+            _ => return None,
+        };
+        if cause == RetryCause::GrpcStatus && !grpc::is_grpc(&exchange.scratch.request) {
+            return None;
+        }
+        self.tried.push(chosen);
+        let asked = retry::asked_to_wait(&exchange.scratch.response, SystemTime::now());
+        self.again(exchange, upload, cause, asked)
+    }
+
+    /// Whether a request that was certainly not worked on may be sent again: once in any case,
+    /// more often only as the budget allows, for a service that refuses everything has enough to do.
+    fn may_repeat(&mut self, worker: &Worker, upload: &mut Upload) -> bool {
+        if self.unprocessed + 1 >= MOST_TRIES {
+            return false;
+        }
+        if self.unprocessed > 0 {
+            self.place = None;
+            self.place = self.take_place(worker);
+            if self.place.is_none() {
+                self.deny(worker, RetryDenial::Budget);
+                return false;
+            }
+        }
+        upload.rewind()
+    }
+
+    /// At once, over a connection of its own: that the last one was ending says nothing about the
+    /// endpoint; another one tells.
+    fn repeat(&mut self, worker: &Worker, cause: RetryCause) -> Option<Duration> {
+        self.unprocessed += 1;
+        self.fresh = true;
+        self.count(worker, cause);
+        Some(Duration::ZERO)
+    }
+
+    /// How long to wait before the request is sent once more, if it may be.
+    fn again(
+        &mut self,
+        exchange: &Exchange<'s, '_>,
+        upload: &mut Upload,
+        cause: RetryCause,
+        asked: Result<Option<Duration>, NoMore>,
+    ) -> Option<Duration> {
+        let worker = exchange.serving.worker;
+        match self.decide(exchange, upload, cause, asked) {
+            Ok(wait) => {
+                self.retried += 1;
+                self.count(worker, cause);
+                Some(wait)
+            }
+            Err(denial) => {
+                self.deny(worker, denial);
+                None
+            }
+        }
+    }
+
+    fn decide(
+        &mut self,
+        exchange: &Exchange<'s, '_>,
+        upload: &mut Upload,
+        cause: RetryCause,
+        asked: Result<Option<Duration>, NoMore>,
+    ) -> Result<Duration, RetryDenial> {
+        let retries = self.retries.ok_or(RetryDenial::Method)?;
+        let harmless = matches!(cause, RetryCause::ConnectFailure | RetryCause::Refused);
+        // Calls of gRPC are all POST, so whoever names a code of it means them.
+        if !harmless && !self.repeatable && cause != RetryCause::GrpcStatus {
+            return Err(RetryDenial::Method);
+        }
+        if self.retried + 1 >= retries.attempts {
+            return Err(RetryDenial::Attempts);
+        }
+        let asked = asked.map_err(|NoMore| RetryDenial::RetryAfter)?.unwrap_or_default();
+        if asked > retries.retry_after {
+            return Err(RetryDenial::RetryAfter);
+        }
+        let wait = retry::jitter(retry::backoff(retries, self.retried + 1)).max(asked);
+        if self.total.is_some_and(|total| Instant::now() + wait >= total) {
+            return Err(RetryDenial::Time);
+        }
+        if exchange.record.interim || !upload.can_rewind() {
+            return Err(RetryDenial::Content);
+        }
+        // The place of the retry that has just failed is free for this one.
+        self.place = None;
+        self.place = self.take_place(exchange.serving.worker);
+        if self.place.is_none() {
+            return Err(RetryDenial::Budget);
+        }
+        upload.rewind();
+        Ok(wait)
+    }
+
+    fn take_place(&self, worker: &Worker) -> Option<RetryPlace<'s>> {
+        RetryPlace::take(self.service.service.retry_budget, &self.service.state.series, worker.id)
+    }
+
+    fn count(&self, worker: &Worker, cause: RetryCause) {
+        worker.metrics.upstream_retries.add(1);
+        self.service.state.series.shard(worker.id).retries[cause as usize].add(1);
+    }
+
+    fn deny(&self, worker: &Worker, denial: RetryDenial) {
+        self.service.state.series.shard(worker.id).denied[denial as usize].add(1);
+    }
+
+    /// Tells what the endpoint failed in; what is no fault of it is nobody's business.
+    fn report(&self, worker: &Worker, endpoint: &EndpointState, begun: Instant, reason: Reason) {
+        if reason.fault() == Fault::Upstream {
+            self.service.report(worker, endpoint, &Outcome { end: End::Failed(reason), begun });
+        }
+    }
+}
+
+/// Whether no connection could be opened, so that nothing was sent.
+pub(super) fn is_unreached(reason: Reason) -> bool {
+    matches!(reason, Reason::ConnectFailed | Reason::ConnectTimeout | Reason::UpstreamTls)
+}
+
+/// Whether a request may be sent again though it may have been worked on.
+fn is_repeatable(retries: &Retries, request: &RequestHead) -> bool {
+    retries.methods.iter().any(|method| method.as_bytes() == request.method())
+        || (retries.idempotency_key && request.fields.all(b"idempotency-key").next().is_some())
+}
+
+/// Whether doing it twice is the same as once (RFC 9110, 9.2.2).
+fn is_idempotent(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
+}
+
+/// Whether content of a length that is known can be kept.
+fn fits(request: &RequestHead, most: usize) -> bool {
+    match request.length {
+        BodyLength::Exact(length) => length <= most as u64,
+        BodyLength::Empty | BodyLength::Unknown => true,
+    }
+}
+
+/// What came back. A code of gRPC stands in the head where there is nothing else.
+fn end_of(response: &ResponseHead) -> End {
+    let status = response.status;
+    let alone = response.version == Version::Http2 && response.length == BodyLength::Empty;
+    let code = || {
+        let value = response.fields.all(b"grpc-status").next()?;
+        std::str::from_utf8(value).ok()?.trim().parse().ok()
+    };
+    End::Replied { status, grpc: if alone { code() } else { None } }
+}
+
+/// Has a shared connection take no more requests that may be dead without anybody having noticed.
+fn retire_if_dead(way: &Acquired, reason: Reason) {
+    let silence =
+        matches!(reason, Reason::FirstByteTimeout | Reason::UpstreamStalled | Reason::TotalTimeout);
+    if let Some(hold) = way.hold.as_ref().filter(|_| silence || way.up.is_lost()) {
+        hold.retire();
+    }
+}
+
+/// Throws away the content of a reply that nobody gets, as far as it is here already, so that its
+/// connection may carry the next request; one that would have to be waited for is closed.
+async fn drain(
+    worker: &Worker,
+    service: &CompiledService,
+    endpoint: &Arc<EndpointState>,
+    mut way: Acquired,
+) {
+    let mut drained = 0;
+    let up: &mut Upstream = &mut way.up;
+    let whole = poll_fn(|cx| {
+        loop {
+            match up.poll_content(cx) {
+                Poll::Ready(Ok(true)) if drained <= MOST_DRAINED => {
+                    let here = up.content().len();
+                    up.consume(here);
+                    drained += here;
+                }
+                Poll::Ready(Ok(false)) => return Poll::Ready(true),
+                Poll::Ready(_) | Poll::Pending => return Poll::Ready(false),
+            }
+        }
+    });
+    if whole.await && way.up.is_reusable() {
+        worker.keep(service, endpoint, (way.up, way.place), Instant::now());
+    }
+}

@@ -1,0 +1,193 @@
+//! Retries: how many there may be at once, and how long each waits. Pure but for the counters.
+
+use std::time::{Duration, SystemTime};
+
+use portcullis_config::model::{Retries, RetryBudget};
+use portcullis_core::metrics::{ServiceMetrics, ServiceSeries};
+use portcullis_wire::{Fields, ResponseHead};
+
+/// A retry's place in the budget, from when it is decided on until its reply begins.
+#[derive(Debug)]
+pub(crate) struct RetryPlace<'s>(&'s ServiceSeries);
+
+impl<'s> RetryPlace<'s> {
+    /// Takes a place, if there is one.
+    ///
+    /// What workers count elsewhere may be a moment old, so that a few retries more than allowed
+    /// may begin at once.
+    pub(crate) fn take(
+        budget: Option<RetryBudget>,
+        metrics: &ServiceMetrics,
+        worker: usize,
+    ) -> Option<RetryPlace<'_>> {
+        let own = metrics.shard(worker);
+        let retrying = metrics.sum(|series| &series.retrying);
+        let active = metrics.sum(|series| &series.active);
+        let free = budget.is_none_or(|budget| retrying < most(budget, active, retrying));
+        if !free {
+            // A burst after good times, as when one of several endpoints dies.
+            if own.saved.value() < 1000 {
+                return None;
+            }
+            own.saved.sub(1000);
+        }
+        own.retrying.add(1);
+        Some(RetryPlace(own))
+    }
+}
+
+impl Drop for RetryPlace<'_> {
+    fn drop(&mut self) {
+        self.0.retrying.sub(1);
+    }
+}
+
+/// Most retries at once, with so many requests under way, retries among them.
+fn most(budget: RetryBudget, active: u64, retrying: u64) -> u64 {
+    let first_tries = active.saturating_sub(retrying);
+    // Whole retries: a part of one is none.
+    let share = (first_tries as f64 * budget.share) as u64;
+    share.max(budget.minimum.into())
+}
+
+/// Notes a good reply: it saves up the budget's share of a retry, for as many retries as there are
+/// requests under way with this worker.
+pub(crate) fn save(budget: Option<RetryBudget>, series: &ServiceSeries) {
+    let Some(budget) = budget else { return };
+    let (saved, most) = (series.saved.value(), series.active.value() * 1000);
+    if saved < most {
+        series.saved.add(((budget.share * 1000.0) as u64).min(most - saved));
+    }
+}
+
+/// How long the retry of this number, from 1, waits at most; what it waits is drawn from that.
+pub(crate) fn backoff(retries: &Retries, number: u32) -> Duration {
+    let doublings = number.saturating_sub(1).min(16);
+    retries.backoff_base.saturating_mul(1 << doublings).min(retries.backoff_max)
+}
+
+/// A part of `most` at random, anything from nothing to all of it ("full jitter").
+pub(crate) fn jitter(most: Duration) -> Duration {
+    most.mul_f64(fastrand::f64())
+}
+
+/// How long a reply asks to wait (RFC 9110, 10.2.3; `grpc-retry-pushback-ms` of gRPC).
+///
+/// # Errors
+/// It asks not to come back.
+pub(crate) fn asked_to_wait(
+    reply: &ResponseHead,
+    now: SystemTime,
+) -> Result<Option<Duration>, NoMore> {
+    if let Some(pushback) = first(&reply.fields, b"grpc-retry-pushback-ms") {
+        // What is no number means the same as a negative one (gRFC A6).
+        let millis = text(pushback).and_then(|digits| digits.parse().ok()).ok_or(NoMore)?;
+        return Ok(Some(Duration::from_millis(millis)));
+    }
+    let Some(value) = first(&reply.fields, b"retry-after").and_then(text) else { return Ok(None) };
+    if let Ok(seconds) = value.parse() {
+        return Ok(Some(Duration::from_secs(seconds)));
+    }
+    let date = httpdate::parse_http_date(value).ok();
+    Ok(date.map(|date| date.duration_since(now).unwrap_or_default()))
+}
+
+/// The endpoint does not want to be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoMore;
+
+fn first<'a>(fields: &'a Fields, name: &'static [u8]) -> Option<&'a [u8]> {
+    fields.all(name).next()
+}
+
+fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_config::model::RetryOn;
+
+    use super::*;
+
+    const BUDGET: RetryBudget = RetryBudget { share: 0.2, minimum: 3 };
+
+    #[test]
+    fn a_fifth_of_the_first_tries_but_three_always() {
+        assert_eq!(most(BUDGET, 0, 0), 3);
+        assert_eq!(most(BUDGET, 15, 0), 3);
+        assert_eq!(most(BUDGET, 100, 0), 20);
+        assert_eq!(most(BUDGET, 120, 20), 20);
+        assert_eq!(most(BUDGET, 3, 5), 3);
+    }
+
+    #[test]
+    fn places_are_given_back_and_counted_over_all_workers() {
+        let metrics = ServiceMetrics::new(2);
+        metrics.shard(0).active.add(4);
+        let take = |worker| RetryPlace::take(Some(BUDGET), &metrics, worker);
+        let places = (take(0), take(1), take(1));
+        assert!(places.0.is_some() && places.1.is_some() && places.2.is_some());
+        assert!(take(0).is_none() && take(1).is_none());
+        drop(places);
+        assert!(take(0).is_some());
+        let unlimited = (0..100).filter_map(|_| RetryPlace::take(None, &metrics, 0));
+        assert_eq!(unlimited.collect::<Vec<_>>().len(), 100);
+    }
+
+    #[test]
+    fn good_replies_save_for_a_burst_of_what_is_under_way() {
+        let metrics = ServiceMetrics::new(1);
+        let own = metrics.shard(0);
+        own.active.add(10);
+        (0..1000).for_each(|_| save(Some(BUDGET), own));
+        assert_eq!(own.saved.value(), 10_000);
+        let places: Vec<_> =
+            std::iter::from_fn(|| RetryPlace::take(Some(BUDGET), &metrics, 0)).collect();
+        assert_eq!(places.len(), 13);
+        assert_eq!(own.saved.value(), 0);
+    }
+
+    fn retries() -> Retries {
+        Retries {
+            attempts: 5,
+            on: RetryOn::default(),
+            methods: Vec::new(),
+            idempotency_key: false,
+            per_try_timeout: None,
+            backoff_base: Duration::from_millis(25),
+            backoff_max: Duration::from_millis(250),
+            retry_after: Duration::from_secs(1),
+            buffer: 0,
+        }
+    }
+
+    #[test]
+    fn waits_double_up_to_the_most_and_are_drawn_from_all_of_it() {
+        let waits: Vec<u128> =
+            [1, 2, 3, 4, 5, 100].map(|n| backoff(&retries(), n).as_millis()).to_vec();
+        assert_eq!(waits, [25, 50, 100, 200, 250, 250]);
+        let most = Duration::from_millis(100);
+        let drawn: Vec<Duration> = (0..1000).map(|_| jitter(most)).collect();
+        assert!(drawn.iter().all(|&wait| wait <= most));
+        let low = drawn.iter().filter(|&&wait| wait < most / 2).count();
+        assert!((350..650).contains(&low), "{low}");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let asked = |name: &[u8], value: &str| {
+            let mut reply = ResponseHead::default();
+            reply.fields.push(name, value.as_bytes());
+            asked_to_wait(&reply, SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777))
+        };
+        assert_eq!(asked(b"Retry-After", "2"), Ok(Some(Duration::from_secs(2))));
+        let date = "Sun, 06 Nov 1994 08:49:40 GMT";
+        assert_eq!(asked(b"Retry-After", date), Ok(Some(Duration::from_secs(3))));
+        let past = "Sun, 06 Nov 1994 08:49:30 GMT";
+        assert_eq!(asked(b"Retry-After", past), Ok(Some(Duration::ZERO)));
+        assert_eq!(asked(b"Retry-After", "soon"), Ok(None));
+        assert_eq!(asked(b"Grpc-Retry-Pushback-Ms", "40"), Ok(Some(Duration::from_millis(40))));
+        assert_eq!(asked(b"grpc-retry-pushback-ms", "-1"), Err(NoMore));
+    }
+}
