@@ -218,7 +218,7 @@ pub struct WorkerMetrics {
     pub upstream_connections: Counter,
     /// Requests that went over a pooled connection.
     pub upstream_reuses: Counter,
-    /// Requests sent again because a pooled connection was dead.
+    /// Requests sent once more, whatever for.
     pub upstream_retries: Counter,
     /// Idle upstream connections in the pools now.
     pub upstream_idle: Counter,

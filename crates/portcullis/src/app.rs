@@ -11,8 +11,9 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
-use portcullis_proxy::{Compiler, Gateway, Handed};
-use portcullis_telemetry::{ProcessFacts, Scrape};
+use portcullis_proxy::snapshot::CompiledService;
+use portcullis_proxy::{Compiler, Gateway, Handed, Phase};
+use portcullis_telemetry::{ProcessFacts, Scrape, ServiceFacts};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -304,6 +305,7 @@ impl App {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
+                services: state.compiler.services().map(|service| told(service)).collect(),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
                     started: self.started,
@@ -321,6 +323,19 @@ impl App {
             }
             .render(out);
         });
+    }
+}
+
+fn told(service: &CompiledService) -> ServiceFacts<'_> {
+    let phase = |phase| match phase {
+        Phase::Closed => 0,
+        Phase::HalfOpen => 1,
+        Phase::Open => 2,
+    };
+    ServiceFacts {
+        name: &service.service.name,
+        metrics: service.metrics(),
+        breaker: service.breaker().map(|(of, trips)| (phase(of), trips)),
     }
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use portcullis_config::model::{Address, Listener, Name, Route, Service, TcpRoute};
-use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_core::metrics::{RouteMetrics, ServiceMetrics, TcpRouteMetrics};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
+use crate::clock;
 use crate::router::{Router, ServerNames};
+use crate::upstream::breaker::Phase;
 pub use crate::upstream::health::{EndpointHealth, Verdict};
 use crate::upstream::state::{ServiceState, Views};
 
@@ -93,6 +95,22 @@ pub struct CompiledService {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The name for SNI and verification, where it is not the endpoint's own.
     pub server_name: Option<ServerName<'static>>,
+}
+
+impl CompiledService {
+    /// Its counters, which outlive it.
+    #[must_use]
+    pub fn metrics(&self) -> &ServiceMetrics {
+        &self.state.series
+    }
+
+    /// Where its breaker stands and how often it has opened, if it can open.
+    #[must_use]
+    pub fn breaker(&self) -> Option<(Phase, u64)> {
+        self.service.breaker.trip?;
+        let breaker = &self.state.breaker;
+        Some((breaker.phase(clock::millis()), breaker.trips()))
+    }
 }
 
 /// What is known of an endpoint over and beyond a configuration.

@@ -4,6 +4,7 @@
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
 mod page;
+mod services;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use portcullis_core::metrics::{
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 use self::page::{Kind, Page};
+pub use self::services::ServiceFacts;
 use crate::resources::Resources;
 
 /// The media type of the page.
@@ -36,6 +38,8 @@ pub struct Scrape<'a> {
     pub routes: Vec<(&'a str, &'a RouteMetrics)>,
     /// The TCP routes by name.
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
+    /// The services.
+    pub services: Vec<ServiceFacts<'a>>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
 }
@@ -76,6 +80,7 @@ impl Scrape<'_> {
         let mut page = Page::new(out);
         self.routes(&mut page);
         tcp::render(&self.tcp_routes, &mut page);
+        services::render(&self.services, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);
@@ -215,7 +220,7 @@ impl Scrape<'_> {
         );
         page.counter(
             "portcullis_upstream_retries_total",
-            "Requests sent again because a connection from the pool was dead.",
+            "Requests sent once more, whatever for.",
             self.sum(|w| &w.upstream_retries),
         );
         page.gauge(

@@ -8,12 +8,14 @@ mod behaviour {
     mod answers;
     mod attacks;
     mod balance;
+    mod breaker;
     mod client_timeouts;
     mod command_line;
     mod content;
     mod drain;
     mod exchange;
     mod expect_continue;
+    mod failover;
     mod forwarding;
     mod http2;
     mod interim;
@@ -28,6 +30,7 @@ mod behaviour {
     mod proxy_protocol;
     mod proxy_protocol_out;
     mod reload;
+    mod retries;
     mod routing;
     mod slow_peers;
     mod systemd;

@@ -11,8 +11,11 @@ use tokio::time::timeout;
 
 use super::record::Record;
 use crate::forwarding::Peer;
+use crate::pipeline::forward::takes_over;
 use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
 use crate::upstream::balance::{self, Choice, Tried};
+use crate::upstream::load::ConnectionPlace;
+use crate::upstream::outcome::{End, Outcome};
 use crate::upstream::{MOST_TRIES, connect};
 use crate::worker::{LocalListener, Worker};
 
@@ -24,8 +27,7 @@ pub(super) struct Opened {
     pub(super) received: Option<Buffer>,
     /// It ends when nothing moved for so long.
     pub(super) idle: Duration,
-    /// Counts the connection for balancing for as long as it lives.
-    pub(super) active: Option<ActiveRequest>,
+    pub(super) held: Held,
 }
 
 /// Finds out who takes the connection and connects to an endpoint of theirs.
@@ -43,8 +45,8 @@ pub(super) async fn open(
     let is_tls = record.protocol == ListenerProtocol::TlsPassthrough;
     let opened = steps(worker, listener, peer, &mut client, record).await;
     match opened {
-        Ok((upstream, received, idle, active)) => {
-            Ok(Opened { client, upstream, received, idle, active })
+        Ok((upstream, received, idle, held)) => {
+            Ok(Opened { client, upstream, received, idle, held })
         }
         Err(failure) => {
             match failure.reason {
@@ -61,7 +63,14 @@ pub(super) async fn open(
     }
 }
 
-type Parts = (Io, Option<Buffer>, Duration, Option<ActiveRequest>);
+type Parts = (Io, Option<Buffer>, Duration, Held);
+
+/// What a connection counts towards for as long as it lives.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    _active: Option<ActiveRequest>,
+    _place: Option<ConnectionPlace>,
+}
 
 async fn steps(
     worker: &Worker,
@@ -85,15 +94,25 @@ async fn steps(
     record.taken(worker, &route, snapshot.metrics);
     let slot = balance::share(&route.services, route.total_weight);
     let service = slot.and_then(|slot| snapshot.services.get(slot)?.clone());
-    let service = service.ok_or(Reason::NoEndpoint)?;
-    drop(snapshot);
-    record.service = Some(Arc::clone(&service.service.name));
-
-    let limit = route.route.connect.unwrap_or(service.service.timeouts.connect);
-    let idle = route.route.idle.unwrap_or(service.service.timeouts.tunnel);
-    let (upstream, active) = reach(worker, &service, peer, limit, record).await?;
-    record.connected = Some(record.begun.elapsed());
-    Ok((upstream, received, idle, active))
+    let mut service = service.ok_or(Reason::NoEndpoint)?;
+    loop {
+        record.service = Some(Arc::clone(&service.service.name));
+        let limit = route.route.connect.unwrap_or(service.service.timeouts.connect);
+        match reach(worker, &service, peer, limit, record).await {
+            Ok((upstream, held)) => {
+                record.connected = Some(record.begun.elapsed());
+                let idle = route.route.idle.unwrap_or(service.service.timeouts.tunnel);
+                return Ok((upstream, received, idle, held));
+            }
+            Err(failure) => {
+                let backup = takes_over(&failure).then_some(service.backup).flatten();
+                // No way over backups leads back, so this ends.
+                let backup = backup.and_then(|slot| snapshot.services.get(slot)?.clone());
+                service.state.series.shard(worker.id).passed_on.add(backup.is_some().into());
+                service = backup.ok_or(failure)?;
+            }
+        }
+    }
 }
 
 /// Reads the client's first message and the name that it asks for.
@@ -115,7 +134,7 @@ async fn reach(
     peer: &Peer,
     limit: Duration,
     record: &mut Record,
-) -> Result<(Io, Option<ActiveRequest>), Failure> {
+) -> Result<(Io, Held), Failure> {
     let mut tried = Tried::default();
     let mut failure = Failure::from(Reason::NoEndpoint);
     for _ in 0..MOST_TRIES {
@@ -123,18 +142,24 @@ async fn reach(
         let chosen = balance::choose(service, worker, &choice);
         let Some(chosen) = chosen.filter(|chosen| !choice.tried.contains(chosen)) else { break };
         tried.push(chosen);
+        let _pass = service.ask(worker).map_err(|(failure, _)| failure)?;
+        let place = service.place(worker)?;
         let endpoint: &Arc<EndpointState> = &service.endpoints[chosen];
         record.endpoint = Some(Arc::clone(endpoint));
         let active = (service.service.balance == Balance::LeastRequests)
             .then(|| ActiveRequest::begin(endpoint));
         let alpn = connect::Alpn::Unasked;
-        let due = Instant::now() + limit;
+        let begun = Instant::now();
+        let due = begun + limit;
         match connect::connect(service, endpoint, Some(peer), alpn, due).await {
             Ok(opened) => {
                 worker.metrics.upstream_connections.add(1);
-                return Ok((opened.io, active));
+                service.report(worker, endpoint, &Outcome { end: End::Connected, begun });
+                return Ok((opened.io, Held { _active: active, _place: place }));
             }
             Err(failed) => {
+                let end = End::Failed(failed.reason);
+                service.report(worker, endpoint, &Outcome { end, begun });
                 tracing::debug!(endpoint = endpoint.label, error = %failed, "tries another");
                 failure = failed;
             }

@@ -6,6 +6,9 @@ use portcullis_config::model::{Retries, RetryBudget};
 use portcullis_core::metrics::{ServiceMetrics, ServiceSeries};
 use portcullis_wire::{Fields, ResponseHead};
 
+/// Most that a worker saves for bursts, in thousandths of retries.
+const MOST_SAVED: u64 = 100_000;
+
 /// A retry's place in the budget, from when it is decided on until its reply begins.
 #[derive(Debug)]
 pub(crate) struct RetryPlace<'s>(&'s ServiceSeries);
@@ -50,13 +53,12 @@ fn most(budget: RetryBudget, active: u64, retrying: u64) -> u64 {
     share.max(budget.minimum.into())
 }
 
-/// Notes a good reply: it saves up the budget's share of a retry, for as many retries as there are
-/// requests under way with this worker.
+/// Notes a good reply: it saves up the budget's share of a retry.
 pub(crate) fn save(budget: Option<RetryBudget>, series: &ServiceSeries) {
     let Some(budget) = budget else { return };
-    let (saved, most) = (series.saved.value(), series.active.value() * 1000);
-    if saved < most {
-        series.saved.add(((budget.share * 1000.0) as u64).min(most - saved));
+    let room = MOST_SAVED.saturating_sub(series.saved.value());
+    if room > 0 {
+        series.saved.add(((budget.share * 1000.0) as u64).min(room));
     }
 }
 
@@ -136,16 +138,17 @@ mod tests {
     }
 
     #[test]
-    fn good_replies_save_for_a_burst_of_what_is_under_way() {
+    fn good_replies_save_for_a_burst() {
         let metrics = ServiceMetrics::new(1);
         let own = metrics.shard(0);
-        own.active.add(10);
-        (0..1000).for_each(|_| save(Some(BUDGET), own));
+        (0..50).for_each(|_| save(Some(BUDGET), own));
         assert_eq!(own.saved.value(), 10_000);
-        let places: Vec<_> =
-            std::iter::from_fn(|| RetryPlace::take(Some(BUDGET), &metrics, 0)).collect();
-        assert_eq!(places.len(), 13);
+        let places: Vec<_> = (0..13).map(|_| RetryPlace::take(Some(BUDGET), &metrics, 0)).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert!(RetryPlace::take(Some(BUDGET), &metrics, 0).is_none());
         assert_eq!(own.saved.value(), 0);
+        (0..100_000).for_each(|_| save(Some(BUDGET), own));
+        assert_eq!(own.saved.value(), MOST_SAVED);
     }
 
     fn retries() -> Retries {

@@ -133,7 +133,8 @@ fn facts() -> ProcessFacts<'static> {
 
 fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> Parsed {
     let mut out = String::new();
-    Scrape { workers, routes, tcp_routes: Vec::new(), process: facts() }.render(&mut out);
+    Scrape { workers, routes, tcp_routes: Vec::new(), services: Vec::new(), process: facts() }
+        .render(&mut out);
     parse(&out)
 }
 
@@ -260,7 +261,13 @@ fn names_with_reserved_characters_come_back_whole() {
 #[test]
 fn the_page_is_appended() {
     let mut out = String::from("before\n");
-    Scrape { workers: &[], routes: Vec::new(), tcp_routes: Vec::new(), process: facts() }
-        .render(&mut out);
+    Scrape {
+        workers: &[],
+        routes: Vec::new(),
+        tcp_routes: Vec::new(),
+        services: Vec::new(),
+        process: facts(),
+    }
+    .render(&mut out);
     assert!(out.starts_with("before\n# HELP portcullis_requests_total "));
 }
