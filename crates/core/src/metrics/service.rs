@@ -127,8 +127,8 @@ pub struct ServiceSeries {
     pub active: Counter,
     /// Retries under way, those that wait included.
     pub retrying: Counter,
-    /// Thousandths of retries that good replies allow beyond the budget's bound.
-    pub saved: Counter,
+    /// Good replies.
+    pub good: Counter,
     /// Retries, by [`RetryCause`]'s position.
     pub retries: [Counter; RetryCause::ALL.len()],
     /// Retries that did not take place, by [`RetryDenial`]'s position.

@@ -6,9 +6,6 @@ use portcullis_config::model::{Retries, RetryBudget};
 use portcullis_core::metrics::{ServiceMetrics, ServiceSeries};
 use portcullis_wire::{Fields, ResponseHead};
 
-/// Most that a worker saves for bursts, in thousandths of retries.
-const MOST_SAVED: u64 = 100_000;
-
 /// A retry's place in the budget, from when it is decided on until its reply begins.
 #[derive(Debug)]
 pub(crate) struct RetryPlace<'s>(&'s ServiceSeries);
@@ -26,13 +23,8 @@ impl<'s> RetryPlace<'s> {
         let own = metrics.shard(worker);
         let retrying = metrics.sum(|series| &series.retrying);
         let active = metrics.sum(|series| &series.active);
-        let free = budget.is_none_or(|budget| retrying < most(budget, active, retrying));
-        if !free {
-            // A burst after good times, as when one of several endpoints dies.
-            if own.saved.value() < 1000 {
-                return None;
-            }
-            own.saved.sub(1000);
+        if budget.is_some_and(|budget| retrying >= most(budget, active, retrying)) {
+            return None;
         }
         own.retrying.add(1);
         Some(RetryPlace(own))
@@ -51,15 +43,6 @@ fn most(budget: RetryBudget, active: u64, retrying: u64) -> u64 {
     // Whole retries: a part of one is none.
     let share = (first_tries as f64 * budget.share) as u64;
     share.max(budget.minimum.into())
-}
-
-/// Notes a good reply: it saves up the budget's share of a retry.
-pub(crate) fn save(budget: Option<RetryBudget>, series: &ServiceSeries) {
-    let Some(budget) = budget else { return };
-    let room = MOST_SAVED.saturating_sub(series.saved.value());
-    if room > 0 {
-        series.saved.add(((budget.share * 1000.0) as u64).min(room));
-    }
 }
 
 /// How long the retry of this number, from 1, waits at most; what it waits is drawn from that.
@@ -135,20 +118,6 @@ mod tests {
         assert!(take(0).is_some());
         let unlimited = (0..100).filter_map(|_| RetryPlace::take(None, &metrics, 0));
         assert_eq!(unlimited.collect::<Vec<_>>().len(), 100);
-    }
-
-    #[test]
-    fn good_replies_save_for_a_burst() {
-        let metrics = ServiceMetrics::new(1);
-        let own = metrics.shard(0);
-        (0..50).for_each(|_| save(Some(BUDGET), own));
-        assert_eq!(own.saved.value(), 10_000);
-        let places: Vec<_> = (0..13).map(|_| RetryPlace::take(Some(BUDGET), &metrics, 0)).collect();
-        assert!(places.iter().all(Option::is_some));
-        assert!(RetryPlace::take(Some(BUDGET), &metrics, 0).is_none());
-        assert_eq!(own.saved.value(), 0);
-        (0..100_000).for_each(|_| save(Some(BUDGET), own));
-        assert_eq!(own.saved.value(), MOST_SAVED);
     }
 
     fn retries() -> Retries {

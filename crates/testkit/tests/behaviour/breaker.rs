@@ -39,7 +39,7 @@ fn no_more_requests_than_the_cap_over_all_workers() {
     gateway.write_config(&config.service("timeouts: { connect: 4s }"));
     assert_eq!(gateway.reload().status, 200);
     assert_eq!(gateway.get("/").status, 503);
-    gate.open();
+    (0..100).for_each(|_| gate.open());
     for client in &mut clients {
         assert_eq!(client.reply().status, 200);
     }
@@ -62,7 +62,7 @@ fn no_more_connections_than_the_cap() {
         assert_eq!(gateway.get("/").status, 503);
     }
     assert_eq!(origin.connections(), 2);
-    gate.open();
+    (0..100).for_each(|_| gate.open());
     for client in &mut clients {
         assert_eq!(client.reply().status, 200);
     }
@@ -88,7 +88,7 @@ fn no_more_waiting_requests_than_the_cap() {
     assert!(eventually(|| active() == 2.0));
     let reply = gateway.get("/");
     assert!(reply.text().contains("\"code\":\"overloaded\""), "{}", reply.text());
-    gate.open();
+    (0..100).for_each(|_| gate.open());
     assert_eq!((first.reply().status, second.reply().status), (200, 200));
 }
 

@@ -25,6 +25,8 @@ use crate::worker::Worker;
 
 /// Most content that is kept for requests which an HTTP/2 endpoint may refuse, in bytes.
 const KEPT_FOR_REFUSALS: usize = 16 * 1024;
+/// How often a retry looks for a place in the budget, while other requests are answered well.
+const MOST_PAUSES: usize = 10;
 /// Most content of a reply that is thrown away to keep its connection, in bytes.
 const MOST_DRAINED: usize = 64 * 1024;
 
@@ -51,6 +53,10 @@ pub(super) struct Tries<'t, 's> {
     fresh: bool,
     /// Its place in the budget.
     place: Option<RetryPlace<'s>>,
+    /// Good replies of the service when the try began.
+    good: u64,
+    /// What the last try came to, where the next one still has to find its place in the budget.
+    owing: Option<Failure>,
 }
 
 impl<'t, 's> Tries<'t, 's> {
@@ -84,6 +90,8 @@ impl<'t, 's> Tries<'t, 's> {
             retried: 0,
             fresh: false,
             place: None,
+            good: 0,
+            owing: None,
         }
     }
 
@@ -98,17 +106,42 @@ impl<'t, 's> Tries<'t, 's> {
     ) -> Result<(), Failure> {
         let _active = self.service.admit(exchange.serving.worker)?;
         while let Some(wait) = self.once(exchange, upload).await? {
-            if !wait.is_zero() {
-                let worker = exchange.serving.worker;
+            if !wait.is_zero() || self.owing.is_some() {
                 // Boxed: waiting is rare, and every exchange would carry its state.
-                let pause = Box::pin(async {
-                    tokio::time::sleep(wait).await;
-                    Ok(())
-                });
-                unless_over(worker, exchange.client, pause).await?;
+                Box::pin(self.pause(exchange, wait)).await?;
             }
         }
         Ok(())
+    }
+
+    /// Waits, and then for a place in the budget where there was none.
+    async fn pause(
+        &mut self,
+        exchange: &mut Exchange<'s, '_>,
+        mut wait: Duration,
+    ) -> Result<(), Failure> {
+        let worker = exchange.serving.worker;
+        for _ in 0..MOST_PAUSES {
+            let slept = async {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            };
+            unless_over(worker, exchange.client, slept).await?;
+            if self.owing.is_none() {
+                return Ok(());
+            }
+            if self.total.is_some_and(|total| total <= Instant::now()) {
+                return Err(Reason::TotalTimeout.into());
+            }
+            self.place = self.take_place(worker);
+            if self.place.is_some() {
+                self.owing = None;
+                return Ok(());
+            }
+            wait = retry::jitter(self.retries.map_or(Duration::ZERO, |retries| retries.backoff_max));
+        }
+        self.deny(worker, RetryDenial::Budget);
+        self.owing.take().map_or(Ok(()), Err)
     }
 
     /// One try: `None` when the client has got its reply, else how long to wait before the next.
@@ -118,6 +151,7 @@ impl<'t, 's> Tries<'t, 's> {
         upload: &mut Upload,
     ) -> Result<Option<Duration>, Failure> {
         let (service, worker) = (self.service, exchange.serving.worker);
+        self.good = service.state.series.shard(worker.id).good.value();
         let _pass = service.ask(worker).map_err(|(failure, wait_ms)| {
             exchange.record.retry_after = Some(wait_ms.div_ceil(1000));
             failure
@@ -274,7 +308,13 @@ impl<'t, 's> Tries<'t, 's> {
             _ => return Err(failure),
         };
         self.tried.push(chosen);
-        self.again(exchange, upload, cause, Ok(None)).map(Some).ok_or(failure)
+        if let Some(wait) = self.again(exchange, upload, cause, Ok(None)) {
+            if self.place.is_none() {
+                self.owing = Some(failure);
+            }
+            return Ok(Some(wait));
+        }
+        Err(failure)
     }
 
     /// A reply came, and perhaps another is wanted.
@@ -377,7 +417,10 @@ impl<'t, 's> Tries<'t, 's> {
         // The place of the retry that has just failed is free for this one.
         self.place = None;
         self.place = self.take_place(exchange.serving.worker);
-        if self.place.is_none() {
+        // A burst, as when one of several endpoints dies, is waited out where others do well.
+        let patient = matches!(cause, RetryCause::Reset | RetryCause::Timeout)
+            && self.service.state.series.shard(exchange.serving.worker.id).good.value() > self.good;
+        if self.place.is_none() && !patient {
             return Err(RetryDenial::Budget);
         }
         upload.rewind();
