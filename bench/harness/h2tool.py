@@ -36,15 +36,15 @@ class H2Tool:
                 time.sleep(0.02)
         raise machine.Unfit(f"the HTTP/2 origin does not start: {child.tail()}")
 
-    def flood(self, port: int, kind: str, connections: int, seconds: float) -> Child:
+    def flood(self, port: int, kind: str, connections: int, seconds: float, source: str) -> Child:
         """Ends by itself. It gets what the others on its core leave: a client and an origin
         that waited for the flooder would be slow for a reason that is not the proxy's."""
-        return self.start("flood", str(port), kind, str(connections), str(seconds), leftover=True)
+        return self.start("flood", str(port), kind, str(connections), str(seconds), source, leftover=True)
 
-    def steady(self, port: int, path: str, seconds: float) -> dict:
-        """What the steady client found; raises OSError with the reason when it was failed."""
-        child = self.start("steady", str(port), path, str(seconds))
-        return self.result(child, seconds)
+    def steady(self, port: int, path: str, seconds: float, source: str, wait: float = 0.0) -> Child:
+        """Connects at once, and asks once it has waited; `result` has what it found, or raises OSError
+        with the reason when it was failed."""
+        return self.start("steady", str(port), path, str(seconds), source, str(wait))
 
     def result(self, child: Child, seconds: float) -> dict:
         """Wait for the child's end, and read what it printed."""

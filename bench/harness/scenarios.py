@@ -12,6 +12,8 @@ BYTES_ONLY = tuple(name for name in contenders.NAMES if name != "haproxy")
 
 FLOODS = ("resets", "continuations", "pings", "settings")
 FLOODED_WORKERS = {1: "one worker", 2: "two workers"}
+# From where the flood comes, as the other client sees it, and which kinds are measured so: keys have the suffix.
+FLOODERS = {"": ("", FLOODS), "_beside": (" from its own address", ("resets", "continuations"))}
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,11 @@ ALL = [
                        (Bar(300.0),), 1)),
              kind="streams", speaks=HTTP2, **NO_TCP),
     Scenario("floods", "another client's 99th percentile during HTTP/2 floods over that without",
-             tuple(Quantity(f"{kind}_{workers}", f"{kind} flood, {words}: another client's p99 over that without",
+             tuple(Quantity(f"{kind}_{workers}{suffix}",
+                            f"{kind} flood{where}, {words}: another client's p99 over that without",
                             "ratio", (Bar(2.0),))
-                   for workers, words in FLOODED_WORKERS.items() for kind in FLOODS),
+                   for workers, words in FLOODED_WORKERS.items()
+                   for suffix, (where, kinds) in FLOODERS.items() for kind in kinds),
              kind="floods", speaks=HTTP2, **NO_TCP),
 ]
 

@@ -11,7 +11,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_config::model::{
-    Action, EncodedSlash, Match, PathPattern, PathPolicy, Reply, Route, RouteTimeouts, Segment,
+    Action, EncodedSlash, Faults, Importance, Match, PathPattern, PathPolicy, Reply, Route,
+    RouteTimeouts, Segment,
 };
 use portcullis_proxy::path::{Normal, normalise};
 use portcullis_proxy::router::{Params, Request, Router};
@@ -160,6 +161,8 @@ fn route(number: usize) -> Route {
     ];
     let reply = Reply { status: 204, headers: Vec::new(), body: Arc::from([]) };
     Route {
+        retries: None,
+        fallback: None,
         name: format!("route-{number:05}").into(),
         matches: Match { paths: vec![PathPattern::Segments(segments.into())], ..Match::default() },
         priority: 0,
@@ -167,6 +170,9 @@ fn route(number: usize) -> Route {
         body_limit: None,
         timeouts: RouteTimeouts::default(),
         upgrade: true,
+        policies: Arc::from([]),
+        faults: Faults::default(),
+        importance: Importance::Normal,
     }
 }
 

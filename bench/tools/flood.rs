@@ -3,10 +3,11 @@
 //! that it cannot excuse itself with a full socket.
 
 use std::io::{self, ErrorKind, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::bound;
 use crate::frames::{self, Frames};
 
 /// Bytes given to the kernel at once. More would keep the load's core from the other client, whose waiting
@@ -80,8 +81,14 @@ struct Totals {
     bytes: u64,
 }
 
-/// Flood for `seconds` over `connections` at a time, then print what was sent.
-pub fn run(port: u16, kind: Kind, connections: usize, seconds: f64) -> io::Result<()> {
+/// Flood for `seconds` over `connections` at a time, all from one address, then print what was sent.
+pub fn run(
+    port: u16,
+    kind: Kind,
+    connections: usize,
+    seconds: f64,
+    from: Ipv4Addr,
+) -> io::Result<()> {
     let mut totals = Totals::default();
     let mut open: Vec<Option<Flooding>> = (0..connections).map(|_| None).collect();
     let began = Instant::now();
@@ -90,7 +97,7 @@ pub fn run(port: u16, kind: Kind, connections: usize, seconds: f64) -> io::Resul
         for slot in &mut open {
             let Some(flooding) = slot else {
                 // A refused connection is a way to throw out, too.
-                *slot = Flooding::connect(port, kind).ok();
+                *slot = Flooding::connect(port, kind, from).ok();
                 totals.connections += u64::from(slot.is_some());
                 moved = true;
                 continue;
@@ -136,8 +143,8 @@ struct Flooding {
 struct ThrownOut;
 
 impl Flooding {
-    fn connect(port: u16, kind: Kind) -> io::Result<Self> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    fn connect(port: u16, kind: Kind, from: Ipv4Addr) -> io::Result<Self> {
+        let mut stream = bound::connect_from(from, port)?;
         stream.set_nodelay(true)?;
         stream.write_all(&kind.opening())?;
         stream.set_nonblocking(true)?;

@@ -2,25 +2,26 @@
 //! long each was waited for.
 
 use std::io::{self, Error, Write};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::bound;
 use crate::frames::{self, Frames};
 
 const CONNECTIONS: u32 = 8;
 const RATE: u32 = 200;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ask for `seconds`, then print the quantiles of the waiting.
-pub fn run(port: u16, path: &str, seconds: f64) -> io::Result<()> {
+/// Connect, `wait` so many seconds, ask for `seconds`, then print the quantiles of the waiting.
+pub fn run(port: u16, path: &str, seconds: f64, from: Ipv4Addr, wait: f64) -> io::Result<()> {
     let pace = Duration::from_secs(1) * CONNECTIONS / RATE;
-    let begin = Instant::now() + Duration::from_millis(50);
+    let begin = Instant::now() + Duration::from_millis(50) + Duration::from_secs_f64(wait);
     let clients: Vec<_> = (0..CONNECTIONS)
         .map(|number| {
             let path = path.to_owned();
             let first = begin + pace * number / CONNECTIONS;
-            thread::spawn(move || ask(port, &path, first, pace, seconds))
+            thread::spawn(move || ask(port, from, &path, first, pace, seconds))
         })
         .collect();
     let mut waited = Vec::new();
@@ -45,12 +46,13 @@ pub fn run(port: u16, path: &str, seconds: f64) -> io::Result<()> {
 /// One connection: a request every `pace` from `first` on, and how long each answer took.
 fn ask(
     port: u16,
+    from: Ipv4Addr,
     path: &str,
     first: Instant,
     pace: Duration,
     seconds: f64,
 ) -> io::Result<Vec<Duration>> {
-    let mut client = Client::connect(port)?;
+    let mut client = Client::connect(port, from)?;
     let block = frames::get(path);
     let mut waited = Vec::new();
     let mut due = first;
@@ -77,8 +79,8 @@ struct Client {
 }
 
 impl Client {
-    fn connect(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+    fn connect(port: u16, from: Ipv4Addr) -> io::Result<Self> {
+        let stream = bound::connect_from(from, port)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut out = frames::PREFACE.to_vec();

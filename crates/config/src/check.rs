@@ -9,6 +9,7 @@ mod http2;
 mod listener;
 mod matching;
 mod path;
+mod policies;
 mod process;
 mod protocol;
 mod proxy_protocol;
@@ -18,6 +19,7 @@ mod service;
 mod tcp_route;
 mod template;
 mod tls;
+mod traffic;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +30,8 @@ use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
 pub(crate) use listener::listener;
-pub(crate) use process::{access_log, admin, shutdown, upgrade, workers};
+pub(crate) use policies::{KEY_WORDS, policies};
+pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
 pub(crate) use tcp_route::tcp_route;

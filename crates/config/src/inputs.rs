@@ -42,6 +42,11 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
+    /// Where relative paths start.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Relative paths start at `folder`.
     pub(crate) fn new(folder: PathBuf, environment: Environment) -> Self {
         Inputs {

@@ -148,6 +148,11 @@ impl Loader {
         }
     }
 
+    /// The folder at which relative paths start.
+    pub fn folder(&self) -> &Path {
+        self.inputs.folder()
+    }
+
     /// Where something was written, such as `["listeners", "web", "tls"]` (items of lists by their
     /// number); the nearest outer place if it is not written itself.
     pub fn locate(&self, path: &[&str]) -> Option<Place> {

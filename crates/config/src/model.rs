@@ -9,11 +9,13 @@ mod endpoint;
 mod listener;
 mod matching;
 mod path;
+mod policies;
 mod retries;
 mod route;
 mod service;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -29,6 +31,10 @@ pub use listener::{
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
+pub use policies::{
+    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policy, Quota,
+    RateLimit, ReplyFields,
+};
 pub use retries::{Retries, RetryBudget, RetryOn};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
@@ -39,6 +45,7 @@ pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,
 };
+pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
 
 /// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;
@@ -70,10 +77,16 @@ pub struct Process {
     pub metrics: bool,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
+    /// Policies for every request, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
+    /// Where it keeps what must outlive it.
+    pub state: State,
     /// How it ends.
     pub shutdown: Shutdown,
     /// How it gives way to a new binary.
     pub upgrade: Upgrade,
+    /// How late a worker may be before it turns away what matters least, if it ever does.
+    pub lag: Option<Duration>,
 }
 
 impl Default for Process {
@@ -83,10 +96,25 @@ impl Default for Process {
             access_log: AccessLog::Stdout,
             metrics: true,
             workers: 0,
+            policies: Arc::from([]),
+            state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),
+            lag: Some(Duration::from_secs(1)),
         }
     }
+}
+
+/// Where a process keeps what must outlive it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// In the folder that the service manager gave, else in one beside the configuration.
+    #[default]
+    Default,
+    /// In this folder.
+    Folder(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// How the process ends.

@@ -4,6 +4,7 @@
 mod breaker;
 mod http2;
 mod listener;
+mod policies;
 mod process;
 mod retries;
 mod route;
@@ -12,6 +13,7 @@ mod shorthand;
 mod spanned;
 mod tcp_route;
 mod tls;
+mod traffic;
 
 use schemars::JsonSchema;
 
@@ -21,7 +23,13 @@ pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
-pub(crate) use process::{AccessLogSpec, AdminSpec, ShutdownSpec, UpgradeSpec};
+pub(crate) use policies::{
+    AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,
+    OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec, RateLimitSpec, ReplyFieldsSpec,
+};
+pub(crate) use process::{
+    AccessLogSpec, AdminSpec, GatewayOverloadSpec, ShutdownSpec, UpgradeSpec,
+};
 pub(crate) use retries::{BackoffSpec, RetriesSpec, RetryOnSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
@@ -31,12 +39,15 @@ pub(crate) use service::{
     BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
     ServiceSpec, ServiceTimeoutsSpec,
 };
-pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Time};
+pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Switch, Time};
 pub(crate) use spanned::Spanned;
 pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
     ListenerTlsSpec, ServiceTlsSpec, TlsVersionSpec,
+};
+pub(crate) use traffic::{
+    AbortSpec, DelaySpec, FaultsSpec, ImportanceSpec, MirrorSpec, OverloadSpec, SplitBySpec,
 };
 
 /// Configuration of the Portcullis API gateway.
@@ -59,6 +70,12 @@ pub(crate) struct ConfigSpec {
     routes: Option<Entries<RouteSpec>>,
     /// The TCP routes, by name: where connections of listeners go that do not speak HTTP.
     tcp_routes: Option<Entries<TcpRouteSpec>>,
+    /// Policies for every request, asked after those of its route and its service.
+    policies: Option<Vec<PolicySpec>>,
+    /// The folder for what must outlive the process, such as quotas, or `off` to keep it in memory
+    /// alone. Made when something needs it. Default: `$STATE_DIRECTORY`, which service managers set,
+    /// else `portcullis-state` beside the configuration.
+    state: Option<OffOr<String>>,
     /// The admin listener (metrics and health). Default: on at `127.0.0.1:9901`.
     admin: Option<OffOr<AdminSpec>>,
     /// The access log. Default: to standard output.
@@ -71,4 +88,6 @@ pub(crate) struct ConfigSpec {
     shutdown: Option<ShutdownSpec>,
     /// How the gateway gives way to a new binary.
     upgrade: Option<UpgradeSpec>,
+    /// What the gateway does when it has more to do itself than it can.
+    overload: Option<GatewayOverloadSpec>,
 }

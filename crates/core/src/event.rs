@@ -1,11 +1,13 @@
 //! The event that a finished request or connection is: one typed fact from which log and metrics come.
 
 mod connection;
+mod refused;
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use self::connection::ConnectionEvent;
+pub use self::refused::RefusedEvent;
 use crate::tls::HandshakeFault;
 use crate::{Failure, RequestId};
 
@@ -36,6 +38,8 @@ pub struct RequestEvent<'a> {
     pub service: Option<&'a str>,
     /// The endpoint that it went to.
     pub endpoint: Option<&'a str>,
+    /// The policy that refused it.
+    pub policy: Option<&'a str>,
     /// The status that the client got; 0 when it got none.
     pub status: u16,
     /// Content bytes from the client.
@@ -78,6 +82,7 @@ impl RequestEvent<'_> {
         text(out, "route", self.route.map(str::as_bytes));
         text(out, "service", self.service.map(str::as_bytes));
         text(out, "endpoint", self.endpoint.map(str::as_bytes));
+        text(out, "policy", self.policy.map(str::as_bytes));
         let mut number = |name: &str, value: u64| {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(digits.format(value).as_bytes());
@@ -242,6 +247,7 @@ mod tests {
             route: Some("r"),
             service: None,
             endpoint: None,
+            policy: None,
             status: 200,
             bytes_in: 0,
             bytes_out: 1024,

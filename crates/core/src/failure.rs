@@ -76,8 +76,18 @@ pub enum Reason {
     MethodNotAllowed,
     /// A protocol to switch to that is not served at this place.
     UpgradeRefused,
+    /// A WebSocket of a version that the gateway cannot translate.
+    WebSocketVersion,
     /// The content is larger than allowed.
     BodyTooLarge,
+    /// A part of the key of a limit is missing.
+    KeyMissing,
+    /// A rate limit has been reached.
+    RateLimited,
+    /// A quota has been used up.
+    QuotaExhausted,
+    /// Too many requests are under way.
+    TooManyAtOnce,
     /// The content breaks its framing.
     BadBody,
     /// The content came too slowly.
@@ -86,12 +96,14 @@ pub enum Reason {
     ClientGone,
     /// The client did not take the reply in time.
     ClientStalled,
+    /// The route's configuration asks for this failure.
+    FaultInjected,
+    /// The service has too much to do already, so the request was turned away.
+    Overloaded,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
     /// The service's breaker is open.
     CircuitOpen,
-    /// The service has as much at once as it may.
-    Overloaded,
     /// Every connection that the endpoint may have is full.
     Saturated,
     /// No connection to the endpoint.
@@ -119,7 +131,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 33] = [
+pub const REASONS: [Reason; 39] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -133,14 +145,20 @@ pub const REASONS: [Reason; 33] = [
     Reason::NoRoute,
     Reason::MethodNotAllowed,
     Reason::UpgradeRefused,
+    Reason::WebSocketVersion,
     Reason::BodyTooLarge,
+    Reason::KeyMissing,
+    Reason::RateLimited,
+    Reason::QuotaExhausted,
+    Reason::TooManyAtOnce,
     Reason::BadBody,
     Reason::BodyTimeout,
     Reason::ClientGone,
     Reason::ClientStalled,
+    Reason::FaultInjected,
+    Reason::Overloaded,
     Reason::NoEndpoint,
     Reason::CircuitOpen,
-    Reason::Overloaded,
     Reason::Saturated,
     Reason::ConnectFailed,
     Reason::ConnectTimeout,
@@ -166,13 +184,21 @@ impl Reason {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Reason::BadRequest | Reason::BadClientHello | Reason::BadPath | Reason::BadBody => 400,
+            Reason::BadRequest
+            | Reason::BadClientHello
+            | Reason::BadPath
+            | Reason::KeyMissing
+            | Reason::BadBody => 400,
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
             Reason::BodyTooLarge => 413,
             Reason::UriTooLong => 414,
-            Reason::Flood => 429,
+            Reason::WebSocketVersion => 426,
+            Reason::Flood
+            | Reason::RateLimited
+            | Reason::QuotaExhausted
+            | Reason::TooManyAtOnce => 429,
             Reason::HeadTooLarge => 431,
             // Nobody sees it but the log; nginx made 499 the customary number.
             Reason::ClientGone | Reason::ClientStalled => 499,
@@ -181,9 +207,10 @@ impl Reason {
             | Reason::UpstreamReset
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
-            Reason::NoEndpoint
-            | Reason::CircuitOpen
+            Reason::FaultInjected
             | Reason::Overloaded
+            | Reason::NoEndpoint
+            | Reason::CircuitOpen
             | Reason::Saturated
             | Reason::Shutdown => 503,
             Reason::ConnectTimeout
@@ -223,14 +250,20 @@ impl Reason {
             Reason::NoRoute => "no_route",
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeRefused => "upgrade_refused",
+            Reason::WebSocketVersion => "websocket_version",
             Reason::BodyTooLarge => "body_too_large",
+            Reason::KeyMissing => "key_missing",
+            Reason::RateLimited => "rate_limited",
+            Reason::QuotaExhausted => "quota_exhausted",
+            Reason::TooManyAtOnce => "too_many_at_once",
             Reason::BadBody => "bad_body",
             Reason::BodyTimeout => "body_timeout",
             Reason::ClientGone => "client_gone",
             Reason::ClientStalled => "client_stalled",
+            Reason::FaultInjected => "fault_injected",
+            Reason::Overloaded => "overloaded",
             Reason::NoEndpoint => "no_endpoint",
             Reason::CircuitOpen => "circuit_open",
-            Reason::Overloaded => "overloaded",
             Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
             Reason::ConnectTimeout => "connect_timeout",
@@ -263,15 +296,21 @@ impl Reason {
             Reason::NoRoute => "Nothing is served at this place.",
             Reason::MethodNotAllowed => "The method is not served at this place.",
             Reason::UpgradeRefused => "This protocol is not served at this place.",
+            Reason::WebSocketVersion => "This version of WebSocket is not spoken here.",
             Reason::BodyTooLarge => "The request's content is too large.",
+            Reason::KeyMissing => "The request lacks something that it must be counted by.",
+            Reason::RateLimited => "Too many requests: slow down.",
+            Reason::QuotaExhausted => "The quota of requests is used up.",
+            Reason::TooManyAtOnce => "Too many requests at once.",
             Reason::BadBody => "The request's content is not framed as HTTP asks.",
             Reason::BodyTimeout => "The request's content arrived too slowly.",
             Reason::ClientGone | Reason::ClientStalled => "The client went away.",
             Reason::IdleTimeout => "Nothing was sent for too long.",
+            Reason::FaultInjected => "The request was refused on purpose.",
+            Reason::Overloaded => "The service has too much to do; try again later.",
             Reason::NoEndpoint | Reason::CircuitOpen | Reason::Saturated | Reason::Shutdown => {
                 "The service is not available at the moment."
             }
-            Reason::Overloaded => "The service has more to do than it can at the moment.",
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",
             Reason::UpstreamReset | Reason::UpstreamMalformed | Reason::UpstreamTruncated => {
                 "The service did not answer properly."

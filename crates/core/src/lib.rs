@@ -8,7 +8,9 @@ pub mod log;
 pub mod metrics;
 mod request_id;
 pub mod tls;
+mod traffic;
 
-pub use event::{ConnectionEvent, HandshakeEvent, RequestEvent};
+pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent};
 pub use failure::{Failure, Fault, Reason};
 pub use request_id::{RequestId, RequestIds};
+pub use traffic::{IMPORTANCES, MirrorOutcome};

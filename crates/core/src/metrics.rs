@@ -103,6 +103,22 @@ pub struct TcpRouteSeries {
     pub bytes_out: Counter,
 }
 
+/// What one worker counted for one policy.
+#[derive(Debug, Default)]
+pub struct PolicySeries {
+    /// Requests that it let pass.
+    pub allowed: Counter,
+    /// Requests that it refused.
+    pub refused: Counter,
+    /// Of those that it let pass, the ones that had to wait.
+    pub delayed: Counter,
+    /// Requests that lacked a part of its key, so that it did not look at them.
+    pub unlimited: Counter,
+}
+
+/// A policy's counters.
+pub type PolicyMetrics = Sharded<PolicySeries>;
+
 /// A route's counters.
 pub type RouteMetrics = Sharded<RouteSeries>;
 
@@ -202,6 +218,10 @@ pub struct WorkerMetrics {
     pub connections_open: Counter,
     /// Client connections refused because a listener was full.
     pub connections_refused: Counter,
+    /// Client connections that had to wait, since their address had flooded the listener.
+    pub connections_held_total: Counter,
+    /// Client connections that wait for it now.
+    pub connections_held: Counter,
     /// Client connections refused for their PROXY header, by [`ProxyRefusal`]'s position.
     pub proxy_refused: [Counter; ProxyRefusal::ALL.len()],
     /// TLS handshakes with clients that failed, by [`crate::tls::HandshakeFault`]'s position.
@@ -212,6 +232,8 @@ pub struct WorkerMetrics {
     pub http2_stream_errors: [Counter; HTTP2_ERRORS.len()],
     /// HTTP/2 errors told to clients over whole connections, by code.
     pub http2_connection_errors: [Counter; HTTP2_ERRORS.len()],
+    /// HTTP/2 connections that wait for a place for another request now.
+    pub http2_waiting: Counter,
     /// Client connections ended because of too many frames, by kind.
     pub http2_floods: [Counter; HTTP2_FLOODS.len()],
     /// Connections opened to endpoints.
@@ -220,6 +242,10 @@ pub struct WorkerMetrics {
     pub upstream_reuses: Counter,
     /// Requests sent once more, whatever for.
     pub upstream_retries: Counter,
+    /// Copies of requests for other services, by [`crate::MirrorOutcome`]'s position.
+    pub mirrored: [Counter; crate::MirrorOutcome::ALL.len()],
+    /// Requests turned away because a service has too much to do, by importance.
+    pub shed: [Counter; crate::IMPORTANCES.len()],
     /// Idle upstream connections in the pools now.
     pub upstream_idle: Counter,
     /// Access-log lines lost because the sink was too slow.

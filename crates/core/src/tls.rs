@@ -82,6 +82,12 @@ impl Suite {
         )
     }
 
+    /// Whether it takes RSA keys to sign, or those of curves; a suite of TLS 1.3 leaves that open.
+    #[must_use]
+    pub fn signs_with_rsa(self) -> Option<bool> {
+        (!self.is_tls13()).then(|| self.names()[0].contains("_RSA_"))
+    }
+
     /// The suite of this name, in any case.
     #[must_use]
     pub fn named(name: &str) -> Option<Suite> {

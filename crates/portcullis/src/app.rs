@@ -11,9 +11,10 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
+use portcullis_policies::{Counted, Registry};
 use portcullis_proxy::snapshot::CompiledService;
-use portcullis_proxy::{Compiler, Gateway, Handed, Phase};
-use portcullis_telemetry::{ProcessFacts, Scrape, ServiceFacts};
+use portcullis_proxy::{Compiler, Gateway, Handed, Owner, Phase};
+use portcullis_telemetry::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape, ServiceFacts};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -301,11 +302,14 @@ impl App {
         tokio::task::block_in_place(|| {
             let state = self.state.blocking_lock();
             let config = state.compiler.config();
+            let counted = state.compiler.registry().counted();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
                 services: state.compiler.services().map(|service| told(service)).collect(),
+                policies: policies(state.compiler.registry(), &counted),
+                expiries: expiries(&state.compiler),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
                     started: self.started,
@@ -337,6 +341,41 @@ fn told(service: &CompiledService) -> ServiceFacts<'_> {
         metrics: service.metrics(),
         breaker: service.breaker().map(|(of, trips)| (phase(of), trips)),
     }
+}
+
+/// What there is to tell about policies.
+fn policies<'a>(registry: &Registry, counted: &'a [Arc<Counted>]) -> PolicyFacts<'a> {
+    let fact = |counted: &'a Arc<Counted>| PolicyFact {
+        scope: counted.id.scope.to_string(),
+        kind: counted.id.kind,
+        name: &counted.id.name,
+        metrics: &counted.metrics,
+        slots: counted.table.slots(),
+        used: counted.table.used(),
+        evicted: counted.table.evicted(),
+        waiting: counted.waiting(),
+    };
+    PolicyFacts {
+        policies: counted.iter().map(fact).collect(),
+        store_errors: registry.store().map_or(0, |store| store.errors()),
+    }
+}
+
+/// Until when files of TLS are good, in the same order each time.
+fn expiries(compiler: &Compiler) -> Vec<Expires<'_>> {
+    let told = compiler.expiries().map(|(owner, name, expiry)| Expires {
+        owner: match owner {
+            Owner::Listener => "listener",
+            Owner::Service => "service",
+        },
+        name,
+        kind: expiry.kind.code(),
+        file: &expiry.label,
+        at: expiry.at.as_secs(),
+    });
+    let mut told: Vec<Expires<'_>> = told.collect();
+    told.sort_unstable();
+    told
 }
 
 impl AdminSocket {

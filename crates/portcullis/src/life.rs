@@ -90,6 +90,7 @@ impl Life {
             }
         }
         self.finish_log().await;
+        self.finish_quotas().await;
         // Among its answers may be that of the upgrade.
         self.stop_admin.send_replace(true);
         if let Some(admin) = self.admin {
@@ -304,6 +305,13 @@ impl Life {
         }
     }
 
+    /// Has the last counts of quotas written down.
+    async fn finish_quotas(&self) {
+        if let Some(store) = self.app.state.lock().await.compiler.registry().store() {
+            let _ = tokio::task::spawn_blocking(move || store.flush()).await;
+        }
+    }
+
     async fn finish_log(&self) {
         let sink = self.app.state.lock().await.log.as_ref().map(|log| Arc::clone(&log.sink));
         if let Some(sink) = sink {
@@ -340,13 +348,19 @@ async fn attempt(app: App, cancel: oneshot::Receiver<()>) -> Outcome {
 }
 
 /// Lets the new process take our place, and tells if it ends before we do. Otherwise nobody would:
-/// it is our child.
+/// it is our child. That it was told to end, or gave way to another, is no fault.
 fn attend(successor: Successor) {
     let pid = successor.pid;
     let mut child = successor.let_go();
     tokio::spawn(async move {
-        if let Ok(status) = child.wait().await {
-            tracing::error!(pid, %status, "the process that took over has ended");
+        match child.wait().await {
+            Ok(status) if status.success() => {
+                tracing::info!(pid, "the process that took over has ended as it should");
+            }
+            Ok(status) => tracing::error!(pid, %status, "the process that took over has failed"),
+            Err(error) => {
+                tracing::warn!(pid, %error, "the process that took over is lost sight of")
+            }
         }
     });
 }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis_config::model::{AccessLog, Listener, ListenerProtocol, Process};
-use portcullis_config::{Changes, Loaded, Loader, Place, Report};
+use portcullis_config::model::{
+    AccessLog, Listener, ListenerProtocol, Name, Policy, Process, State as KeptIn,
+};
+use portcullis_config::{Changes, Delta, Loaded, Loader, Place, Report};
+use portcullis_policies::QuotaStore;
 use portcullis_proxy::{ApplyError, CompileError, CompileWarning, Compiler, Gateway};
 use portcullis_telemetry::AccessLogSink;
 use serde_json::json;
@@ -115,6 +118,7 @@ impl State {
 
     /// The revision in use then, and what is odd about it.
     async fn put_to_use(&mut self, loaded: &Loaded) -> Result<(u64, Report), Report> {
+        tokio::task::block_in_place(|| self.keep_quotas(loaded))?;
         let compiled =
             tokio::task::block_in_place(|| self.compiler.compile(&loaded.config, &loaded.changes))
                 .map_err(|errors| located(&self.loader, &errors))?;
@@ -142,6 +146,30 @@ impl State {
         Ok((revision, odd))
     }
 
+    /// Opens the place where quotas are written down, if this is the first configuration that has any.
+    fn keep_quotas(&self, loaded: &Loaded) -> Result<(), Report> {
+        let registry = self.compiler.registry();
+        if registry.store().is_some() || !has_quotas(loaded) {
+            return Ok(());
+        }
+        let folder = match &loaded.config.process.state {
+            KeptIn::Off => return Ok(()),
+            KeptIn::Folder(folder) => folder.clone(),
+            // Service managers may give several, with colons between them.
+            KeptIn::Default => match std::env::var("STATE_DIRECTORY") {
+                Ok(given) => given.split(':').next().unwrap_or_default().into(),
+                Err(_) => self.loader.folder().join("portcullis-state"),
+            },
+        };
+        let store = QuotaStore::open(&folder).map_err(|error| {
+            let place = self.loader.locate(&["state"]);
+            let message = format!("quotas cannot be kept in `{}`: {error}", folder.display());
+            Report::at(place, message)
+        })?;
+        registry.keep_quotas(Arc::new(store));
+        Ok(())
+    }
+
     /// The access log for a new target; `None` when the target is the same.
     fn fresh_log(&self, target: &AccessLog) -> Result<Option<Option<Log>>, Report> {
         let current = self.log.as_ref().map_or(&AccessLog::Off, |log| &log.target);
@@ -158,6 +186,22 @@ impl State {
             sender,
         })))
     }
+}
+
+/// Whether a configuration has quotas, as far as it differs from the one before.
+fn has_quotas(loaded: &Loaded) -> bool {
+    let Loaded { config, changes, .. } = loaded;
+    let quota = |policy: &Policy| matches!(policy, Policy::Quota(_));
+    let fresh = |delta: &Delta| -> Vec<Name> { [&delta.added[..], &delta.changed].concat() };
+    config.process.policies.iter().any(quota)
+        || fresh(&changes.services)
+            .iter()
+            .filter_map(|name| config.services.get(name))
+            .any(|service| service.policies.iter().any(quota))
+        || fresh(&changes.routes)
+            .iter()
+            .filter_map(|name| config.routes.get(name))
+            .any(|route| route.policies.iter().any(quota))
 }
 
 /// Compile errors with their places in the files.
@@ -188,6 +232,9 @@ fn needs_restart(old: &Process, new: &Process) -> Vec<&'static str> {
     if old.admin != new.admin {
         settings.push("admin");
     }
+    if old.state != new.state {
+        settings.push("state");
+    }
     settings
 }
 
@@ -206,7 +253,7 @@ impl Outcome {
 impl Reloaded {
     /// What changed, for the admin API.
     pub(crate) fn summary(&self) -> String {
-        let delta = |delta: &portcullis_config::Delta| {
+        let delta = |delta: &Delta| {
             json!({
                 "added": delta.added.len(),
                 "changed": delta.changed.len(),

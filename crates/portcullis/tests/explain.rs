@@ -64,6 +64,75 @@ routes:
     }
 
     #[test]
+    fn what_comes_before_http_is_told_where_it_applies() {
+        let config = r#"listeners:
+  web:
+    address: "127.0.0.1:8000"
+    proxy_protocol: { trusted: ["10.0.0.0/8"] }
+services:
+  h2: { endpoints: ["10.1.0.1:80"], protocol: http2 }
+  p: { endpoints: ["10.1.0.1:80"], proxy_protocol: v2 }
+routes:
+  two: { match: { path: /two }, service: h2 }
+  p: { match: { path: /p }, service: p }
+"#;
+        let told = |arguments: &[&str]| {
+            let output = explain_with(config, arguments);
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let text = told(&["GET", "/two"]);
+        assert_lines(
+            &text,
+            &[
+                "           PROXY header: needed, from 10.0.0.0/8; others are refused; the client is who it names",
+                "           HTTP/2, by prior knowledge",
+            ],
+        );
+        let upgrade = ["-H", "connection: upgrade", "-H", "upgrade: websocket", "GET", "/two"];
+        assert!(told(&upgrade).contains("becomes an extended CONNECT"), "{}", told(&upgrade));
+        assert!(told(&["GET", "/p"]).contains("begins with a PROXY header (v2)"));
+        let facts: Value = serde_json::from_str(&told(&["--format", "json", "GET", "/p"])).unwrap();
+        let service = &facts["routed"]["forward"]["services"][0]["connection"];
+        assert_eq!(service["proxy_protocol"], json!(2));
+        assert_eq!(facts["listener"]["connection"]["proxy_protocol"], json!(["10.0.0.0/8"]));
+    }
+
+    #[test]
+    fn a_connection_of_bytes_is_told_by_its_name() {
+        let config = r#"listeners:
+  db: { address: "127.0.0.1:5432", protocol: tls_passthrough }
+  raw: { address: "127.0.0.1:5433", protocol: tcp }
+services:
+  a: { endpoints: ["10.1.0.1:5432"], proxy_protocol: v1 }
+  b: { endpoints: ["10.1.0.2:5432"] }
+tcp_routes:
+  named: { listener: db, sni: ["*.db.example"], service: a, timeouts: { idle: 5m } }
+  all: { listener: raw, service: b }
+"#;
+        let told = |status: i32, arguments: &[&str]| {
+            let output = explain_with(config, arguments);
+            let text = String::from_utf8(output.stdout).unwrap();
+            let faults = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(status), "{text}{faults}");
+            text
+        };
+        assert_lines(
+            &told(0, &["CONNECT", "tls://One.db.example:5432"]),
+            &[
+                "listener   db (gw.yaml:2:3): tls_passthrough on 127.0.0.1:5432; its port is the URL's",
+                "name       one.db.example, as its TLS asks for (SNI)",
+                "tcp route  named (gw.yaml:8:3) takes it: the name is one of its `sni`",
+                "service    a (gw.yaml:5:3): 100 % of connections",
+                "           each connection begins with a PROXY header (v1) and serves one client alone",
+                "             10.1.0.1:5432  weight 1",
+            ],
+        );
+        assert!(told(3, &["CONNECT", "tls://x.example:5432"]).contains("none takes it"));
+        let raw = told(0, &["--listener", "raw", "CONNECT", "tcp://x.example"]);
+        assert!(raw.contains("all (gw.yaml:9:3) takes it: it takes what no other does"), "{raw}");
+    }
+
+    #[test]
     fn a_forwarded_request_is_told_in_the_order_of_its_way() {
         let text = told(0, &["GET", "http://api.example:8000/x/../users/7?a=b"]);
         assert_lines(

@@ -16,9 +16,10 @@ mod structure {
         ("wire", &["core"]),
         ("config", &["core"]),
         ("telemetry", &["core", "config"]),
-        ("proxy", &["core", "config", "wire"]),
+        ("policies", &["core", "config", "wire"]),
+        ("proxy", &["core", "config", "wire", "policies"]),
         ("control", &["core", "config", "proxy"]),
-        ("portcullis", &["core", "wire", "config", "telemetry", "proxy", "control"]),
+        ("portcullis", &["core", "wire", "config", "policies", "telemetry", "proxy", "control"]),
     ];
 
     /// Never shipped: they may use anything, and nothing shipped may use them.

@@ -11,7 +11,7 @@ mod vocabulary {
     use portcullis_core::metrics::WorkerMetrics;
     use portcullis_core::tls::HANDSHAKE_FAULTS;
     use portcullis_core::{ConnectionEvent, Failure, HandshakeEvent, RequestEvent, RequestIds};
-    use portcullis_telemetry::{ProcessFacts, Scrape};
+    use portcullis_telemetry::{PolicyFacts, ProcessFacts, Scrape};
 
     fn read(path: &str) -> String {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -44,6 +44,8 @@ mod vocabulary {
             workers: &[Arc::new(WorkerMetrics::default())],
             routes: Vec::new(),
             tcp_routes: Vec::new(),
+            policies: PolicyFacts::default(),
+            expiries: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,
@@ -93,6 +95,7 @@ mod vocabulary {
             route: Some("r"),
             service: Some("s"),
             endpoint: Some("e"),
+            policy: Some("per-client"),
             status: 200,
             bytes_in: 0,
             bytes_out: 0,

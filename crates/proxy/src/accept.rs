@@ -1,5 +1,8 @@
 //! Accepting connections on one listener of one worker.
 
+pub(crate) mod held;
+mod turned_away;
+
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -14,8 +17,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout_at;
 
+use self::held::{Hold, hold};
+pub(crate) use self::turned_away::TurnedAway;
 use crate::client;
 use crate::l4;
+use crate::penalty::Penalties;
 use crate::worker::{LocalListener, Worker};
 
 /// A pause after the system refused a connection for want of resources.
@@ -49,8 +55,17 @@ pub(crate) struct Told {
     pub(crate) stop: oneshot::Receiver<Ending>,
 }
 
-/// Connections of a listener over all workers.
-pub(crate) type OpenConnections = Arc<AtomicUsize>;
+/// What the workers share about a listener. It lives for as long as the listener keeps its address,
+/// however often its settings change.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// Connections over all workers.
+    pub(crate) open: AtomicUsize,
+    /// Who floods it.
+    pub(crate) penalties: Penalties,
+    /// Connections that there was no room for.
+    pub(crate) turned_away: TurnedAway,
+}
 
 /// Accepts until told to stop, and then, if the socket is to close, what has connected already: a
 /// client that was let in by the kernel is not turned away.
@@ -58,7 +73,6 @@ pub(crate) async fn accept(
     worker: Rc<Worker>,
     listener: Rc<LocalListener>,
     listening: Listening,
-    open: OpenConnections,
     Told { mut gate, mut stop }: Told,
 ) {
     // A gate that nobody can open any more is no reason to wait.
@@ -74,7 +88,7 @@ pub(crate) async fn accept(
                 biased;
                 ending = &mut stop => break ending,
                 accepted = listening.accept() => {
-                    if !take(&worker, &listener, &open, accepted) {
+                    if !take(&worker, &listener, accepted) {
                         tokio::time::sleep(EXHAUSTED_PAUSE).await;
                     }
                 }
@@ -89,14 +103,14 @@ pub(crate) async fn accept(
     listening.turn_away();
     let grace = Instant::now() + HANDSHAKE_GRACE;
     while let Ok(accepted) = timeout_at(grace.into(), listening.accept()).await {
-        if !take(&worker, &listener, &open, accepted) {
+        if !take(&worker, &listener, accepted) {
             break;
         }
     }
     match listening.into_waiting() {
         Ok(waiting) => {
             for accepted in waiting.take(LAST_CALL) {
-                take(&worker, &listener, &open, accepted);
+                take(&worker, &listener, accepted);
             }
         }
         Err(error) => tracing::warn!(listener = &*listener.name, %error, "cannot close softly"),
@@ -104,12 +118,7 @@ pub(crate) async fn accept(
 }
 
 /// Starts serving an accepted connection. `false` when the system has no more to give.
-fn take(
-    worker: &Rc<Worker>,
-    listener: &Rc<LocalListener>,
-    open: &OpenConnections,
-    accepted: io::Result<Accepted>,
-) -> bool {
+fn take(worker: &Rc<Worker>, listener: &Rc<LocalListener>, accepted: io::Result<Accepted>) -> bool {
     let accepted = match accepted {
         Ok(accepted) => accepted,
         // The client left before it was accepted.
@@ -119,15 +128,45 @@ fn take(
             return false;
         }
     };
-    if open.fetch_add(1, Relaxed) >= listener.settings().listener.limits.connections {
-        open.fetch_sub(1, Relaxed);
+    let settings = listener.settings();
+    let ip = accepted.addresses.map(|(remote, _)| remote.ip());
+    let hold = match settings.listener.proxy_protocol {
+        None => hold(worker, listener, ip),
+        // Its header says whose it is.
+        Some(_) => Hold::No,
+    };
+    let shared = &listener.shared;
+    let is_full = shared.open.fetch_add(1, Relaxed) >= settings.listener.limits.connections;
+    if is_full || hold == Hold::Full {
+        shared.open.fetch_sub(1, Relaxed);
+        shared.turned_away.count();
         worker.metrics.connections_refused.add(1);
         return true;
     }
     worker.metrics.connections.add(1);
     worker.metrics.connections_open.add(1);
-    let counted = Counted { worker: Rc::clone(worker), open: Arc::clone(open) };
+    let counted = Counted { worker: Rc::clone(worker), shared: Arc::clone(shared) };
     let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
+    match hold {
+        Hold::For(time) => _ = spawn_local(later(worker, listener, accepted, counted, time)),
+        Hold::No | Hold::Full => begin(worker, listener, accepted, counted),
+    }
+    true
+}
+
+/// Serves a connection once it has waited.
+async fn later(
+    worker: Rc<Worker>,
+    listener: Rc<LocalListener>,
+    accepted: Accepted,
+    counted: Counted,
+    time: Duration,
+) {
+    held::wait(&worker, &listener, time).await;
+    begin(worker, listener, accepted, counted);
+}
+
+fn begin(worker: Rc<Worker>, listener: Rc<LocalListener>, accepted: Accepted, counted: Counted) {
     // The future itself is the task: wrapped in another it would take twice the memory.
     match listener.settings().listener.protocol {
         ListenerProtocol::Http => spawn_local(client::serve(worker, listener, accepted, counted)),
@@ -135,20 +174,19 @@ fn take(
             spawn_local(l4::serve(worker, listener, accepted, counted))
         }
     };
-    true
 }
 
 /// Counts a connection as open for as long as it lives.
 #[derive(Debug)]
 pub(crate) struct Counted {
     worker: Rc<Worker>,
-    open: OpenConnections,
+    shared: Arc<Shared>,
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         self.worker.metrics.connections_open.sub(1);
-        self.open.fetch_sub(1, Relaxed);
+        self.shared.open.fetch_sub(1, Relaxed);
     }
 }
 

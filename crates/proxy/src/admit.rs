@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::accept::Accepted;
+use crate::accept::held::{self, Hold};
 use crate::forwarding::Peer;
 use crate::snapshot::ListenerSettings;
 use crate::worker::{LocalListener, Worker};
@@ -37,7 +38,7 @@ pub(crate) struct Admitted {
 /// Takes the connection through all that comes before the protocol it is for. `None` when it was
 /// refused.
 pub(crate) async fn admit(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     listener: &LocalListener,
     accepted: Accepted,
 ) -> Option<Admitted> {
@@ -65,6 +66,17 @@ pub(crate) async fn admit(
         }
     }
     let ip = addresses.map(|(source, _)| source.ip().to_canonical());
+    if settings.listener.proxy_protocol.is_some() {
+        match held::hold(worker, listener, ip) {
+            Hold::No => {}
+            Hold::For(time) => Box::pin(held::wait(worker, listener, time)).await,
+            Hold::Full => {
+                listener.shared.turned_away.count();
+                worker.metrics.connections_refused.add(1);
+                return None;
+            }
+        }
+    }
     let (io, scheme, certificate, http2) = match &settings.tls {
         None => (Io::Plain(socket), Scheme::Http, None, false),
         Some(tls) => {

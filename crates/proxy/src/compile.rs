@@ -10,17 +10,20 @@ use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
     Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
-    WeightedService,
+    SplitBy, WeightedService,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
-use portcullis_wire::tls::{ClientVerifier, SystemRoots, Ticketer, TlsError, TlsWarning};
+use portcullis_wire::tls::{ClientVerifier, Expiry, SystemRoots, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
 use tokio::sync::watch;
 
 use self::tcp::TcpChanges;
+pub use self::tls::Owner;
+use self::tls::{Expiries, forget_expiries};
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
     CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
@@ -72,6 +75,8 @@ struct RouteChanges {
 #[derive(Debug)]
 pub struct Compiler {
     workers: usize,
+    /// What policies have counted.
+    registry: Arc<Registry>,
     /// Rings when the view of a service has to be made anew.
     bell: Arc<Bell>,
     state: State,
@@ -85,6 +90,7 @@ struct State {
     workers: usize,
     config: Arc<Config>,
     revision: u64,
+    policies: Arc<[Arc<Running>]>,
     router: Router<Arc<CompiledRoute>>,
     tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
@@ -95,6 +101,8 @@ struct State {
     endpoints: HashMap<(Name, Address), Arc<EndpointState>>,
     next_endpoint: usize,
     free_endpoints: Vec<usize>,
+    /// Until when their files are good, of listeners and services that have any.
+    expiries: Expiries,
 }
 
 impl Compiler {
@@ -103,6 +111,7 @@ impl Compiler {
     pub fn new(workers: usize) -> Compiler {
         Compiler {
             workers,
+            registry: Arc::new(Registry::new(workers)),
             bell: Arc::default(),
             state: State { workers, ..State::default() },
             routes: HashMap::new(),
@@ -124,9 +133,14 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        compile_services(&mut state, config, &self.bell, &mut errors, &mut warnings);
+        let registry = &self.registry;
+        compile_services(&mut state, config, &self.bell, registry, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
+        }
+        let policies = &config.process.policies;
+        if state.revision == 0 || self.config().process.policies != *policies {
+            state.policies = registry.run(&Scope::Global, policies);
         }
         let routes = self.compile_routes(&mut state, config, &changes.routes);
         let delta = &changes.tcp_routes;
@@ -140,8 +154,10 @@ impl Compiler {
             router: state.router.clone(),
             tcp: state.tcp.clone(),
             services: state.services.clone(),
+            policies: Arc::clone(&state.policies),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
+            lag: config.process.lag,
         };
         Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
     }
@@ -168,6 +184,12 @@ impl Compiler {
         self.tcp_routes.values().map(|route| (&*route.route.name, &route.metrics))
     }
 
+    /// Until when the files of TLS in use are good, by whose they are and its name.
+    pub fn expiries(&self) -> impl Iterator<Item = (Owner, &str, &Expiry)> {
+        let owners = self.state.expiries.iter();
+        owners.flat_map(|((owner, name), all)| all.iter().map(|one| (*owner, &**name, one)))
+    }
+
     /// Brings the router from the old configuration's routes to the new one's.
     fn compile_routes(&self, state: &mut State, config: &Config, delta: &Delta) -> RouteChanges {
         let mut changes = RouteChanges::default();
@@ -183,7 +205,9 @@ impl Compiler {
                 Some(old) => Arc::clone(&old.metrics),
                 None => Arc::new(RouteMetrics::new(self.workers)),
             };
-            let compiled = compile_route(state, route, metrics);
+            let policies =
+                self.registry.run(&Scope::Route(Arc::clone(&route.name)), &route.policies);
+            let compiled = compile_route(state, route, policies, metrics);
             state.router.insert(Arc::clone(route), Arc::clone(&compiled));
             changes.fresh.push(compiled);
         }
@@ -204,6 +228,12 @@ impl Compiler {
         self.state.services.iter().flatten()
     }
 
+    /// What policies have counted.
+    #[must_use]
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
     /// The configuration in use.
     #[must_use]
     pub fn config(&self) -> &Arc<Config> {
@@ -218,12 +248,13 @@ fn compile_listeners(
     warnings: &mut Vec<CompileWarning>,
 ) {
     state.listeners.retain(|name, _| config.listeners.contains_key(name));
+    forget_expiries(&mut state.expiries, config);
     for (name, listener) in &config.listeners {
         let old = state.listeners.get(name);
         if old.is_some_and(|(old, _)| Arc::ptr_eq(&old.listener, listener)) {
             continue;
         }
-        match compile_listener(listener, old, warnings) {
+        match compile_listener(listener, old, &mut state.expiries, warnings) {
             Ok(compiled) => {
                 state.listeners.insert(Arc::clone(name), compiled);
             }
@@ -244,6 +275,7 @@ fn path(collection: &str, name: &str, rest: Option<Vec<String>>) -> Vec<String> 
 fn compile_listener(
     listener: &Arc<Listener>,
     old: Option<&(Arc<ListenerSettings>, Option<Ticketer>)>,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<(Arc<ListenerSettings>, Option<Ticketer>), TlsError> {
     let Some(written) = &listener.tls else {
@@ -267,6 +299,7 @@ fn compile_listener(
         let place = tls::place_in_listener(written, warning.label());
         CompileWarning { path: path("listeners", &listener.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Listener, Arc::clone(&listener.name)), built.expiries);
     let settings = settings(listener, Some(built.config), built.verifier);
     Ok((Arc::new(settings), Some(ticketer)))
 }
@@ -314,6 +347,7 @@ fn compile_services(
     state: &mut State,
     config: &Config,
     bell: &Arc<Bell>,
+    registry: &Registry,
     errors: &mut Vec<CompileError>,
     warnings: &mut Vec<CompileWarning>,
 ) {
@@ -324,8 +358,8 @@ fn compile_services(
         if old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.service, service)) {
             continue;
         }
-        match client_tls(service, old.as_deref(), &roots, warnings) {
-            Ok(tls) => install_service(state, service, tls, bell),
+        match client_tls(service, old.as_deref(), &roots, &mut state.expiries, warnings) {
+            Ok(tls) => install_service(state, service, tls, bell, registry),
             Err(error) => {
                 let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
                 errors.push(CompileError { path: path("services", name, place), error });
@@ -366,6 +400,7 @@ fn install_service(
     service: &Arc<Service>,
     config: Option<Arc<rustls::ClientConfig>>,
     bell: &Arc<Bell>,
+    registry: &Registry,
 ) {
     let slot = slot_of(state, &service.name);
     let backup = service.backup.as_ref().map(|name| slot_of(state, name));
@@ -399,6 +434,7 @@ fn install_service(
         endpoints: endpoints.into(),
         state: known,
         backup,
+        policies: registry.run(&Scope::Service(Arc::clone(&service.name)), &service.policies),
         tls: config,
         server_name: tls::service_name(service).ok().flatten(),
     }));
@@ -418,6 +454,7 @@ fn client_tls(
     service: &Service,
     old: Option<&CompiledService>,
     roots: &SystemRoots,
+    expiries: &mut Expiries,
     warnings: &mut Vec<CompileWarning>,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
     let Some(written) = &service.tls else {
@@ -441,20 +478,29 @@ fn client_tls(
         let place = tls::place_in_service(written, warning.label());
         CompileWarning { path: path("services", &service.name, Some(place)), warning }
     }));
+    expiries.insert((Owner::Service, Arc::clone(&service.name)), built.expiries);
     Ok(Some(built.config))
 }
 
 fn compile_route(
     state: &State,
     route: &Arc<Route>,
+    policies: Arc<[Arc<Running>]>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
-    let services: &[WeightedService] = match &route.action {
-        Action::Forward { services, .. } => services,
-        Action::Redirect { .. } | Action::Reply(_) => &[],
+    let (services, split_by, mirror): (&[WeightedService], _, _) = match &route.action {
+        Action::Forward { services, split_by, mirror, .. } => {
+            (services, split_by.clone(), mirror.clone())
+        }
+        Action::Redirect { .. } | Action::Reply(_) => (&[], SplitBy::Random, None),
     };
     let (services, total_weight) = shares(state, services);
-    Arc::new(CompiledRoute { route: Arc::clone(route), services, total_weight, metrics })
+    let mirror = mirror.and_then(|mirror| {
+        let slot = *state.slots.get(&mirror.service)?;
+        Some((mirror, slot))
+    });
+    let route = Arc::clone(route);
+    Arc::new(CompiledRoute { route, services, total_weight, split_by, mirror, policies, metrics })
 }
 
 /// Slots of services with their weights, and the sum of these.

@@ -19,7 +19,7 @@ pub(crate) struct Deadline {
 struct Timer {
     sleep: Pin<Box<Sleep>>,
     armed: Instant,
-    /// The task's waker is known to the timer. A connection lives in one task, so it stays so.
+    /// The task's waker is known to the timer. A deadline lives in one task, so it stays so.
     registered: bool,
 }
 
@@ -27,6 +27,11 @@ impl Deadline {
     /// Sets it.
     pub(crate) fn set(&mut self, due: Instant) {
         self.due = Some(due);
+    }
+
+    /// What is left of it once nothing is waited for: its timer, for the task's next deadline.
+    pub(crate) fn rest(&mut self) -> Deadline {
+        Deadline { due: None, timer: self.timer.take() }
     }
 
     /// Ready once it has passed.

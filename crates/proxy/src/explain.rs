@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use portcullis_config::model::{Reply, Trust};
 use portcullis_core::Failure;
+use portcullis_policies::Running;
 
 use crate::router::Candidate;
 use crate::snapshot::{CompiledRoute, CompiledService, ListenerSettings, Snapshot};
@@ -123,8 +124,21 @@ pub struct Routed<'s> {
     pub params: Vec<(String, String)>,
     /// Most bytes of content, `None` for no limit, and who says so.
     pub body_limit: (Option<u64>, Source),
+    /// The policies that are asked, in order.
+    pub policies: Vec<PolicyStep<'s>>,
     /// What happens.
     pub action: Action<'s>,
+}
+
+/// A policy that is asked about a request.
+#[derive(Debug)]
+pub struct PolicyStep<'s> {
+    /// The policy.
+    pub running: &'s Running,
+    /// The only service for whose requests it is asked, where the route has several.
+    pub only_for: Option<&'s str>,
+    /// The key that it counts the request for, part by part.
+    pub key: Vec<String>,
 }
 
 /// What a route does with a request.
@@ -138,6 +152,8 @@ pub enum Action<'s> {
         upgrade: Option<String>,
         /// The services and their shares.
         services: Vec<Share<'s>>,
+        /// The one of them that something in the request holds it to.
+        held: Option<&'s str>,
     },
     /// The client is sent elsewhere.
     Redirect {

@@ -6,7 +6,6 @@ mod thread;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout_at;
 
 use self::thread::{Change, Handle, Opened, Order, SocketChange};
-use crate::accept::{Ending, OpenConnections};
+use crate::accept::{Ending, Shared};
 use crate::handover::{Handed, Inheritance, Settled, deal};
 use crate::snapshot::Snapshot;
 use crate::sockets::{self, Bound};
@@ -165,11 +164,11 @@ impl Gateway {
                 address: wanted.to_string(),
                 error,
             })?;
-            let open: OpenConnections = Arc::new(AtomicUsize::new(0));
+            let shared = Arc::<Shared>::default();
             for (change, sockets) in changes.iter_mut().zip(new.hands) {
                 change.closed.extend(closed.clone());
-                let open = Arc::clone(&open);
-                change.opened.push(Opened { name: Arc::clone(name), sockets, open });
+                let shared = Arc::clone(&shared);
+                change.opened.push(Opened { name: Arc::clone(name), sockets, shared });
             }
             opened.push((Arc::clone(name), New { hands: Vec::new(), ..new }));
         }

@@ -16,6 +16,7 @@ mod handover;
 mod l4;
 mod multiplex;
 pub mod path;
+mod penalty;
 mod pipeline;
 pub mod router;
 pub mod snapshot;
@@ -23,7 +24,7 @@ mod sockets;
 mod upstream;
 mod worker;
 
-pub use compile::{CompileError, CompileWarning, Compiled, Compiler};
+pub use compile::{CompileError, CompileWarning, Compiled, Compiler, Owner};
 pub use gateway::{ApplyError, Gateway, Pulse};
 pub use handover::{Handed, Settled};
 pub use snapshot::Snapshot;

@@ -1,24 +1,31 @@
-//! A client's connection that carries many exchanges at once (HTTP/2): each is a task of its own
-//! and goes the same way as any other.
+//! A client's connection that carries many exchanges at once (HTTP/2): each has a task to itself and
+//! goes the same way as any other.
+
+pub(crate) mod hands;
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portcullis_core::metrics::HTTP2_ERRORS;
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::Downstream;
 use portcullis_wire::h2::{Flood, Prelude, SentError, Server};
-use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-use crate::client::{Client, DRAIN_IDLE, LINGER, exchange};
+use hands::{Hands, Job};
+
+use crate::client::{Client, DRAIN_IDLE, LINGER};
 use crate::deadline::Deadline;
 use crate::forwarding::Peer;
 use crate::worker::{LocalListener, Place, Worker};
+
+/// How long who floods us has to learn it before the connection is gone. What it still sends is left
+/// in the socket.
+const FLOOD_LINGER: Duration = Duration::from_millis(200);
 
 /// Serves a connection that speaks HTTP/2 to its end.
 pub(crate) async fn serve(
@@ -57,6 +64,7 @@ async fn run(worker: &Rc<Worker>, listener: &Rc<LocalListener>, peer: &Rc<Peer>,
         deadline: Deadline::default(),
         watched: Watched::default(),
         ending: None,
+        flood_told: false,
     };
     poll_fn(|cx| owner.poll(cx)).await;
     owner.report();
@@ -77,6 +85,8 @@ struct Owner<'a> {
     watched: Watched,
     /// When the connection is to be gone.
     ending: Option<Instant>,
+    /// That it floods us is counted, logged and remembered.
+    flood_told: bool,
 }
 
 /// Since when things are as they are; each is looked at only while it lasts, so that a busy
@@ -89,6 +99,8 @@ struct Watched {
     owing: Option<(u64, Instant)>,
     /// The client takes nothing; so much it has taken.
     blocked: Option<(u64, Instant)>,
+    /// Requests wait for a place, and none has got one.
+    waiting: Option<Instant>,
     /// The client was told to go.
     leaving: Option<Instant>,
 }
@@ -121,15 +133,20 @@ impl Owner<'_> {
             return Poll::Ready(());
         }
         self.report_errors();
-        if self.server.is_thrown_out() && self.ending.is_none() {
-            self.ending = Some(Instant::now() + LINGER);
+        if self.ending.is_none() {
+            // At once, and not at the end: it comes back as soon as it is told.
+            if self.tell_flood() {
+                self.ending = Some(Instant::now() + FLOOD_LINGER);
+            } else if self.server.is_thrown_out() {
+                self.ending = Some(Instant::now() + LINGER);
+            }
         }
         while let Some(due) = self.due() {
             self.deadline.set(due);
             if self.deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if self.overdue() {
+            if self.overdue(cx) {
                 return Poll::Ready(());
             }
             // What was just decided has to be sent.
@@ -144,15 +161,15 @@ impl Owner<'_> {
 
     fn begin(&mut self, cx: &mut Context<'_>, mut stream: Downstream) {
         self.watched.idle = None;
+        self.watched.waiting = None;
         if stream.poll_gone(cx).is_ready() {
             // Taken back before it was begun: no service need hear of it.
             self.worker.metrics.failures[Reason::ClientGone.index()].add(1);
             return;
         }
-        let count = Count::one(&self.open);
         let mut client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
         client.place = Some(Place::take(self.listener));
-        spawn_local(one(Rc::clone(self.worker), client, count));
+        Hands::give(self.worker, Job { _count: Count::one(&self.open), client });
     }
 
     /// When the connection has been as it is for too long; `None` when nothing is waited for.
@@ -167,7 +184,8 @@ impl Owner<'_> {
         let idle = quiet && !leaving;
         let owing = self.server.owes();
         let blocked = self.server.blocked().or_else(|| leaving.then(|| self.server.written()));
-        if !idle && owing.is_none() && blocked.is_none() {
+        let waits = self.in_line.get() && self.server.has_streams();
+        if !idle && owing.is_none() && blocked.is_none() && !waits {
             self.watched = Watched { leaving: self.watched.leaving, ..Watched::default() };
             return None;
         }
@@ -177,15 +195,17 @@ impl Owner<'_> {
         watched.owing = since(watched.owing, owing, now);
         watched.blocked = since(watched.blocked, blocked, now);
         watched.idle = idle.then(|| watched.idle.unwrap_or(now));
+        watched.waiting = waits.then(|| watched.waiting.unwrap_or(now));
         let patience = if watched.leaving.is_some() { DRAIN_IDLE } else { timeouts.idle };
         let idle = watched.idle.map(|idle| idle.max(watched.leaving.unwrap_or(idle)) + patience);
         let owing = watched.owing.map(|(_, since)| since + timeouts.head);
         let blocked = watched.blocked.map(|(_, since)| since + timeouts.stall);
-        [idle, owing, blocked].into_iter().flatten().min()
+        let waiting = watched.waiting.map(|since| since + timeouts.head);
+        [idle, owing, blocked, waiting].into_iter().flatten().min()
     }
 
     /// Acts on what is overdue; true when the connection is to be dropped as it is.
-    fn overdue(&mut self) -> bool {
+    fn overdue(&mut self, cx: &mut Context<'_>) -> bool {
         let now = Instant::now();
         let timeouts = self.listener.settings().listener.timeouts;
         if self.ending.is_some() {
@@ -193,6 +213,9 @@ impl Owner<'_> {
         }
         if self.watched.blocked.is_some_and(|(_, since)| since + timeouts.stall <= now) {
             return true;
+        }
+        if self.watched.waiting.is_some_and(|since| since + timeouts.head <= now) {
+            return self.refuse_waiting(cx, timeouts.head);
         }
         if self.watched.owing.is_some_and(|(_, since)| since + timeouts.head <= now) {
             let late = Reason::HeadTimeout.into();
@@ -210,6 +233,28 @@ impl Owner<'_> {
         false
     }
 
+    /// Refuses the requests that wait for a place; true when the connection has ended.
+    fn refuse_waiting(&mut self, cx: &mut Context<'_>, waited: Duration) -> bool {
+        self.listener.leave_line(&self.in_line);
+        self.watched.waiting = None;
+        let mut refused = 0;
+        let ended = loop {
+            match self.server.poll_refuse(cx) {
+                Poll::Ready(true) => refused += 1,
+                Poll::Ready(false) => break true,
+                Poll::Pending => break false,
+            }
+        };
+        if refused > 0 {
+            self.worker.metrics.failures[Reason::Saturated.index()].add(refused);
+            let detail = format_args!("limits.streams: {refused} requests waited for {waited:?}");
+            let why = Failure::new(Reason::Saturated, detail);
+            let id = self.worker.next_id();
+            self.worker.log_refusal(&self.listener.name, self.peer, id, 0, &why);
+        }
+        ended
+    }
+
     fn report_errors(&mut self) {
         for error in self.server.take_errors() {
             let metrics = &self.worker.metrics;
@@ -224,15 +269,30 @@ impl Owner<'_> {
     /// The last word on a connection.
     fn report(&mut self) {
         self.report_errors();
-        let Some(flood) = self.server.flood() else { return };
+        self.tell_flood();
+    }
+
+    /// Tells once of who floods us; `false` of others.
+    fn tell_flood(&mut self) -> bool {
+        let Some(flood) = self.server.flood() else { return false };
+        if std::mem::replace(&mut self.flood_told, true) {
+            return true;
+        }
         let (kind, what) = match flood {
             Flood::Resets => (0, "resets"),
             Flood::ControlFrames => (1, "control frames"),
             Flood::Continuations => (2, "continuations"),
         };
         self.worker.metrics.http2_floods[kind].add(1);
-        let failure = Failure::new(Reason::Flood, what);
+        let failure = match self.listener.penalise(self.peer) {
+            Some(penalty) => {
+                let detail = format_args!("{what}; new connections wait for {penalty:?}");
+                Failure::new(Reason::Flood, detail)
+            }
+            None => Failure::new(Reason::Flood, what),
+        };
         self.worker.refuse_connection(&self.listener.name, self.peer, &failure);
+        true
     }
 }
 
@@ -249,15 +309,8 @@ fn since(was: Option<(u64, Instant)>, now_is: Option<u64>, now: Instant) -> Opti
     now_is.map(|id| was.filter(|(old, _)| *old == id).unwrap_or((id, now)))
 }
 
-/// One exchange.
-async fn one(worker: Rc<Worker>, mut client: Client, _count: Count) {
-    let waker = worker.register_waker().await;
-    exchange(&worker, &mut client).await;
-    client.let_finish().await;
-    drop(waker);
-}
-
 /// Counts an exchange of a connection for as long as it lives.
+#[derive(Debug)]
 struct Count(Rc<Cell<usize>>);
 
 impl Count {

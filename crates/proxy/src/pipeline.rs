@@ -2,11 +2,16 @@
 
 mod content;
 mod exchange;
+mod fault;
 pub(crate) mod forward;
 mod grpc;
 mod head;
+mod mirror;
+pub(crate) mod policies;
 pub(crate) mod record;
 pub(crate) mod respond;
+pub(crate) mod shed;
+pub(crate) mod split;
 mod tunnel;
 pub(crate) mod upgrade;
 
@@ -17,6 +22,7 @@ use std::task::{Context, Poll};
 
 use portcullis_config::model::{Action, Listener};
 use portcullis_core::{Failure, Reason};
+use portcullis_policies::{Seat, Work};
 use portcullis_wire::{BodyLength, Fields, RequestHead, ResponseHead, Stream, Version};
 
 use crate::client::Client;
@@ -38,6 +44,8 @@ pub(crate) struct Scratch {
     pub(crate) params: Params,
     /// Fields that steps of the pipeline add to the reply, whoever gives it.
     pub(crate) added: Fields,
+    /// What policies said of the request.
+    pub(crate) work: Work,
     /// A path or location that a template wrote.
     pub(crate) rewritten: Vec<u8>,
     /// The key of a WebSocket handshake that is ours and not the client's.
@@ -50,6 +58,7 @@ impl Scratch {
         self.request.fields.clear();
         self.response.fields.clear();
         self.added.clear();
+        self.work.clear();
         self.params.clear();
     }
 }
@@ -69,12 +78,14 @@ pub(crate) struct Exchange<'s, 'c> {
     pub(crate) client: &'c mut Client,
     pub(crate) scratch: &'c mut Scratch,
     pub(crate) record: Record<'s>,
+    /// Places that the request takes where concurrency is limited, until it has ended.
+    pub(crate) seats: Vec<Seat<'s>>,
 }
 
 /// Serves the request whose head is in `scratch`, and leaves behind its log line and counts.
 pub(crate) async fn serve(serving: Serving<'_>, client: &mut Client, scratch: &mut Scratch) {
     let record = Record::begin(serving.worker);
-    let mut exchange = Exchange { serving, client, scratch, record };
+    let mut exchange = Exchange { serving, client, scratch, record, seats: Vec::new() };
     if let Err(failure) = answer(&mut exchange).await {
         respond::fail(&mut exchange, failure).await;
     }
@@ -82,7 +93,7 @@ pub(crate) async fn serve(serving: Serving<'_>, client: &mut Client, scratch: &m
 }
 
 async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record } = &mut *exchange;
+    let Exchange { serving, client, scratch, record, .. } = &mut *exchange;
     let listener = &serving.settings.listener;
     let request = &scratch.request;
 
@@ -121,6 +132,18 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     // Before any service is bothered: content that says itself that it is too large.
     let body_limit = route.route.body_limit.unwrap_or(listener.limits.body);
     check_length(request.length, body_limit)?;
+
+    // Which service comes before the policies, for it may have some.
+    let service = forward::choose_service(exchange, route)?;
+    exchange.record.service = service;
+    let snapshot = exchange.serving.snapshot;
+    let applying = policies::applying(snapshot, route, service.map(|service| &**service));
+    if !applying.is_empty()
+        && let Some(later) = policies::admit(exchange, applying, normal)?
+    {
+        // A future of its own, for requests that wait are few, and it is large.
+        Box::pin(policies::wait(exchange, applying, later)).await?;
+    }
 
     act(exchange, route, normal, body_limit).await
 }
@@ -189,6 +212,9 @@ async fn act<'s>(
     {
         return Err(Reason::UpgradeRefused.into());
     }
+    // Before anything is done for it: a gateway that is late must not be later still.
+    shed::turn_away(exchange, route.route.importance)?;
+    fault::inject(exchange, &route.route.faults).await?;
     match &route.route.action {
         Action::Forward { rewrite, .. } => {
             let plan = forward::Plan { route, rewrite, normal, body_limit };

@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use portcullis_config::model::{Address, Listener, Name, Route, Service, TcpRoute};
+use portcullis_config::model::{
+    Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
+};
 use portcullis_core::metrics::{RouteMetrics, ServiceMetrics, TcpRouteMetrics};
+use portcullis_policies::Running;
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
@@ -29,10 +33,14 @@ pub struct Snapshot {
     pub tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     /// Services by their slot; routes name slots. A slot without a service is used by no route.
     pub services: Vec<Option<Arc<CompiledService>>>,
+    /// Policies for every request.
+    pub policies: Arc<[Arc<Running>]>,
     /// What each listener lets in.
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
     /// Whether requests are counted.
     pub metrics: bool,
+    /// How late a worker may be before it turns away what matters least, if it ever does.
+    pub lag: Option<Duration>,
 }
 
 /// A listener as workers need it.
@@ -59,6 +67,12 @@ pub struct CompiledRoute {
     pub services: Box<[(usize, u32)]>,
     /// Sum of the weights.
     pub total_weight: u32,
+    /// Its policies.
+    pub policies: Arc<[Arc<Running>]>,
+    /// What holds a client to one of them.
+    pub split_by: SplitBy,
+    /// Copies for another service, and its slot.
+    pub mirror: Option<(Arc<Mirror>, usize)>,
     /// Its counters, which outlive it.
     pub metrics: Arc<RouteMetrics>,
 }
@@ -91,6 +105,8 @@ pub struct CompiledService {
     pub state: Arc<ServiceState>,
     /// Which endpoints take requests now.
     pub views: Views,
+    /// Its policies.
+    pub policies: Arc<[Arc<Running>]>,
     /// TLS towards its endpoints.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The name for SNI and verification, where it is not the endpoint's own.

@@ -1,6 +1,7 @@
 //! The way to endpoints: choosing one, connecting, keeping connections.
 
 pub(crate) mod acquire;
+pub(crate) mod adaptive;
 pub(crate) mod balance;
 pub(crate) mod breaker;
 pub(crate) mod connect;
@@ -10,6 +11,7 @@ pub(crate) mod load;
 pub(crate) mod outcome;
 pub(crate) mod pool;
 pub(crate) mod retry;
+pub(crate) mod seats;
 pub(crate) mod state;
 pub(crate) mod tend;
 

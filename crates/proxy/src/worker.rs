@@ -1,8 +1,10 @@
 //! A worker: one thread, its own runtime, listeners, pools and buffers. Nothing that a request
 //! touches is shared with another worker behind a lock.
 
+mod lag;
+mod listener;
+
 use std::cell::{Cell, RefCell, RefMut};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,18 +17,23 @@ use portcullis_core::log::LineBuffer;
 use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
 use slab::Slab;
-use tokio::sync::Semaphore;
 use tokio::task::unconstrained;
 
+use self::lag::Lag;
+pub(crate) use self::listener::{LocalListener, Place};
 use crate::forwarding::Peer;
+use crate::multiplex::hands::Hands;
 use crate::pipeline::Scratch;
-use crate::snapshot::{CompiledService, EndpointState, ListenerSettings, Snapshot};
+use crate::snapshot::{CompiledService, EndpointState, Snapshot};
+use crate::upstream::adaptive::Adaptive;
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
 use crate::upstream::pool::{Kept, Pools};
+use crate::upstream::seats::Seats;
+use crate::upstream::state::ServiceState;
 
 /// Most requests' worth of memory that a worker keeps for the next ones.
-const KEPT_SCRATCH: usize = 64;
+const KEPT_SCRATCH: usize = 256;
 
 /// The state of a worker.
 #[derive(Debug)]
@@ -44,115 +51,18 @@ pub(crate) struct Worker {
     date: RefCell<(u64, [u8; 29])>,
     #[expect(clippy::vec_box, reason = "lent at every request, and a pointer moves cheaper")]
     scratch: RefCell<Vec<Box<Scratch>>>,
+    /// How many requests services may have under way, by slot.
+    adaptives: RefCell<Vec<Option<(Arc<ServiceState>, Adaptive)>>>,
+    /// Copies of requests that are under way.
+    copies: Cell<usize>,
     /// One a connection, to wake all of them when the worker drains.
     wakers: RefCell<Slab<Waker>>,
+    /// Tasks that wait for an exchange over HTTP/2.
+    pub(crate) hands: Hands,
+    pub(crate) lag: Lag,
     draining: Cell<bool>,
     /// The drain deadline has passed: what is still under way fails now.
     cut: Cell<bool>,
-}
-
-/// A listener as one worker sees it.
-#[derive(Debug)]
-pub(crate) struct LocalListener {
-    pub(crate) name: Name,
-    settings: RefCell<Rc<ListenerSettings>>,
-    /// It takes no more connections; those that it has end as they become idle.
-    closed: Cell<bool>,
-    /// Exchanges over HTTP/2 that are worked on, and the connections whose clients wait for more.
-    exchanges: Cell<usize>,
-    held_back: RefCell<VecDeque<(Waker, Rc<Cell<bool>>)>>,
-}
-
-impl LocalListener {
-    pub(crate) fn new(name: Name, settings: ListenerSettings) -> LocalListener {
-        LocalListener {
-            name,
-            settings: RefCell::new(Rc::new(settings)),
-            closed: Cell::new(false),
-            exchanges: Cell::new(0),
-            held_back: RefCell::default(),
-        }
-    }
-
-    /// The settings as they are now; a request keeps what it started with.
-    pub(crate) fn settings(&self) -> Rc<ListenerSettings> {
-        Rc::clone(&self.settings.borrow())
-    }
-
-    pub(crate) fn change(&self, settings: ListenerSettings) {
-        *self.settings.borrow_mut() = Rc::new(settings);
-        // There may be more room now.
-        self.pass_on();
-    }
-
-    pub(crate) fn close(&self) {
-        self.closed.set(true);
-    }
-
-    /// Whether another exchange over HTTP/2 may begin. If not, the connection stands in line, which
-    /// `in_line` says, and is woken when it may.
-    pub(crate) fn has_room(&self, cx: &mut Context<'_>, in_line: &Rc<Cell<bool>>) -> bool {
-        let room = self.has_places();
-        if !room && !in_line.replace(true) {
-            let place = (cx.waker().clone(), Rc::clone(in_line));
-            self.held_back.borrow_mut().push_back(place);
-        }
-        room
-    }
-
-    /// Notes that an exchange over HTTP/2 begins.
-    fn begin_exchange(&self) {
-        self.exchanges.set(self.exchanges.get() + 1);
-    }
-
-    /// Notes that one has ended; who was held back may go on.
-    fn end_exchange(&self) {
-        self.exchanges.set(self.exchanges.get() - 1);
-        self.pass_on();
-    }
-
-    fn has_places(&self) -> bool {
-        self.exchanges.get() < self.settings.borrow().listener.limits.streams
-    }
-
-    /// Wakes the first in line if there is room. It does the same once it has looked: it may have
-    /// nothing to begin.
-    pub(crate) fn pass_on(&self) {
-        if self.has_places()
-            && let Some((waker, in_line)) = self.held_back.borrow_mut().pop_front()
-        {
-            in_line.set(false);
-            waker.wake();
-        }
-    }
-
-    /// Takes a connection that has ended out of the line.
-    pub(crate) fn leave_line(&self, in_line: &Rc<Cell<bool>>) {
-        if in_line.get() {
-            self.held_back.borrow_mut().retain(|(_, other)| !Rc::ptr_eq(other, in_line));
-        }
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.get()
-    }
-}
-
-/// One of the exchanges over HTTP/2 that a listener works on at once.
-#[derive(Debug)]
-pub(crate) struct Place(Rc<LocalListener>);
-
-impl Place {
-    pub(crate) fn take(listener: &Rc<LocalListener>) -> Place {
-        listener.begin_exchange();
-        Place(Rc::clone(listener))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.end_exchange();
-    }
 }
 
 impl Worker {
@@ -168,7 +78,11 @@ impl Worker {
             log: RefCell::new(None),
             date: RefCell::new((0, [0; 29])),
             scratch: RefCell::default(),
+            adaptives: RefCell::default(),
+            copies: Cell::new(0),
             wakers: RefCell::default(),
+            hands: Hands::default(),
+            lag: Lag::default(),
             draining: Cell::new(false),
             cut: Cell::new(false),
         }
@@ -228,13 +142,58 @@ impl Worker {
         &self,
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
-    ) -> Arc<Semaphore> {
+    ) -> Rc<Seats> {
         self.pools.borrow_mut().seats(service, endpoint)
     }
 
     /// The HTTP/2 connections to endpoints.
     pub(crate) fn lines(&self) -> RefMut<'_, Lines> {
         self.lines.borrow_mut()
+    }
+
+    /// Works with the limit of a service for requests under way.
+    pub(crate) fn adaptive<T>(
+        &self,
+        service: &CompiledService,
+        work: impl FnOnce(&mut Adaptive) -> T,
+    ) -> T {
+        let mut adaptives = self.adaptives.borrow_mut();
+        if adaptives.len() <= service.slot {
+            adaptives.resize_with(service.slot + 1, || None);
+        }
+        let place = &mut adaptives[service.slot];
+        // A slot may have passed to another service.
+        if place.as_ref().is_none_or(|(state, _)| !Arc::ptr_eq(state, &service.state)) {
+            *place = None;
+        }
+        let fresh = || (Arc::clone(&service.state), Adaptive::new());
+        work(&mut place.get_or_insert_with(fresh).1)
+    }
+
+    /// The same when a request has ended, for which the limit that let it through counts; that may
+    /// be gone.
+    pub(crate) fn end_adaptive(
+        &self,
+        slot: usize,
+        state: &Arc<ServiceState>,
+        work: impl FnOnce(&mut Adaptive),
+    ) {
+        let mut adaptives = self.adaptives.borrow_mut();
+        let place = adaptives.get_mut(slot).and_then(Option::as_mut);
+        if let Some((_, adaptive)) = place.filter(|(owner, _)| Arc::ptr_eq(owner, state)) {
+            work(adaptive);
+        }
+    }
+
+    /// Copies of requests that are under way.
+    pub(crate) fn copies(&self) -> usize {
+        self.copies.get()
+    }
+
+    /// Counts one more, or one less.
+    pub(crate) fn count_copy(&self, begins: bool) {
+        let copies = self.copies.get();
+        self.copies.set(if begins { copies + 1 } else { copies - 1 });
     }
 
     /// What a worker does now and then: closing old connections, handing over the log.
@@ -293,6 +252,7 @@ impl Worker {
             route: None,
             service: None,
             endpoint: None,
+            policy: None,
             status,
             bytes_in: 0,
             bytes_out: 0,

@@ -4,10 +4,12 @@
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
 mod page;
+mod policies;
 mod services;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +22,7 @@ use portcullis_core::metrics::{
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 use self::page::{Kind, Page};
+pub use self::policies::{PolicyFact, PolicyFacts};
 pub use self::services::ServiceFacts;
 use crate::resources::Resources;
 
@@ -40,8 +43,27 @@ pub struct Scrape<'a> {
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
     /// The services.
     pub services: Vec<ServiceFacts<'a>>,
+    /// What policies have counted.
+    pub policies: PolicyFacts<'a>,
+    /// Until when files of TLS are good.
+    pub expiries: Vec<Expires<'a>>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
+}
+
+/// Until when a file of TLS is good. The order is that of the page.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expires<'a> {
+    /// `listener` or `service`.
+    pub owner: &'static str,
+    /// The listener's or service's name.
+    pub name: &'a str,
+    /// What the file holds.
+    pub kind: &'static str,
+    /// The file's path.
+    pub file: &'a str,
+    /// The last moment of the first of its parts to end, in seconds since the Unix epoch.
+    pub at: u64,
 }
 
 /// What there is to tell about the process as a whole.
@@ -81,11 +103,14 @@ impl Scrape<'_> {
         self.routes(&mut page);
         tcp::render(&self.tcp_routes, &mut page);
         services::render(&self.services, &mut page);
+        self.policies.render(&mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);
         self.upstream(&mut page);
+        self.traffic(&mut page);
         self.access_log(&mut page);
+        self.expiries(&mut page);
         self.process.render(self.workers.len(), &mut page);
         resources(&Resources::read(), &mut page);
     }
@@ -165,6 +190,16 @@ impl Scrape<'_> {
             "Client connections refused because a listener was full.",
             self.sum(|w| &w.connections_refused),
         );
+        page.counter(
+            "portcullis_connections_held_total",
+            "Client connections that had to wait because their address had flooded the listener.",
+            self.sum(|w| &w.connections_held_total),
+        );
+        page.gauge(
+            "portcullis_connections_held",
+            "Client connections that wait for that reason now.",
+            self.sum(|w| &w.connections_held),
+        );
         page.family(
             "portcullis_proxy_protocol_refused_total",
             Kind::Counter,
@@ -205,6 +240,11 @@ impl Scrape<'_> {
         for (kind, name) in HTTP2_FLOODS.into_iter().enumerate() {
             page.sample(&[("kind", name)], self.sum(|w| &w.http2_floods[kind]));
         }
+        page.gauge(
+            "portcullis_http2_connections_waiting",
+            "HTTP/2 connections that wait for a place for another request now.",
+            self.sum(|w| &w.http2_waiting),
+        );
     }
 
     fn upstream(&self, page: &mut Page<'_>) {
@@ -238,6 +278,17 @@ impl Scrape<'_> {
         );
         page.sample(&[("cause", "queue_full")], self.sum(|w| &w.log_dropped));
         page.sample(&[("cause", "write_failed")], self.process.log_lines_unwritten);
+    }
+
+    fn expiries(&self, page: &mut Page<'_>) {
+        page.family(
+            "portcullis_tls_expiry_timestamp_seconds",
+            Kind::Gauge,
+            "When the first certificate or revocation list of a file ends, since the Unix epoch.",
+        );
+        for Expires { owner, name, kind, file, at } in &self.expiries {
+            page.sample(&[(owner, name), ("kind", kind), ("file", file)], *at);
+        }
     }
 
     fn sum(&self, counter: impl Fn(&WorkerMetrics) -> &Counter) -> u64 {

@@ -8,4 +8,4 @@ pub mod exposition;
 mod resources;
 
 pub use access_log::AccessLogSink;
-pub use exposition::{ProcessFacts, Scrape, ServiceFacts};
+pub use exposition::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape, ServiceFacts};

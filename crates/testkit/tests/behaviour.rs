@@ -29,12 +29,14 @@ mod behaviour {
     mod pool;
     mod proxy_protocol;
     mod proxy_protocol_out;
+    mod rate_limits;
     mod reload;
     mod retries;
     mod routing;
     mod slow_peers;
     mod systemd;
     mod tls;
+    mod traffic;
     mod truncation;
     mod tunnel;
     mod upgrade;

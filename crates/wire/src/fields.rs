@@ -108,10 +108,15 @@ impl Fields {
     /// Appends a field that will mostly be written as a line. The caller vouches as for
     /// [`Fields::push`].
     pub(crate) fn push_line(&mut self, name: &[u8], value: &[u8]) {
+        self.push_known(Known::of(name), name, value);
+    }
+
+    /// The same where the meaning of the name is known already.
+    pub(crate) fn push_known(&mut self, known: Known, name: &[u8], value: &[u8]) {
         let name_at = self.text.len();
         write_field(&mut self.text, name, value);
         let value_at = name_at + name.len() + 2;
-        self.entry(name_at, name.len(), value_at, value.len(), true);
+        self.known_entry(known, name_at, name.len(), value_at, value.len(), true);
     }
 
     /// Appends text that belongs to no field.
@@ -174,9 +179,21 @@ impl Fields {
         value_len: usize,
         plain: bool,
     ) {
+        let known = Known::of(&self.text[name..name + name_len]);
+        self.known_entry(known, name, name_len, value, value_len, plain);
+    }
+
+    fn known_entry(
+        &mut self,
+        known: Known,
+        name: usize,
+        name_len: usize,
+        value: usize,
+        value_len: usize,
+        plain: bool,
+    ) {
         // Heads are bounded far below 4 GiB and names by the head, so these never truncate; a name
         // beyond 64 KiB is refused by the parsers.
-        let known = Known::of(&self.text[name..name + name_len]);
         self.present |= known.bit();
         self.list.push(Entry {
             plain,

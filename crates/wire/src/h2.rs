@@ -2,12 +2,14 @@
 //! that the crate leaves to its users, and the meter that throws out who floods it.
 
 mod blocks;
+mod bucket;
 pub(crate) mod call;
 mod client;
 pub(crate) mod content;
 mod fields;
 mod fragment;
 mod meter;
+mod names;
 pub(crate) mod reply;
 mod request;
 pub(crate) mod server;

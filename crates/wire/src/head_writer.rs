@@ -5,6 +5,9 @@ use bytes::Bytes;
 use crate::h1::writing::write_field;
 use crate::{Field, Fields, h2};
 
+/// Most values that are put together are no longer.
+const USUAL_VALUE: usize = 64;
+
 /// A head being written.
 #[derive(Debug)]
 pub struct HeadWriter<'a>(Form<'a>);
@@ -52,22 +55,19 @@ impl<'a> HeadWriter<'a> {
 
     /// Adds a field whose value is written by `value`.
     pub fn field_with(&mut self, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
-        let mut text = Vec::new();
+        if let Form::Lines(out) = &mut self.0 {
+            out.extend_from_slice(name);
+            out.extend_from_slice(b": ");
+            value(out);
+            out.extend_from_slice(b"\r\n");
+            return;
+        }
+        let mut text = Vec::with_capacity(USUAL_VALUE);
+        value(&mut text);
         match &mut self.0 {
-            Form::Lines(out) => {
-                out.extend_from_slice(name);
-                out.extend_from_slice(b": ");
-                value(out);
-                out.extend_from_slice(b"\r\n");
-            }
-            Form::Reply(reply) => {
-                value(&mut text);
-                reply.field(name, text.into());
-            }
-            Form::Call(call) => {
-                value(&mut text);
-                call.field(name, text.into());
-            }
+            Form::Lines(_) => {}
+            Form::Reply(reply) => reply.field(name, text.into()),
+            Form::Call(call) => call.field(name, text.into()),
         }
     }
 

@@ -11,6 +11,8 @@ use tokio::io::Interest;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::tls;
+
 /// A connected socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -56,7 +58,7 @@ impl Io {
         match self {
             Io::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Io::TlsServer(tls) => Pin::new(tls).poll_read(cx, buf),
-            Io::TlsClient(tls) => Pin::new(tls).poll_read(cx, buf),
+            Io::TlsClient(tls) => Pin::new(tls).poll_read(cx, buf).map_err(tls::told_apart),
         }
     }
 

@@ -160,17 +160,38 @@ fn likeness(name: &[u8], lower: &[u8]) -> Likeness {
     if alias { Likeness::Alias } else { Likeness::None }
 }
 
-/// `name.eq_ignore_ascii_case(lower)`, eight bytes at a time: names of the length and last letter
-/// of a known one nearly always are that one.
+/// `name.eq_ignore_ascii_case(lower)` for names of one length, eight bytes at a time, the last eight
+/// over again what came before: names of the length and last letter of a known one nearly always are
+/// that one.
 fn same(name: &[u8], lower: &[u8]) -> bool {
-    let (names, name_rest) = name.as_chunks::<8>();
-    let (lowers, lower_rest) = lower.as_chunks::<8>();
-    names.iter().zip(lowers).all(|(n, l)| {
-        let (n, l) = (u64::from_le_bytes(*n), u64::from_le_bytes(*l));
-        // Where they differ, it may be in the bit that tells cases apart, and only in letters.
-        let differ = n ^ l;
-        differ & !CASE == 0 && differ & !letters(l) == 0
-    }) && name_rest.eq_ignore_ascii_case(lower_rest)
+    let (names, _) = name.as_chunks::<8>();
+    let (lowers, _) = lower.as_chunks::<8>();
+    let whole = names.iter().zip(lowers);
+    match (name.last_chunk::<8>(), lower.last_chunk::<8>()) {
+        (Some(name_end), Some(lower_end)) => {
+            whole.chain([(name_end, lower_end)]).all(|(n, l)| is_same(*n, *l))
+        }
+        _ => is_same(padded(name), padded(lower)),
+    }
+}
+
+fn is_same(name: [u8; 8], lower: [u8; 8]) -> bool {
+    let (name, lower) = (u64::from_le_bytes(name), u64::from_le_bytes(lower));
+    // Where they differ, it may be in the bit that tells cases apart, and only in letters.
+    let differ = name ^ lower;
+    differ & !CASE == 0 && differ & !letters(lower) == 0
+}
+
+/// A name of less than eight bytes.
+fn padded(name: &[u8]) -> [u8; 8] {
+    let mut padded = [0; 8];
+    if let (Some(start), Some(end)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        padded[..4].copy_from_slice(start);
+        padded[4..].copy_from_slice(end);
+    } else {
+        padded[..name.len()].copy_from_slice(name);
+    }
+    padded
 }
 
 /// The bit that tells lower from upper case, in each byte.
@@ -214,6 +235,22 @@ mod tests {
         }
         for name in ["client-cer", "Client-Id", "x-client-cert", "clientcert-a"] {
             assert_eq!(Known::of(name.as_bytes()), Known::Other, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_compared_as_the_standard_library_does() {
+        let names = ["te", "via", "host", "proxy", "cookie", "upgrade", "x-real-ip", "keep-alive"];
+        let longer = ["content-length", "http2-settings", "x-forwarded-for", "x-forwarded-port"];
+        for lower in names.iter().chain(&longer).map(|name| name.as_bytes()) {
+            for at in 0..lower.len() {
+                for b in 0..=u8::MAX {
+                    let mut name = lower.to_vec();
+                    name[at] = b;
+                    let expected = name.eq_ignore_ascii_case(lower);
+                    assert_eq!(same(&name, lower), expected, "{}", name.escape_ascii());
+                }
+            }
         }
     }
 

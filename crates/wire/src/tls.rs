@@ -8,9 +8,12 @@ mod certificate;
 mod client;
 mod client_auth;
 mod client_certificate;
+mod expiry;
 mod fault;
 mod ocsp;
+mod parsed;
 mod provider;
+mod refusal;
 mod resolver;
 mod revocation;
 mod server;
@@ -26,9 +29,12 @@ use rustls_pki_types::ServerName;
 pub use client::{ClientOptions, SystemRoots, client};
 pub use client_auth::{ClientAuth, ClientVerifier};
 pub use client_certificate::ClientCertificate;
+pub use expiry::{Expiry, ExpiryKind};
 pub use fault::{handshake_fault, of_tls};
 pub use ocsp::OcspResponse;
 pub use provider::{Choices, Versions};
+pub use refusal::is_refusal;
+pub(crate) use refusal::told_apart;
 pub use revocation::Revocation;
 pub use server::{Server, ServerOptions, Ticketer, server};
 
@@ -66,6 +72,8 @@ pub struct Configured<C> {
     pub config: Arc<C>,
     /// Worth a line in the log.
     pub warnings: Vec<TlsWarning>,
+    /// Until when what was read is good.
+    pub expiries: Vec<Expiry>,
 }
 
 /// Why no configuration could be made.
@@ -137,6 +145,22 @@ pub enum TlsError {
         /// Where in the chain the key's certificate stands, from 1.
         position: usize,
     },
+    /// What shall judge clients is no authority's certificate.
+    #[error(
+        "{label}: certificate {position} is no authority's (basicConstraints CA), so no client's may be judged by it"
+    )]
+    NoAuthority {
+        /// Where the text came from.
+        label: Arc<str>,
+        /// Which of the text's certificates, from 1.
+        position: usize,
+    },
+    /// No cipher suite chosen signs with a key of the kind of any certificate.
+    #[error("{label}: no cipher suite chosen works with this kind of key, and TLS 1.3 is off")]
+    NoSuite {
+        /// Where the certificate came from.
+        label: Arc<str>,
+    },
     /// The text holds no revocation list.
     #[error("{label}: no revocation list found (expected -----BEGIN X509 CRL-----)")]
     NoRevocationList {
@@ -192,6 +216,8 @@ impl TlsError {
             | TlsError::Pem { label, .. }
             | TlsError::Certificate { label, .. }
             | TlsError::Key { label, .. }
+            | TlsError::NoAuthority { label, .. }
+            | TlsError::NoSuite { label }
             | TlsError::NoRevocationList { label }
             | TlsError::RevocationList { label, .. }
             | TlsError::Ocsp { label, .. }
@@ -216,6 +242,28 @@ pub enum TlsWarning {
         label: Arc<str>,
         /// Its last moment, as an HTTP date (RFC 9110, 5.6.7).
         on: String,
+    },
+    /// It is time to get another certificate.
+    #[error("{label}: the certificate ends within 14 days, on {on}")]
+    EndsSoon {
+        /// Where it came from.
+        label: Arc<str>,
+        /// Its last moment, as an HTTP date (RFC 9110, 5.6.7).
+        on: String,
+    },
+    /// Clients that speak TLS 1.2 cannot be served with this certificate.
+    #[error("{label}: no cipher suite of TLS 1.2 chosen works with this kind of key")]
+    NoSuite {
+        /// Where it came from.
+        label: Arc<str>,
+    },
+    /// A revocation list is of none of the authorities.
+    #[error(
+        "{label}: the revocation list is of none of the authorities in `ca`, so it only counts for intermediates that are shown"
+    )]
+    StrangeRevocationList {
+        /// Where it came from.
+        label: Arc<str>,
     },
     /// Clients will refuse this certificate for now.
     #[error("{label}: the certificate is not valid before {from}")]
@@ -259,6 +307,9 @@ impl TlsWarning {
         match self {
             TlsWarning::Expired { label, .. }
             | TlsWarning::NotYetValid { label, .. }
+            | TlsWarning::EndsSoon { label, .. }
+            | TlsWarning::NoSuite { label }
+            | TlsWarning::StrangeRevocationList { label }
             | TlsWarning::Unreachable { label }
             | TlsWarning::ExpiredRevocationList { label, .. }
             | TlsWarning::ExpiredOcsp { label, .. } => Some(label),

@@ -1,22 +1,28 @@
 //! HTTP/2 of a listener.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use super::Scope;
 use crate::model::Http2;
-use crate::raw::{Http2Spec, OffOr, Size, Spanned};
+use crate::raw::{Http2Spec, OffOr, Size, Spanned, Switch, Time};
 
 /// The smallest and largest window that RFC 9113, 6.9.2 makes sense of; smaller ones than the
 /// initial one of the standard would only slow clients down.
-const WINDOWS: std::ops::RangeInclusive<u64> = 64 << 10..=1 << 30;
+const WINDOWS: RangeInclusive<u64> = 64 << 10..=1 << 30;
 
 /// Most requests at once on a connection; some memory is kept for each.
 const MOST_STREAMS: u32 = 10_000;
 
-pub(super) fn http2(spec: Option<&OffOr<Http2Spec>>, scope: &mut Scope<'_>) -> Option<Http2> {
+/// The first penalty, and the time after which one is forgotten.
+const PENALTIES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+
+pub(super) fn http2(spec: Option<&Switch<Http2Spec>>, scope: &mut Scope<'_>) -> Option<Http2> {
     let absent = Http2Spec::default();
     let spec = match spec {
         None => &absent,
-        Some(OffOr::Off) => return None,
-        Some(OffOr::On(spec)) => spec,
+        Some(Switch(OffOr::Off)) => return None,
+        Some(Switch(OffOr::On(spec))) => spec,
     };
     let count = |written: &Option<Spanned<u32>>, default: u32, scope: &mut Scope<'_>| match written
     {
@@ -52,6 +58,7 @@ pub(super) fn http2(spec: Option<&OffOr<Http2Spec>>, scope: &mut Scope<'_>) -> O
         resets,
         control_frames,
         continuations,
+        penalty: penalty(spec.penalty.as_ref(), scope),
     })
 }
 
@@ -63,4 +70,15 @@ fn window(written: Option<&Spanned<Size>>, default: u32, scope: &mut Scope<'_>) 
             "expected `64KiB` to `1GiB`".into();
     }
     u32::try_from(bytes).unwrap_or(default)
+}
+
+fn penalty(written: Option<&Spanned<OffOr<Time>>>, scope: &mut Scope<'_>) -> Option<Duration> {
+    let Some(written) = written else { return Some(Duration::from_secs(1)) };
+    let OffOr::On(Time(time)) = written.value else { return None };
+    if !PENALTIES.contains(&time) {
+        let fault = scope.fault(written.span, "connections are not held back for so long");
+        fault.label = "expected `100ms` to `1m`".into();
+        fault.help = Some("write `off` to hold none back".into());
+    }
+    Some(time)
 }

@@ -1,13 +1,18 @@
 //! What is not a named collection.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Scope, address};
-use crate::model::{AccessLog, Process, Shutdown, Upgrade};
-use crate::raw::{AccessLogSpec, AdminSpec, OffOr, ShutdownSpec, Spanned, UpgradeSpec};
+use crate::model::{AccessLog, Process, Shutdown, State, Upgrade};
+use crate::raw::{
+    AccessLogSpec, AdminSpec, GatewayOverloadSpec, OffOr, ShutdownSpec, Spanned, UpgradeSpec,
+};
 
 /// The most worker threads.
 const MOST_WORKERS: u16 = 1024;
+/// The shortest lag that tells of too much to do.
+const SHORTEST_LAG: Duration = Duration::from_millis(10);
 
 pub(crate) fn admin(spec: &OffOr<AdminSpec>, scope: &mut Scope<'_>) -> Option<SocketAddr> {
     let OffOr::On(AdminSpec { address }) = spec else {
@@ -42,6 +47,19 @@ pub(crate) fn access_log(spec: &OffOr<AccessLogSpec>, scope: &mut Scope<'_>) -> 
     }
 }
 
+/// Where state is kept; none is `off`.
+pub(crate) fn state(spec: &Spanned<OffOr<String>>, scope: &mut Scope<'_>) -> State {
+    match &spec.value {
+        OffOr::Off => State::Off,
+        OffOr::On(text) if text.is_empty() => {
+            scope.fault(spec.span, "state needs a place to be").label =
+                "expected the path of a folder, or `off`".into();
+            State::Off
+        }
+        OffOr::On(text) => State::Folder(scope.inputs.path(text)),
+    }
+}
+
 pub(crate) fn workers(spec: &Spanned<u16>, scope: &mut Scope<'_>) -> usize {
     if spec.value > MOST_WORKERS {
         scope.fault(spec.span, format!("at most {MOST_WORKERS} workers"));
@@ -54,6 +72,20 @@ pub(crate) fn shutdown(spec: &ShutdownSpec) -> Shutdown {
     Shutdown {
         deadline: spec.deadline.map_or(deadline, |deadline| deadline.0),
         delay: spec.delay.map_or(delay, |delay| delay.0),
+    }
+}
+
+pub(crate) fn overload(spec: &GatewayOverloadSpec, scope: &mut Scope<'_>) -> Option<Duration> {
+    match &spec.lag {
+        None => Process::default().lag,
+        Some(Spanned { value: OffOr::Off, .. }) => None,
+        Some(Spanned { value: OffOr::On(time), span, .. }) => {
+            if time.0 < SHORTEST_LAG {
+                let fault = scope.fault(*span, "a worker is later than that without any need");
+                fault.label = "expected at least `10ms`, or `off`".into();
+            }
+            Some(time.0)
+        }
     }
 }
 

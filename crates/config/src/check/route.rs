@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Scope, host, http, matching, path, retries, template};
+use super::{Scope, host, http, matching, path, policies, retries, template, traffic};
 use crate::model::{
     Action, PathPattern, Reply, Rewrite, RewritePath, Route, RouteTimeouts, Segment,
     WeightedService,
@@ -21,6 +21,7 @@ const HEAVIEST: u32 = 1_000_000;
 pub(crate) fn route(spec: &RouteSpec, scope: &mut Scope<'_>) -> Route {
     let matches = matching::matching(&spec.matches, scope);
     let action = action(spec, &matches.paths, scope);
+    let policies = policies(&spec.policies, Some(&matches.paths), scope);
     Route {
         name: scope.name.clone(),
         priority: spec.priority,
@@ -33,6 +34,9 @@ pub(crate) fn route(spec: &RouteSpec, scope: &mut Scope<'_>) -> Route {
         upgrade: spec.upgrade.unwrap_or(true),
         retries: retries::of_route(spec.retries.as_ref(), scope),
         fallback: fallback(spec, scope),
+        policies,
+        faults: traffic::faults(spec.faults.as_ref(), scope),
+        importance: traffic::importance(spec.importance),
         matches,
     }
 }
@@ -60,6 +64,7 @@ fn fallback(spec: &RouteSpec, scope: &mut Scope<'_>) -> Option<Arc<Reply>> {
 
 fn action(spec: &RouteSpec, paths: &[PathPattern], scope: &mut Scope<'_>) -> Action {
     one_action(spec, scope);
+    traffic::only_forwarded(spec, scope);
     if let Some(redirect) = &spec.redirect {
         no_rewrite(spec, "redirect", scope);
         return redirect_action(&redirect.value, paths, scope);
@@ -74,7 +79,12 @@ fn action(spec: &RouteSpec, paths: &[PathPattern], scope: &mut Scope<'_>) -> Act
         (None, None) => Vec::new(),
     };
     let rewrite = spec.rewrite.as_ref().map(|rewrite| self::rewrite(&rewrite.value, paths, scope));
-    Action::Forward { services, rewrite: rewrite.unwrap_or_default() }
+    Action::Forward {
+        services,
+        split_by: traffic::split_by(spec, scope),
+        mirror: traffic::mirror(spec.mirror.as_ref(), scope).map(Arc::new),
+        rewrite: rewrite.unwrap_or_default(),
+    }
 }
 
 fn one_action(spec: &RouteSpec, scope: &mut Scope<'_>) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Scope, address, breaker, host, retries, route, tls};
+use super::{Scope, address, breaker, host, policies, retries, route, tls, traffic};
 use crate::model::{
     Address, Balance, Endpoint, HostPolicy, Name, Pool, Protocol, ProxyVersion, Service,
     ServiceTimeouts,
@@ -34,12 +34,14 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
         tls: spec.tls.as_ref().map(|tls| tls::service(tls, scope).into()),
         protocol: protocol(spec, scope),
         proxy_protocol: proxy_protocol(spec, scope),
+        overload: traffic::overload(spec.overload.as_ref(), scope),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
         retries,
         retry_budget,
         backup: backup(spec, scope),
         breaker: breaker::breaker(spec.breaker.as_ref(), scope),
+        policies: policies(&spec.policies, None, scope),
     }
 }
 

@@ -95,8 +95,23 @@ impl DecodeError {
     }
 }
 
+/// Words that others use for one of ours, too far from it for a slip.
+const SYNONYMS: [(&str, &str); 8] = [
+    ("h2", "http2"),
+    ("h2c", "http2"),
+    ("grpc", "http2"),
+    ("grpcs", "http2"),
+    ("http/2", "http2"),
+    ("http", "http1"),
+    ("https", "http1"),
+    ("http/1.1", "http1"),
+];
+
 fn hint(finding: Finding, written: &str, known: &[&'static str]) -> Finding {
-    match nearest(written, known.iter().copied()) {
+    let word = written.to_ascii_lowercase();
+    let mut meant = SYNONYMS.iter().filter(|(other, _)| *other == word).map(|(_, ours)| *ours);
+    let meant = meant.find(|ours| known.contains(ours));
+    match meant.or_else(|| nearest(written, known.iter().copied())) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => finding,
         None => finding.help(format!("known here: {}", listed(known))),

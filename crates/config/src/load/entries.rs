@@ -3,6 +3,7 @@
 //! kept up to date by what comes and goes, not computed anew.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::Touched;
 use super::claims::Claims;
@@ -211,11 +212,14 @@ impl Entries {
         let mut process = Process::default();
         for key in super::unit::SETTINGS {
             match self.value(Collection::Settings, &Name::from(*key)) {
+                Some(Value::Policies(policies)) => process.policies = Arc::clone(policies),
+                Some(Value::State(state)) => process.state = state.clone(),
                 Some(Value::Admin(address)) => process.admin = *address,
                 Some(Value::AccessLog(to)) => process.access_log = to.clone(),
                 Some(Value::Metrics(on)) => process.metrics = *on,
                 Some(Value::Workers(count)) => process.workers = *count,
                 Some(Value::Shutdown(shutdown)) => process.shutdown = *shutdown,
+                Some(Value::Overload(lag)) => process.lag = *lag,
                 Some(Value::Upgrade(upgrade)) => process.upgrade = *upgrade,
                 _ => {}
             }
@@ -226,7 +230,7 @@ impl Entries {
 
 /// The services and listeners that a route of either kind, or a service, names.
 fn called(unit: &Unit) -> Vec<(Collection, Name)> {
-    let (services, listeners) = match &unit.value {
+    let (services, mirror, listeners) = match &unit.value {
         Some(Value::Service(service)) => {
             let backup = service.backup.iter().cloned();
             return backup.map(|name| (Collection::Services, name)).collect();
@@ -235,19 +239,24 @@ fn called(unit: &Unit) -> Vec<(Collection, Name)> {
         Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
         _ => return Vec::new(),
     };
-    let services = services.iter().map(|part| (Collection::Services, part.service.clone()));
+    let services = services.iter().map(|part| &part.service).chain(mirror);
+    let services = services.map(|name| (Collection::Services, name.clone()));
     let listeners = listeners.iter().map(|name| (Collection::Listeners, name.clone()));
     services.chain(listeners).collect()
 }
 
-fn called_by_route(route: &Route) -> (&[WeightedService], &[Name]) {
-    let services = match &route.action {
-        Action::Forward { services, .. } => services.as_slice(),
-        Action::Redirect { .. } | Action::Reply(_) => &[],
+type Called<'a> = (&'a [WeightedService], Option<&'a Name>, &'a [Name]);
+
+fn called_by_route(route: &Route) -> Called<'_> {
+    let (services, mirror) = match &route.action {
+        Action::Forward { services, mirror, .. } => {
+            (services.as_slice(), mirror.as_ref().map(|mirror| &mirror.service))
+        }
+        Action::Redirect { .. } | Action::Reply(_) => (&[] as &[_], None),
     };
-    (services, &route.matches.listeners)
+    (services, mirror, &route.matches.listeners)
 }
 
-fn called_by_tcp_route(route: &TcpRoute) -> (&[WeightedService], &[Name]) {
-    (&route.services, std::slice::from_ref(&route.listener))
+fn called_by_tcp_route(route: &TcpRoute) -> Called<'_> {
+    (&route.services, None, std::slice::from_ref(&route.listener))
 }

@@ -201,10 +201,16 @@ fn missing(
                     Action::Redirect { .. } | Action::Reply(_) => return None,
                 },
             };
-            let index = services.iter().position(|part| &*part.service == name)?.to_string();
-            let of_split = || places.within(entries, id, &["split", &index, "service"]);
-            let one = places.within(entries, id, &["service"]);
-            ("service", one.filter(|found| found.1).or_else(of_split))
+            let written = match services.iter().position(|part| &*part.service == name) {
+                None => places.within(entries, id, &["mirror", "service"]),
+                Some(index) => {
+                    let index = index.to_string();
+                    let of_split = || places.within(entries, id, &["split", &index, "service"]);
+                    let one = places.within(entries, id, &["service"]);
+                    one.filter(|found| found.1).or_else(of_split)
+                }
+            };
+            ("service", written)
         }
     };
     let (span, _, hidden) = written.unwrap_or((unit.key, false, false));

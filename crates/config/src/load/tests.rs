@@ -3,6 +3,7 @@
 
 mod faults;
 mod mutation;
+mod policies;
 mod reload;
 mod retries;
 mod tcp;
@@ -85,6 +86,7 @@ metrics: false
 workers: 2
 shutdown: { deadline: 5s, delay: 1s }
 upgrade: { timeout: 10s, deadline: 1h }
+overload: { lag: 2s }
 "#;
 
 /// [`FULL`] without the one thing that is wrong in it on purpose.
@@ -212,7 +214,7 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!(info.matches.listeners, [Name::from("web"), Name::from("local")]);
     assert_eq!((info.priority, info.upgrade, info.body_limit), (3, false, Some(None)));
     assert_eq!(info.timeouts.total, Some(None));
-    let Action::Forward { services, rewrite } = &info.action else { panic!("not forward") };
+    let Action::Forward { services, rewrite, .. } = &info.action else { panic!("not forward") };
     assert_eq!(services[1].weight, 10);
     let RewritePath::Template(template) = &rewrite.path else { panic!("not a template") };
     assert_eq!(template.pieces, [Piece::Text("/v2/".into()), Piece::Param("id".into())]);
@@ -227,12 +229,15 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
 
-    let Process { admin, access_log, metrics, workers, shutdown, upgrade } = process;
+    let Process { admin, access_log, metrics, workers, shutdown, upgrade, policies, state, lag } =
+        process;
+    assert_eq!((policies.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));
     let seconds = Duration::from_secs;
     assert_eq!((shutdown.deadline, shutdown.delay), (seconds(5), seconds(1)));
     assert_eq!((upgrade.timeout, upgrade.deadline), (seconds(10), Some(seconds(3600))));
+    assert_eq!(*lag, Some(seconds(2)));
 }
 
 #[test]

@@ -10,8 +10,11 @@ use serde::de::DeserializeOwned;
 use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
-use crate::model::{AccessLog, Listener, Name, Route, Service, Shutdown, TcpRoute, Upgrade};
+use crate::model::{
+    AccessLog, Listener, Name, Policy, Route, Service, Shutdown, State, TcpRoute, Upgrade,
+};
 use crate::node::{Entry, Finding, Span, reference};
+use crate::raw::{PolicySpec, Spanned};
 use crate::report::Severity;
 
 /// A unit's number; it stays the same as long as the unit is not evaluated again.
@@ -41,8 +44,17 @@ impl Collection {
 }
 
 /// The top-level keys that are no collections.
-pub(crate) const SETTINGS: &[&str] =
-    &["admin", "access_log", "metrics", "workers", "shutdown", "upgrade"];
+pub(crate) const SETTINGS: &[&str] = &[
+    "policies",
+    "state",
+    "admin",
+    "access_log",
+    "metrics",
+    "workers",
+    "shutdown",
+    "upgrade",
+    "overload",
+];
 
 /// All top-level keys.
 pub(crate) const KEYS: &[&str] = &[
@@ -50,12 +62,15 @@ pub(crate) const KEYS: &[&str] = &[
     "services",
     "routes",
     "tcp_routes",
+    "policies",
+    "state",
     "admin",
     "access_log",
     "metrics",
     "workers",
     "shutdown",
     "upgrade",
+    "overload",
 ];
 
 /// One entry and what it came to.
@@ -82,11 +97,14 @@ pub(crate) enum Value {
     Service(Arc<Service>),
     Route(Arc<Route>),
     TcpRoute(Arc<TcpRoute>),
+    Policies(Arc<[Policy]>),
+    State(State),
     Admin(Option<SocketAddr>),
     AccessLog(AccessLog),
     Metrics(bool),
     Workers(usize),
     Shutdown(Shutdown),
+    Overload(Option<std::time::Duration>),
     Upgrade(Upgrade),
 }
 
@@ -175,6 +193,10 @@ fn value(
             decode.run(|spec, scope| Value::TcpRoute(check::tcp_route(spec, scope).into()))
         }
         Collection::Settings => match &**name {
+            "policies" => decode.run(|spec: &Vec<Spanned<PolicySpec>>, scope| {
+                Value::Policies(check::policies(spec, None, scope))
+            }),
+            "state" => decode.run(|spec, scope| Value::State(check::state(spec, scope))),
             "admin" => decode.run(|spec, scope| Value::Admin(check::admin(spec, scope))),
             "access_log" => {
                 decode.run(|spec, scope| Value::AccessLog(check::access_log(spec, scope)))
@@ -182,6 +204,7 @@ fn value(
             "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
             "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
             "shutdown" => decode.run(|spec, _| Value::Shutdown(check::shutdown(spec))),
+            "overload" => decode.run(|spec, scope| Value::Overload(check::overload(spec, scope))),
             "upgrade" => decode.run(|spec, scope| Value::Upgrade(check::upgrade(spec, scope))),
             _ => None,
         },

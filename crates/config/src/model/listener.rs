@@ -99,6 +99,9 @@ pub struct Http2 {
     pub control_frames: u32,
     /// CONTINUATION frames of one header block.
     pub continuations: u32,
+    /// How long new connections of who did too much of it wait at most, 100 ms to a minute; none
+    /// waits if there is none.
+    pub penalty: Option<Duration>,
 }
 
 /// Whom a listener believes about the client, and what is written for the upstream.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Match, Name, Retries, Template};
+use super::{Faults, Importance, Match, Mirror, Name, Policy, Retries, SplitBy, Template};
 
 /// A route.
 #[derive(Debug, Clone)]
@@ -26,6 +26,12 @@ pub struct Route {
     pub retries: Option<Option<Arc<Retries>>>,
     /// The reply where the gateway would answer 502, 503 or 504 by itself.
     pub fallback: Option<Arc<Reply>>,
+    /// Its policies, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
+    /// Faults on purpose.
+    pub faults: Faults,
+    /// How much its requests matter where there is too much to do.
+    pub importance: Importance,
 }
 
 /// What happens to a request.
@@ -35,6 +41,10 @@ pub enum Action {
     Forward {
         /// The services and their shares.
         services: Vec<WeightedService>,
+        /// What holds a client to one of them.
+        split_by: SplitBy,
+        /// Copies for another service.
+        mirror: Option<Arc<Mirror>>,
         /// What changes on the way.
         rewrite: Rewrite,
     },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Breaker, Endpoint, Name, Retries, RetryBudget, ServiceTls};
+use super::{Breaker, Endpoint, Name, Overload, Policy, Retries, RetryBudget, ServiceTls};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Service {
     /// The PROXY header that each connection begins with, if any; such a connection serves one
     /// client and is not kept.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// How it is kept from having more to do than it can, if at all.
+    pub overload: Option<Overload>,
     /// Idle connections.
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
@@ -36,6 +38,8 @@ pub struct Service {
     pub backup: Option<Name>,
     /// When the service is spared.
     pub breaker: Breaker,
+    /// Its policies, in order; no two of one kind and name.
+    pub policies: Arc<[Policy]>,
 }
 
 /// How an endpoint is chosen.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Size, Spanned};
+use super::{OffOr, Size, Spanned, Time};
 
 /// HTTP/2 towards clients.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -26,4 +26,8 @@ pub(crate) struct Http2Spec {
     /// CONTINUATION frames that the head of one request may have. More ends the connection.
     /// Default: 16.
     pub(crate) continuations: Option<Spanned<u32>>,
+    /// How long new connections wait at most from an address (IPv6: a /64) whose connection was
+    /// ended for one of the three bounds above: 100ms at first, twice that each time it comes back
+    /// and does it again, up to this; 100ms to 1m, or `off`. Default: `1s`.
+    pub(crate) penalty: Option<Spanned<OffOr<Time>>>,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Http2Spec, Limit, ListenerTlsSpec, OffOr, Size, Spanned, Time};
+use super::{Http2Spec, Limit, ListenerTlsSpec, OffOr, Size, Spanned, Switch, Time};
 
 /// A place where the gateway accepts connections.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,7 +21,7 @@ pub(crate) struct ListenerSpec {
     pub(crate) tls: Option<ListenerTlsSpec>,
     /// HTTP/2 beside HTTP/1.1, or `off`: chosen by ALPN over TLS, and else by how a client begins.
     /// Default: on.
-    pub(crate) http2: Option<Spanned<OffOr<Http2Spec>>>,
+    pub(crate) http2: Option<Spanned<Switch<Http2Spec>>>,
     /// Forwarding headers: whom the listener believes and what it writes.
     pub(crate) forwarded: Option<Spanned<ForwardedSpec>>,
     /// How request paths are normalised before a route is looked for.

@@ -32,6 +32,16 @@ pub(crate) struct ShutdownSpec {
     pub(crate) delay: Option<Time>,
 }
 
+/// What the gateway does when it has more to do itself than it can.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatewayOverloadSpec {
+    /// How late a worker may be with what it has to do before it turns away requests of low
+    /// importance; those of normal importance at twice, of high importance at four times that. At
+    /// least `10ms`, or `off`. Default: `1s`.
+    pub(crate) lag: Option<Spanned<OffOr<Time>>>,
+}
+
 /// How the gateway gives way to a new binary.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

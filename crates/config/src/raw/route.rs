@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::{Entries, Limit, OffOr, OneOrMany, RetriesSpec, Spanned, Time};
+use super::{
+    Entries, FaultsSpec, ImportanceSpec, Limit, MirrorSpec, OffOr, OneOrMany, PolicySpec,
+    RetriesSpec, Spanned, SplitBySpec, Time,
+};
 
 /// A route: what it matches, and exactly one of `service`, `split`, `redirect` and `reply`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -25,12 +28,24 @@ pub(crate) struct RouteSpec {
     /// Several services, chosen by weight.
     #[schemars(length(min = 1))]
     pub(crate) split: Option<Spanned<Vec<SplitSpec>>>,
+    /// What holds a client to one of them. Default: nothing, each request is drawn by itself.
+    pub(crate) split_by: Option<Spanned<SplitBySpec>>,
+    /// Copies of requests for another service, whose replies nobody sees. Default: none.
+    pub(crate) mirror: Option<Spanned<MirrorSpec>>,
+    /// Faults on purpose, to see what clients make of them. Default: none.
+    pub(crate) faults: Option<Spanned<FaultsSpec>>,
+    /// How much these requests matter where a service has too much to do: `low`, `normal` or `high`.
+    /// Default: `normal`.
+    pub(crate) importance: Option<ImportanceSpec>,
     /// Sends the client elsewhere.
     pub(crate) redirect: Option<Spanned<RedirectSpec>>,
     /// Answers from the gateway itself.
     pub(crate) reply: Option<Spanned<ReplySpec>>,
     /// Changes the request on its way; only with `service` or `split`.
     pub(crate) rewrite: Option<Spanned<RewriteSpec>>,
+    /// Policies for requests that the route takes.
+    #[serde(default)]
+    pub(crate) policies: Vec<Spanned<PolicySpec>>,
     /// Overrides limits of the listener.
     #[serde(default)]
     pub(crate) limits: RouteLimitsSpec,

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{BreakerSpec, OffOr, RetriesSpec, ServiceTlsSpec, Spanned, Time};
+use super::{
+    BreakerSpec, OffOr, OverloadSpec, PolicySpec, RetriesSpec, ServiceTlsSpec, Spanned, Time,
+};
 
 /// An upstream service.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,9 +31,15 @@ pub(crate) struct ServiceSpec {
     /// Begin each connection with a PROXY header of this version: `v1` or `v2`. It tells the client's
     /// address, so a connection serves one client and one request. Default: none.
     pub(crate) proxy_protocol: Option<Spanned<ProxyVersionSpec>>,
+    /// Lets no more requests through than the service can take without becoming slow; its presence,
+    /// even as `{}`, means that it is on. Default: off.
+    pub(crate) overload: Option<OverloadSpec>,
     /// Idle connections.
     #[serde(default)]
     pub(crate) pool: PoolSpec,
+    /// Policies for requests that go to the service, asked after those of the route.
+    #[serde(default)]
+    pub(crate) policies: Vec<Spanned<PolicySpec>>,
     /// How long the gateway waits for an endpoint. A route may override them.
     #[serde(default)]
     pub(crate) timeouts: ServiceTimeoutsSpec,

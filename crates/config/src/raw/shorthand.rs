@@ -261,6 +261,57 @@ impl<T: JsonSchema> JsonSchema for OffOr<T> {
     }
 }
 
+/// `off`, `on` with all defaults, or a value.
+#[derive(Debug, Clone)]
+pub(crate) struct Switch<T>(pub(crate) OffOr<T>);
+
+impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Switch<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SwitchVisitor(OffVisitor(PhantomData))).map(Switch)
+    }
+}
+
+struct SwitchVisitor<T>(OffVisitor<T>);
+
+impl<'de, T: Deserialize<'de> + Default> Visitor<'de> for SwitchVisitor<T> {
+    type Value = OffOr<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`on`, `off` or a map")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<OffOr<T>, E> {
+        Ok(if value { OffOr::On(T::default()) } else { OffOr::Off })
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<OffOr<T>, E> {
+        match text {
+            "on" | "true" => Ok(OffOr::On(T::default())),
+            "off" | "false" => Ok(OffOr::Off),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OffOr<T>, A::Error> {
+        self.0.visit_map(map)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Switch<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Switch_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        json_schema!({ "anyOf": [{ "enum": ["on", "off", true, false] }, value] })
+    }
+}
+
 /// One value or a list of them.
 #[derive(Debug, Clone)]
 pub(crate) struct OneOrMany<T>(pub(crate) Vec<T>);

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 
 use portcullis_config::model::{
-    Action, EncodedSlash, HostPattern, Match, PathPattern, PathPolicy, Predicate, Reply, Route,
-    RouteTimeouts, Segment, ValueTest,
+    Action, EncodedSlash, Faults, HostPattern, Importance, Match, PathPattern, PathPolicy,
+    Predicate, Reply, Route, RouteTimeouts, Segment, ValueTest,
 };
 use portcullis_proxy::path::{Normal, normalise};
 use portcullis_proxy::router::Request;
@@ -145,6 +145,9 @@ fn read_route<'a>(number: usize, words: impl Iterator<Item = &'a str>) -> Route 
         upgrade: true,
         retries: None,
         fallback: None,
+        policies: Default::default(),
+        faults: Faults::default(),
+        importance: Importance::Normal,
     }
 }
 

@@ -1,9 +1,12 @@
 //! `portcullis explain`: what the gateway would do with a request, told without sending it.
 
 mod ask;
+mod connection;
 mod json;
+mod l4;
 mod patterns;
 mod text;
+mod traffic;
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -39,7 +42,8 @@ pub(super) struct Explain {
     format: Format,
     /// The method
     method: String,
-    /// A URL, or a path on the host `localhost`
+    /// A URL, or a path on the host `localhost`; `tcp://HOST:PORT` for a connection of bytes, with
+    /// the method `CONNECT`
     #[arg(value_parser = ask::url)]
     url: Url,
 }
@@ -71,6 +75,13 @@ impl Explain {
                 return Ok(ExitCode::FAILURE);
             }
         };
+        if self.url.bytes {
+            let (snapshot, named) = (&compiled.snapshot, self.listener.as_deref());
+            let (page, taken) = l4::explain(&loader, &loaded.config, snapshot, named, &self.url)?;
+            anyhow::ensure!(self.format == Format::Text, "connections are explained as text alone");
+            print(&page)?;
+            return Ok(if taken { ExitCode::SUCCESS } else { ExitCode::from(NOT_ROUTED) });
+        }
         let chosen = ask::choose(&loaded.config, self.listener.as_deref(), &self.url)?;
         let snapshot = &compiled.snapshot;
         let Some(listener) = snapshot.listeners.get(&chosen.listener.name) else {

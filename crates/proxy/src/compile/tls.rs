@@ -1,17 +1,38 @@
 //! TLS from the configuration to what connections use, and the place of what is wrong with it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use portcullis_config::model::{
-    Address, Certificate, ClientAuth, ListenerTls, Revocation, Service, ServiceTls, TlsChoices,
-    TlsFile, TlsVersions,
+    Address, Certificate, ClientAuth, Config, ListenerTls, Name, Revocation, Service, ServiceTls,
+    TlsChoices, TlsFile, TlsVersions,
 };
 use portcullis_wire::tls::{
-    self, CertificatePem, Choices, ClientOptions, Configured, OcspResponse, Pem, Server,
+    self, CertificatePem, Choices, ClientOptions, Configured, Expiry, OcspResponse, Pem, Server,
     ServerOptions, SystemRoots, Ticketer, TlsError, Versions,
 };
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+
+/// Whose TLS it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// A listener's.
+    Listener,
+    /// A service's.
+    Service,
+}
+
+/// Until when files are good, by whose they are and its name.
+pub(super) type Expiries = HashMap<(Owner, Name), Vec<Expiry>>;
+
+/// Takes out those of whom TLS, or all, is gone.
+pub(super) fn forget_expiries(expiries: &mut Expiries, config: &Config) {
+    expiries.retain(|(owner, name), _| match owner {
+        Owner::Listener => config.listeners.get(name).is_some_and(|l| l.tls.is_some()),
+        Owner::Service => config.services.get(name).is_some_and(|s| s.tls.is_some()),
+    });
+}
 
 /// What a listener's connections share.
 pub(super) fn server(

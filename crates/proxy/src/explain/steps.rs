@@ -3,18 +3,20 @@
 
 use portcullis_config::model::{self, Protocol};
 use portcullis_core::{Failure, Reason};
+use portcullis_policies::Scope;
 use portcullis_wire::h1::{Scan, parse_request};
 use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
 
 use super::{
-    Action, ClientStep, Explanation, HeadSize, Outcome, PathStep, Question, Reached, Routed, Share,
-    Source, Timeouts,
+    Action, ClientStep, Explanation, HeadSize, Outcome, PathStep, PolicyStep, Question, Reached,
+    Routed, Share, Source, Timeouts,
 };
 use crate::client::head_failure;
 use crate::forwarding::{self, Peer};
 use crate::path::{self, Normal};
 use crate::pipeline::forward::{self, Plan};
-use crate::pipeline::{self, Scratch};
+use crate::pipeline::policies::{Asked, applying};
+use crate::pipeline::{self, Scratch, split};
 use crate::router::{self, Miss};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
 
@@ -64,13 +66,57 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
+    let asked = Asked {
+        request,
+        path,
+        params: &scratch.params,
+        client: explanation.client.as_ref().and_then(|client| client.address),
+        listener: &listener.name,
+        route: &route.route.name,
+        service: None,
+    };
+    let policies = policies(snapshot, route, asked);
     let action = action(snapshot, route, normal, body_limit, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
         route,
         params,
         body_limit: (body_limit, source),
+        policies,
         action,
     })))
+}
+
+/// The policies that are asked, for every service that may get the request.
+fn policies<'s>(
+    snapshot: &'s Snapshot,
+    route: &'s CompiledRoute,
+    asked: Asked<'_>,
+) -> Vec<PolicyStep<'s>> {
+    let services: Vec<&CompiledService> = route
+        .services
+        .iter()
+        .filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref())
+        .collect();
+    let mut steps: Vec<PolicyStep<'s>> = Vec::new();
+    let several = services.len() > 1;
+    let mut each: Vec<Option<&CompiledService>> = services.into_iter().map(Some).collect();
+    if each.is_empty() {
+        each.push(None);
+    }
+    for service in each {
+        let name = service.map(|service| &*service.service.name);
+        let asked = Asked { service: name, ..asked };
+        for running in applying(snapshot, route, service).iter() {
+            let id = &running.counted().id;
+            if steps.iter().any(|step| step.running.counted().id == *id) {
+                continue;
+            }
+            let of_service = matches!(id.scope, Scope::Service(_)) && several;
+            let only_for = name.filter(|_| of_service);
+            steps.push(PolicyStep { running, only_for, key: running.key_parts(&asked) });
+        }
+    }
+    steps
 }
 
 /// Has the request parsed as it would be from a connection, so that the same is refused.
@@ -179,7 +225,10 @@ fn forwarded<'s>(snapshot: &'s Snapshot, plan: &Plan<'s>, scratch: &Scratch) -> 
             endpoints,
         });
     }
-    Action::Forward { target, upgrade, services }
+    let held = split::held(plan.route, &scratch.request.fields);
+    let held = held.and_then(|slot| snapshot.services.get(slot)?.as_ref());
+    let held = held.map(|service| &*service.service.name);
+    Action::Forward { target, upgrade, services, held }
 }
 
 fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {

@@ -84,7 +84,7 @@ fn a_forwarded_request_shows_every_share() {
     assert_eq!(&*routed.route.route.name, "user");
     assert_eq!(routed.params, [("id".to_owned(), "7A".to_owned())]);
     assert_eq!(routed.body_limit, (Some(20), Source::Route));
-    let Action::Forward { target, upgrade, services } = &routed.action else { panic!() };
+    let Action::Forward { target, upgrade, services, .. } = &routed.action else { panic!() };
     assert_eq!((&**target, upgrade), ("/v2/7A?q=1", &None));
 
     let shares: Vec<_> = services.iter().map(|s| (&*s.service.service.name, s.weight)).collect();

@@ -12,9 +12,10 @@ use portcullis_core::metrics::WorkerMetrics;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::MissedTickBehavior;
 
 use super::ApplyError;
-use crate::accept::{self, Ending, Listening, OpenConnections};
+use crate::accept::{self, Ending, Listening, Shared};
 use crate::snapshot::{ListenerSettings, Snapshot};
 use crate::sockets::Bound;
 use crate::upstream::pool::SWEEP_EVERY;
@@ -78,7 +79,7 @@ pub(super) struct SocketChange {
 pub(super) struct Opened {
     pub(super) name: Name,
     pub(super) sockets: Vec<Bound>,
-    pub(super) open: OpenConnections,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Handle {
@@ -119,7 +120,6 @@ pub(super) fn start(id: usize, gate: watch::Receiver<bool>) -> io::Result<Handle
 /// A listener that accepts on this worker.
 struct LiveListener {
     listener: Rc<LocalListener>,
-    open: OpenConnections,
     acceptors: Vec<Acceptor>,
 }
 
@@ -142,7 +142,6 @@ impl LiveListener {
             Rc::clone(worker),
             Rc::clone(&self.listener),
             listening,
-            Arc::clone(&self.open),
             accept::Told { gate: gate.clone(), stop: stopped },
         );
         self.acceptors.push(Acceptor { stop, task: spawn_local(accepting) });
@@ -167,6 +166,8 @@ async fn run(
     let worker = Rc::new(Worker::new(id, metrics));
     let mut listeners: HashMap<Name, LiveListener> = HashMap::new();
     let mut flush = tokio::time::interval(FLUSH_EVERY);
+    // What is late once must not look late for ever.
+    flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         tokio::select! {
@@ -189,7 +190,11 @@ async fn run(
                 }
                 None => return,
             },
-            _ = flush.tick() => worker.flush_log(),
+            due = flush.tick() => {
+                worker.lag.note(due.elapsed());
+                listeners.values().for_each(|live| live.listener.tell_turned_away(&worker));
+                worker.flush_log();
+            }
             _ = sweep.tick() => worker.sweep().await,
         }
     }
@@ -217,11 +222,12 @@ fn apply(
         }
     }
     worker.adopt(Snapshot::clone(&change.snapshot), change.log);
-    for Opened { name, sockets, open } in change.sockets.opened {
+    for Opened { name, sockets, shared } in change.sockets.opened {
         let Some(settings) = change.snapshot.listeners.get(&name) else { continue };
-        let listener =
-            Rc::new(LocalListener::new(Arc::clone(&name), ListenerSettings::clone(settings)));
-        let mut live = LiveListener { listener, open, acceptors: Vec::new() };
+        let metrics = Arc::clone(&worker.metrics);
+        let settings = ListenerSettings::clone(settings);
+        let listener = Rc::new(LocalListener::new(Arc::clone(&name), settings, shared, metrics));
+        let mut live = LiveListener { listener, acceptors: Vec::new() };
         for socket in sockets {
             live.accept_from(worker, gate, socket);
         }

@@ -25,6 +25,8 @@ pub(crate) struct Upload {
     held: bool,
     /// What was sent so far, for as long as it can be sent again.
     replay: Replay,
+    /// All that came, for another service, up to so many bytes.
+    copy: Option<(Vec<u8>, usize)>,
 }
 
 /// Content that was sent and may have to be sent once more.
@@ -68,7 +70,19 @@ impl Upload {
             waits_for: Side::Client,
             held: request.expects_continue,
             replay: Replay::default(),
+            copy: None,
         }
+    }
+
+    /// Copies what comes, as long as it is no more than `most` bytes.
+    pub(crate) fn copy(&mut self, most: usize) {
+        self.copy = Some((Vec::new(), most));
+    }
+
+    /// The copy, if all of the content came and was not too much.
+    pub(crate) fn take_copy(&mut self) -> Option<Vec<u8>> {
+        let whole = self.is_done();
+        self.copy.take().filter(|_| whole).map(|(copy, _)| copy)
     }
 
     /// Keeps what will be sent, as long as it is no more than so many bytes.
@@ -180,6 +194,7 @@ impl Upload {
                     if self.replay.whole {
                         self.replay.note(&down.content()[..sent]);
                     }
+                    self.note_copy(&down.content()[..sent]);
                     down.consume(sent);
                     self.moved = true;
                     self.held = false;
@@ -206,6 +221,14 @@ impl Upload {
             }
         }
         Ok(Poll::Ready(()))
+    }
+
+    fn note_copy(&mut self, sent: &[u8]) {
+        match &mut self.copy {
+            Some((copy, most)) if copy.len() + sent.len() <= *most => copy.extend_from_slice(sent),
+            Some(_) => self.copy = None,
+            None => {}
+        }
     }
 
     fn send_again(&mut self, cx: &mut Context<'_>, up: &mut Upstream) -> Poll<()> {

@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, ReadError, Stream, Upstream};
+use portcullis_wire::{BodyLength, ReadError, Stream, Upstream, tls};
 
 use super::content::{Download, Pace, Side, Upload};
+use super::shed::LetThrough;
 use super::{Exchange, Scratch, grpc, head, tunnel, upgrade};
 use crate::client::Client;
 use crate::upstream::acquire::Acquired;
@@ -41,9 +42,10 @@ pub(crate) async fn reach_head<'s>(
     exchange: &mut Exchange<'s, '_>,
     way: &mut Acquired,
     upload: &mut Upload,
+    through: &mut Option<LetThrough>,
     bounds: Bounds,
 ) -> Result<Watch<'s>, Failure> {
-    let Exchange { serving, client, scratch, record } = exchange;
+    let Exchange { serving, client, scratch, record, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
     let mut watch = Watch {
         worker: serving.worker,
@@ -63,9 +65,17 @@ pub(crate) async fn reach_head<'s>(
     loop {
         let reached = poll_fn(|cx| poll_head(cx, client, up, scratch, upload, &mut watch)).await;
         record.bytes_in = upload.bytes;
+        if let (Some(through), Err(failure)) = (&mut *through, &reached)
+            && failure.reason == Reason::FirstByteTimeout
+        {
+            through.timed_out();
+        }
         reached?;
         let status = scratch.response.status;
         if status == 101 || status >= 200 {
+            if let Some(through) = through {
+                through.answered(status);
+            }
             return Ok(watch);
         }
         interim += 1;
@@ -96,7 +106,7 @@ pub(crate) async fn relay(
     upload: &mut Upload,
     mut watch: Watch<'_>,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record } = exchange;
+    let Exchange { serving, client, scratch, record, .. } = exchange;
     let up = &mut way.up;
     upload.forget();
     let status = scratch.response.status;
@@ -216,6 +226,9 @@ fn poll_head(
         Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
         Poll::Ready(Err(ReadError::Malformed(malformed))) => {
             return Poll::Ready(Err(Failure::new(Reason::UpstreamMalformed, malformed)));
+        }
+        Poll::Ready(Err(ReadError::Io(error))) if tls::is_refusal(&error) => {
+            return Poll::Ready(Err(Failure::new(Reason::UpstreamTls, error)));
         }
         Poll::Ready(Err(error)) => {
             return Poll::Ready(Err(Failure::new(Reason::UpstreamReset, error)));

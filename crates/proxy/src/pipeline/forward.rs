@@ -11,17 +11,18 @@ use std::time::Duration;
 
 use portcullis_config::model::{HostPolicy, Rewrite, RewritePath};
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Upstream, Version, websocket};
+use portcullis_wire::{RequestHead, Upstream, Version, websocket};
 
 use self::tries::Tries;
 use super::content::Upload;
 use super::head::{self, Destination};
-use super::{Exchange, Scratch, Serving, upgrade};
+use super::shed::LetThrough;
+use super::{Exchange, Scratch, mirror, shed, split, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
-use crate::upstream::balance;
+
 use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.
@@ -46,14 +47,32 @@ pub(crate) async fn forward<'s>(
     exchange: &mut Exchange<'s, '_>,
     plan: &Plan<'s>,
 ) -> Result<(), Failure> {
-    let serving = exchange.serving;
-    let mut service = choose_service(serving, plan.route)?;
+    let service = exchange.record.service.ok_or(Reason::NoEndpoint)?;
     write_path(plan, exchange.scratch);
+    let mut through = shed::let_through(exchange, service, plan.route.route.importance)?;
     let mut upload = Upload::new(plan.body_limit, &exchange.scratch.request);
+    let copy = mirror::draw(exchange, plan, &mut upload);
+    let sent = send(exchange, plan, service, &mut upload, &mut through).await;
+    if let Some(copy) = copy {
+        copy.send(exchange.serving.worker, upload.take_copy());
+    }
+    sent
+}
+
+/// Sends the request to endpoints of `service` until one takes it.
+async fn send<'s>(
+    exchange: &mut Exchange<'s, '_>,
+    plan: &Plan<'s>,
+    service: &'s Arc<CompiledService>,
+    upload: &mut Upload,
+    through: &mut Option<LetThrough>,
+) -> Result<(), Failure> {
+    let serving = exchange.serving;
+    let mut service = service;
     loop {
         exchange.record.service = Some(service);
         let tries = Tries::new(exchange, plan, service);
-        let Err(failure) = tries.run(exchange, &mut upload).await else { return Ok(()) };
+        let Err(failure) = tries.run(exchange, upload, through).await else { return Ok(()) };
         let backup = takes_over(&failure).then_some(service.backup).flatten();
         let backup = backup.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
         // No way over backups leads back, so this ends.
@@ -110,14 +129,19 @@ fn send_head(
     head::write_request(up, &scratch.request, &destination, serving.settings, &client.peer);
 }
 
-/// By weight, at random.
-fn choose_service<'s>(
-    serving: Serving<'s>,
+/// The service that the route, its weights and what holds the client choose; none for a route that
+/// forwards nowhere.
+pub(super) fn choose_service<'s>(
+    exchange: &mut Exchange<'s, '_>,
     route: &CompiledRoute,
-) -> Result<&'s Arc<CompiledService>, Failure> {
-    let slot = balance::share(&route.services, route.total_weight);
-    let service = slot.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
-    service.ok_or_else(|| Reason::NoEndpoint.into())
+) -> Result<Option<&'s Arc<CompiledService>>, Failure> {
+    if route.services.is_empty() {
+        return Ok(None);
+    }
+    let slot = split::choose(exchange, route);
+    let services = &exchange.serving.snapshot.services;
+    let service = slot.and_then(|slot| services.get(slot)?.as_ref());
+    service.map(Some).ok_or_else(|| Reason::NoEndpoint.into())
 }
 
 pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {
@@ -174,18 +198,28 @@ pub(crate) fn destination<'a>(
 ) -> Destination<'a> {
     let request = &scratch.request;
     let kept = matches!(plan.rewrite.path, RewritePath::Keep);
-    let authority = match (&plan.rewrite.host, &service.service.host) {
-        (Some(host), _) | (None, HostPolicy::Set(host)) => host.as_bytes(),
-        (None, HostPolicy::Preserve) if !request.authority().is_empty() => request.authority(),
-        (None, HostPolicy::Preserve | HostPolicy::Endpoint) => endpoint.host(),
-    };
     let upgrade = upgrade::wanted(request, version).filter(|_| plan.route.route.upgrade);
     let key = upgrade.is_some() && upgrade::needs_key(request, version);
     Destination {
         path: if kept { request.path() } else { &scratch.rewritten },
         query: request.query(),
-        authority,
+        authority: authority(plan.rewrite.host.as_deref(), service, endpoint, request),
         upgrade,
         websocket_key: key.then_some(&*scratch.websocket_key),
+    }
+}
+
+/// The host that the endpoint is asked for.
+pub(super) fn authority<'a>(
+    rewritten: Option<&'a str>,
+    service: &'a CompiledService,
+    endpoint: &'a EndpointState,
+    request: &'a RequestHead,
+) -> &'a [u8] {
+    match (rewritten, &service.service.host) {
+        (Some(host), _) => host.as_bytes(),
+        (None, HostPolicy::Set(host)) => host.as_bytes(),
+        (None, HostPolicy::Preserve) if !request.authority().is_empty() => request.authority(),
+        (None, HostPolicy::Preserve | HostPolicy::Endpoint) => endpoint.host(),
     }
 }

@@ -17,7 +17,11 @@ pub(crate) fn is_grpc(request: &RequestHead) -> bool {
 pub(crate) fn status(reason: Reason) -> &'static str {
     match reason {
         Reason::TotalTimeout => "4",
-        Reason::BodyTooLarge | Reason::HeadTooLarge => "8",
+        Reason::BodyTooLarge
+        | Reason::HeadTooLarge
+        | Reason::RateLimited
+        | Reason::QuotaExhausted
+        | Reason::TooManyAtOnce => "8",
         _ => match reason.status() {
             400 => "13",
             401 => "16",

@@ -111,7 +111,7 @@ pub(crate) fn write_reply(
     let nominated = Nominated::of(&response.fields);
     let mut dated = response.status < 200;
     out.copy(&response.fields, |field| match field.known {
-        Known::Other => !nominated.has(field.name),
+        Known::Other => !(nominated.has(field.name) || is_replaced(added, field.name)),
         Known::ContentLength => false,
         Known::Date => {
             dated = true;
@@ -129,6 +129,15 @@ pub(crate) fn write_reply(
         write_added(&mut out, added);
     }
     out.end();
+}
+
+/// Whether a field of the endpoint's means nothing beside one that was added: of the limits that
+/// `X-RateLimit-*` tells there can be only one, and the client meets the gateway's first.
+fn is_replaced(added: &Fields, name: &[u8]) -> bool {
+    const START: &[u8] = b"x-ratelimit-";
+    !added.is_empty()
+        && name.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+        && added.iter().any(|field| field.name.eq_ignore_ascii_case(name))
 }
 
 /// Writes the fields that steps of the pipeline have added to a reply.

@@ -1,10 +1,12 @@
 //! What is remembered of a request for its log line and its counts.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_core::metrics::RouteSeries;
 use portcullis_core::{Failure, RequestEvent, RequestId};
+use portcullis_policies::Running;
 
 use super::Exchange;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
@@ -18,8 +20,10 @@ pub(crate) struct Record<'s> {
     pub(crate) started: Instant,
     pub(crate) client: Option<IpAddr>,
     pub(crate) route: Option<&'s CompiledRoute>,
-    pub(crate) service: Option<&'s CompiledService>,
+    pub(crate) service: Option<&'s Arc<CompiledService>>,
     pub(crate) endpoint: Option<&'s EndpointState>,
+    /// The policy that refused it.
+    pub(crate) policy: Option<&'s Running>,
     /// The status sent, 0 before.
     pub(crate) status: u16,
     pub(crate) bytes_in: u64,
@@ -36,6 +40,8 @@ pub(crate) struct Record<'s> {
     pub(crate) fallback: bool,
     /// Seconds for the `Retry-After` of a 503.
     pub(crate) retry_after: Option<u64>,
+    /// The status that a failure is answered with, where it is not its reason's own.
+    pub(crate) refusal: Option<u16>,
     /// For the `Allow` of a 405.
     pub(crate) allow: Option<String>,
 }
@@ -49,6 +55,7 @@ impl<'s> Record<'s> {
             route: None,
             service: None,
             endpoint: None,
+            policy: None,
             status: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -59,6 +66,7 @@ impl<'s> Record<'s> {
             tries: 0,
             fallback: false,
             retry_after: None,
+            refusal: None,
             allow: None,
         }
     }
@@ -93,7 +101,7 @@ impl Exchange<'_, '_> {
     }
 
     fn log(&self, took: Duration) {
-        let Exchange { serving, client, scratch, record } = self;
+        let Exchange { serving, client, scratch, record, .. } = self;
         let request = &scratch.request;
         let event = RequestEvent {
             started: SystemTime::now() - took,
@@ -108,6 +116,7 @@ impl Exchange<'_, '_> {
             route: record.route.map(|route| &*route.route.name),
             service: record.service.map(|service| &*service.service.name),
             endpoint: record.endpoint.map(|endpoint| &*endpoint.label),
+            policy: record.policy.map(|running| &**running.policy.name()),
             status: record.status,
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,

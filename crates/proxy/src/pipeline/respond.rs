@@ -19,6 +19,10 @@ use crate::worker::Worker;
 /// Methods that are passed on; all that RFC 9110 and RFC 5789 define but `CONNECT`.
 const METHODS: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
+/// What may be asked for instead of another version of WebSocket (RFC 6455, 4.2.2; RFC 9110, 7.8).
+const WEBSOCKETS: [(&[u8], &[u8]); 3] =
+    [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Version", b"13")];
+
 /// Most content of a request answered here that is read only to keep the connection, in bytes.
 const MAX_DISCARDED: u64 = 64 * 1024;
 
@@ -89,7 +93,8 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     if ends_connection(reason) {
         client.down.close_after();
     }
-    if let Some(seconds) = retry_after(reason, record.retry_after) {
+    let said = scratch.added.all(b"retry-after").next().is_some();
+    if let Some(seconds) = retry_after(reason, record.retry_after).filter(|_| !said) {
         scratch.added.push(b"Retry-After", itoa::Buffer::new().format(seconds).as_bytes());
     }
     if grpc::is_grpc(&scratch.request) {
@@ -103,21 +108,25 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
         }
         return;
     }
+    let status = record.refusal.unwrap_or(reason.status());
     let fallback = record.route.and_then(|route| route.route.fallback.as_deref());
-    if let Some(fallback) = fallback.filter(|_| matches!(reason.status(), 502..=504)) {
+    if let Some(fallback) = fallback.filter(|_| matches!(status, 502..=504)) {
         record.fallback = true;
         if reply(exchange, fallback).await.is_err() {
             exchange.client.cut(Abort::Cancelled);
         }
         return;
     }
-    let problem = problem(reason, record.id.to_string().as_str());
+    let problem = problem(reason, status, record.id.to_string().as_str());
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
     let allow = record.allow.take();
     if let Some(allow) = &allow {
         fields.push((b"Allow", allow.as_bytes()));
     }
-    if send(exchange, reason.status(), &fields, problem.as_bytes()).await.is_err() {
+    if reason == Reason::WebSocketVersion {
+        fields.extend(WEBSOCKETS);
+    }
+    if send(exchange, status, &fields, problem.as_bytes()).await.is_err() {
         exchange.client.cut(Abort::Cancelled);
     }
 }
@@ -146,7 +155,7 @@ pub(crate) async fn refuse(
 ) -> u16 {
     let reason = failure.reason;
     client.down.close_after();
-    let problem = problem(reason, id.to_string().as_str());
+    let problem = problem(reason, reason.status(), id.to_string().as_str());
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
     if reason == Reason::ConnectRefused {
         fields.push((b"Allow", METHODS));
@@ -161,11 +170,10 @@ pub(crate) async fn refuse(
 }
 
 /// A problem document (RFC 9457). All parts are our own constants, so nothing needs escaping.
-fn problem(reason: Reason, id: &str) -> String {
+fn problem(reason: Reason, status: u16, id: &str) -> String {
     format!(
-        "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"detail\":\"{}\",\"code\":\"{}\",\"request_id\":\"{id}\"}}\n",
-        reason_phrase(reason.status()),
-        reason.status(),
+        "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{status},\"detail\":\"{}\",\"code\":\"{}\",\"request_id\":\"{id}\"}}\n",
+        reason_phrase(status),
         reason.outside(),
         reason.code(),
     )
@@ -178,7 +186,7 @@ async fn send(
     fields: &[(&[u8], &[u8])],
     body: &[u8],
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record } = exchange;
+    let Exchange { serving, client, scratch, record, .. } = exchange;
     let request = &scratch.request;
     // Content that nobody wants is skipped if it is here already, and afterwards if it is small:
     // a connection is worth more. Content that may never come, or be much, is not waited for.
@@ -262,7 +270,7 @@ mod tests {
     #[test]
     fn problems_are_one_line_and_need_no_escaping() {
         for reason in REASONS {
-            let problem = problem(reason, "0123");
+            let problem = problem(reason, reason.status(), "0123");
             assert_eq!(problem.matches('\n').count(), 1);
             assert!(!problem.contains('\\'));
             assert!(problem.contains(&format!("\"status\":{},", reason.status())));

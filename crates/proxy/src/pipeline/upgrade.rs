@@ -4,7 +4,7 @@
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::{
     BodyLength, Downstream, Known, ReplyLine, RequestHead, ResponseHead, Upstream, Version,
-    websocket,
+    websocket::{self, BadHandshake},
 };
 
 use super::Scratch;
@@ -44,6 +44,23 @@ pub(crate) fn needs_key(request: &RequestHead, up: Version) -> bool {
             .fields
             .first(Known::Upgrade)
             .is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Checks a WebSocket's handshake that is translated to HTTP/2, where nobody else would: with it go
+/// the key and the version, and the gateway is the server who answers them (RFC 6455, 4.2).
+///
+/// # Errors
+/// [`Reason::BadRequest`], or [`Reason::WebSocketVersion`].
+pub(crate) fn check_handshake(request: &RequestHead, up: Version) -> Result<(), Failure> {
+    let bridged = request.version != Version::Http2 && up == Version::Http2;
+    let protocol = request.fields.first(Known::Upgrade).filter(|_| bridged && request.upgrade);
+    if !protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) {
+        return Ok(());
+    }
+    websocket::check(request).map_err(|fault| match fault {
+        BadHandshake::Version => Failure::new(Reason::WebSocketVersion, fault),
+        fault => Failure::new(Reason::BadRequest, fault),
+    })
 }
 
 /// Whether this is the field that holds the key.

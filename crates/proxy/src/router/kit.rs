@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use portcullis_config::model::{
-    Action, HostPattern, Match, PathPattern, Predicate, Reply, Route, RouteTimeouts, Segment,
-    ValueTest,
+    Action, Faults, HostPattern, Importance, Match, PathPattern, Predicate, Reply, Route,
+    RouteTimeouts, Segment, ValueTest,
 };
 use portcullis_wire::Fields;
 use regex::bytes::Regex;
@@ -30,6 +30,9 @@ pub(super) fn route(name: &str, paths: &[&str]) -> Route {
         upgrade: true,
         retries: None,
         fallback: None,
+        policies: Default::default(),
+        faults: Faults::default(),
+        importance: Importance::Normal,
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn is_client_of(networks: &[ipnet::IpNet], client: IpAddr) -> bool {
 
 /// Values of the cookies of this name: `name=value` pairs with `;` between them (RFC 6265, 4.2),
 /// without white space around and without the double quotes that may enclose a value.
-fn cookies<'a>(fields: &'a Fields, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn cookies<'a>(fields: &'a Fields, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     fields.all_known(Known::Cookie).flat_map(|line| line.split(|&byte| byte == b';')).filter_map(
         move |pair| {
             let (found, value) = split_once(pair, b'=')?;
@@ -88,6 +88,13 @@ fn cookies<'a>(fields: &'a Fields, name: &'a [u8]) -> impl Iterator<Item = &'a [
             (found.trim_ascii() == name).then_some(inner.unwrap_or(value))
         },
     )
+}
+
+/// Calls `each` with every value, decoded, of the query parameters of this name. One that has to be
+/// decoded for that is copied.
+pub(crate) fn each_query_value(query: Option<&[u8]>, name: &str, each: &mut dyn FnMut(&[u8])) {
+    let mut text = Vec::new();
+    query_values(query, name.as_bytes()).for_each(|raw| each(decoded(raw, &mut text)));
 }
 
 /// Values, still encoded, of the query parameters of this name. One without `=` has an empty value.

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use portcullis_config::model::Protocol;
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{Upstream, h2};
+use portcullis_wire::{Upstream, h2, tls};
 use tokio::task::{spawn_local, unconstrained};
 use tokio::time::timeout_at;
 
 use super::connect;
 use super::lines::{Hold, Line, Place};
 use super::load::ConnectionPlace;
-use super::pool::Seat;
+use super::seats::Seat;
 use crate::forwarding::Peer;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
@@ -119,15 +119,13 @@ async fn sit(
     wanted: Wanted<'_>,
 ) -> Result<(Seat, bool), Failure> {
     let seats = worker.seats(service, endpoint);
-    if let Ok(seat) = Arc::clone(&seats).try_acquire_owned() {
+    if let Some(seat) = seats.take() {
         return Ok((seat, true));
     }
     let _pending = service.pend(worker)?;
     // Boxed: waiting is rare, and every exchange would carry its state.
-    match Box::pin(timeout_at(wanted.within(wanted.patience).into(), seats.acquire_owned())).await {
-        Ok(Ok(seat)) => Ok((seat, false)),
-        Ok(Err(_)) | Err(_) => Err(Failure::new(Reason::Saturated, &endpoint.label)),
-    }
+    let waited = Box::pin(timeout_at(wanted.within(wanted.patience).into(), seats.wait())).await;
+    waited.map(|seat| (seat, false)).map_err(|_| Failure::new(Reason::Saturated, &endpoint.label))
 }
 
 /// A stream of a shared connection; `None` where the endpoint speaks HTTP/1.1 alone.
@@ -210,8 +208,11 @@ async fn open_line(
     let (client, driver) = match shaken {
         Ok(Ok(shaken)) => shaken,
         Ok(Err(error)) => {
-            let detail = format_args!("{}: {error}", endpoint.label);
-            return Err(Failure::new(Reason::ConnectFailed, detail));
+            let reason = match tls::is_refusal(&error) {
+                true => Reason::UpstreamTls,
+                false => Reason::ConnectFailed,
+            };
+            return Err(Failure::new(reason, format_args!("{}: {error}", endpoint.label)));
         }
         Err(_) => return Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
     };

@@ -2,15 +2,16 @@
 //! they outlive snapshots, so a reload drops none that is still right.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
 use portcullis_config::model::Pool as PoolSettings;
 use portcullis_wire::Upstream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::load::ConnectionPlace;
+use super::seats::Seats;
 use crate::clock;
 use crate::snapshot::{CompiledService, EndpointState};
 
@@ -27,13 +28,9 @@ struct Pool {
     endpoint: Arc<EndpointState>,
     /// Oldest first.
     idle: VecDeque<Idle>,
-    /// Places for exchanges at once, and how many there are.
-    seats: Arc<Semaphore>,
-    most: usize,
+    /// Places for exchanges at once.
+    seats: Rc<Seats>,
 }
-
-/// A place for one exchange with an endpoint.
-pub(crate) type Seat = OwnedSemaphorePermit;
 
 #[derive(Debug)]
 struct Idle {
@@ -108,14 +105,14 @@ impl Pools {
         &mut self,
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
-    ) -> Arc<Semaphore> {
+    ) -> Rc<Seats> {
         let most = service.service.pool.connections;
         let pool = self.pool(service, endpoint);
-        if pool.most != most {
+        if pool.seats.most() != most {
             // Those who have places keep them; the new number holds for all that come.
-            (pool.seats, pool.most) = (Arc::new(Semaphore::new(most)), most);
+            pool.seats = Seats::new(most);
         }
-        Arc::clone(&pool.seats)
+        Rc::clone(&pool.seats)
     }
 
     fn pool(&mut self, service: &CompiledService, endpoint: &Arc<EndpointState>) -> &mut Pool {
@@ -132,8 +129,7 @@ impl Pools {
         place.get_or_insert_with(|| Pool {
             endpoint: Arc::clone(endpoint),
             idle: VecDeque::new(),
-            seats: Arc::new(Semaphore::new(most)),
-            most,
+            seats: Seats::new(most),
         })
     }
 
@@ -148,7 +144,7 @@ impl Pools {
                 idle.expires > now && !wanted && idle.upstream.is_quiet(cx)
             });
             self.idle -= before - pool.idle.len();
-            if pool.idle.is_empty() && pool.seats.available_permits() == pool.most {
+            if pool.idle.is_empty() && pool.seats.are_free() {
                 *place = None;
             }
         }

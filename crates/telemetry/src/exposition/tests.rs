@@ -114,6 +114,28 @@ fn label_value(text: &str) -> (String, &str) {
     }
 }
 
+fn expires() -> Expires<'static> {
+    Expires {
+        owner: "listener",
+        name: "web",
+        kind: "certificate",
+        file: "/a.pem",
+        at: 1_800_000_000,
+    }
+}
+
+#[test]
+fn files_of_tls_tell_when_they_end() {
+    let mut page = String::new();
+    let expiries = vec![expires()];
+    let policies = PolicyFacts::default();
+    let (routes, tcp_routes) = (Vec::new(), Vec::new());
+    Scrape { workers: &[], routes, tcp_routes, policies, expiries, process: facts() }
+        .render(&mut page);
+    let line = "portcullis_tls_expiry_timestamp_seconds{listener=\"web\",kind=\"certificate\",file=\"/a.pem\"} 1800000000\n";
+    assert!(page.contains(line), "{page}");
+}
+
 fn facts() -> ProcessFacts<'static> {
     ProcessFacts {
         version: "1.2.3",
@@ -131,10 +153,22 @@ fn facts() -> ProcessFacts<'static> {
     }
 }
 
+fn policies() -> PolicyFacts<'static> {
+    PolicyFacts::default()
+}
+
 fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> Parsed {
     let mut out = String::new();
-    Scrape { workers, routes, tcp_routes: Vec::new(), services: Vec::new(), process: facts() }
-        .render(&mut out);
+    Scrape {
+        workers,
+        routes,
+        tcp_routes: Vec::new(),
+        services: Vec::new(),
+        policies: policies(),
+        expiries: vec![expires()],
+        process: facts(),
+    }
+    .render(&mut out);
     parse(&out)
 }
 
@@ -266,8 +300,43 @@ fn the_page_is_appended() {
         routes: Vec::new(),
         tcp_routes: Vec::new(),
         services: Vec::new(),
+        policies: policies(),
+        expiries: Vec::new(),
         process: facts(),
     }
     .render(&mut out);
     assert!(out.starts_with("before\n# HELP portcullis_requests_total "));
+}
+
+#[test]
+fn policies_are_told_apart_by_scope_kind_and_name() {
+    let metrics = portcullis_core::metrics::PolicyMetrics::new(2);
+    metrics.shard(0).allowed.add(3);
+    metrics.shard(1).allowed.add(4);
+    metrics.shard(1).refused.add(2);
+    let fact = PolicyFact {
+        scope: "route/users".to_owned(),
+        kind: "rate_limit",
+        name: "per-client",
+        metrics: &metrics,
+        slots: 16,
+        used: 5,
+        evicted: 1,
+        waiting: 0,
+    };
+    let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
+    let mut out = String::new();
+    let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
+    Scrape { workers: &[], routes, tcp_routes, policies, expiries, process: facts() }
+        .render(&mut out);
+    let page = parse(&out);
+    let labels = |outcome: Option<&'static str>| {
+        let of = [("scope", "route/users"), ("kind", "rate_limit"), ("policy", "per-client")];
+        of.into_iter().chain(outcome.map(|outcome| ("outcome", outcome))).collect::<Vec<_>>()
+    };
+    let requests = |outcome| page.value("portcullis_policy_requests_total", &labels(Some(outcome)));
+    assert_eq!((requests("allowed"), requests("refused")), (Some(7.0), Some(2.0)));
+    assert_eq!(page.value("portcullis_policy_keys", &labels(None)), Some(5.0));
+    assert_eq!(page.value("portcullis_policy_evictions_total", &labels(None)), Some(1.0));
+    assert_eq!(page.value("portcullis_quota_store_errors_total", &[]), Some(7.0));
 }

@@ -6,6 +6,7 @@ mod desync;
 mod floods;
 mod header_lists;
 mod lifetime;
+mod penalties;
 mod preface;
 mod resets;
 mod slow_clients;

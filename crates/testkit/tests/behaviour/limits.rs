@@ -1,6 +1,7 @@
 //! What is too much, and how it is refused.
 
 use portcullis_testkit::{Client, Config, Gateway, Origin, Reply, eventually};
+use serde_json::Value;
 
 fn refused(limits: &str, request: &str) -> Reply {
     let origin = Origin::echo();
@@ -132,6 +133,10 @@ fn connections_over_the_cap_are_turned_away_until_one_ends() {
     assert!(third.as_ref().map_or(true, |reply| reply.status == 503), "{third:?}");
     assert_eq!(first.get("/").status, 200, "those inside are not disturbed");
     assert!(eventually(|| gateway.metric("portcullis_connections_refused_total", "") >= 1.0));
+    let told = |line: &Value| {
+        line["error"] == "connections_refused" && line["listener"] == "web" && line["count"] == 1
+    };
+    assert!(eventually(|| gateway.logged_requests().iter().any(told)));
     drop(second);
     let served = || ask(&mut gateway.client()).is_ok_and(|reply| reply.status == 200);
     assert!(eventually(served), "a place that is free again");

@@ -395,3 +395,65 @@ fn what_is_wrong_with_tls_files_is_told_at_their_place() {
     let (usable, told) = check("old.crt", "bad.pem");
     assert!(!usable && told.contains("gate.yaml:9:13"), "{told}");
 }
+
+#[test]
+fn what_ends_is_in_the_metrics_and_what_is_odd_in_the_log() {
+    let setting = Setting::new();
+    let day = 24 * 60 * 60;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let issued = setting.servers.issue_as(|params| {
+        params.not_after =
+            rcgen::date_time_ymd(1970, 1, 1) + now + std::time::Duration::from_secs(10 * day);
+    });
+    issued.write(&setting.dir, "own");
+    setting.dir.write("crl.pem", setting.servers.revoking(&[], 2021));
+    let crl = format!("crl: {}, crl_unknown: accept, crl_expired: accept", setting.path("crl.pem"));
+    let gateway = Gateway::start(&setting.config(&crl));
+    let ends = |kind: &str| {
+        let labels = format!("listener=\"web\",kind=\"{kind}\",file=");
+        gateway.metric("portcullis_tls_expiry_timestamp_seconds", &labels)
+    };
+    assert!(ends("certificate") - now.as_secs_f64() < 11.0 * day as f64);
+    assert!(ends("ca") > now.as_secs_f64());
+    assert_eq!(ends("crl"), 1_609_459_200.0);
+    let log = gateway.log();
+    for odd in ["ends within 14 days", "has expired on"] {
+        assert!(log.contains(odd), "{odd}: {log}");
+    }
+    // A file that is good for longer is seen as soon as it is there.
+    setting.servers.issue(&["a.example"]).write(&setting.dir, "own");
+    assert_eq!(gateway.reload().status, 200);
+    assert!(ends("certificate") - now.as_secs_f64() > 11.0 * day as f64);
+}
+
+#[test]
+fn what_cannot_judge_or_sign_is_refused() {
+    let setting = Setting::new();
+    let check = |config: &Config| {
+        setting.dir.write("gateway.yaml", format!("{config}admin: off\n"));
+        let output = run_command(&["check", "--config", "gateway.yaml"], &setting.dir.join(""));
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    setting.clients.issue(&["leaf.example"]).write(&setting.dir, "leaf");
+    let leaf = setting.dir.join("leaf.crt");
+    std::fs::rename(leaf, setting.dir.join("clients.pem")).unwrap();
+    let (usable, told) = check(&setting.config("mode: required"));
+    assert!(!usable && told.contains("no authority's"), "{told}");
+    setting.dir.write("clients.pem", setting.clients.pem());
+    // The key is ECDSA.
+    let rsa = |max: &str| {
+        let tls = setting.tls("mode: required");
+        let suites = "ciphers: [ECDHE-RSA-AES128-GCM-SHA256, TLS_AES_128_GCM_SHA256]";
+        let tls = tls.replacen("client_auth", &format!("{max}{suites}, client_auth"), 1);
+        check(&Config::before(&setting.origin).listener(&tls))
+    };
+    let (usable, told) = rsa("max_version: 1.2, ");
+    assert!(!usable && told.contains("no cipher suite chosen works"), "{told}");
+    let (usable, told) = rsa("");
+    assert!(usable && told.contains("no cipher suite of TLS 1.2 chosen works"), "{told}");
+    let explain = ["explain", "--config", "gateway.yaml", "GET", "https://a.example/"];
+    let output = run_command(&explain, &setting.dir.join(""));
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(told.contains("client certificate: required, of the authorities in"), "{told}");
+    assert!(told.contains("services are told Client-Cert\n"), "{told}");
+}

@@ -175,6 +175,32 @@ fn a_stream_of_http2_lives_on_in_the_old_process() {
 }
 
 #[test]
+fn only_a_new_process_that_fails_is_an_error() {
+    let origin = tunnel_origin();
+    let gateway = Starting::new(&Config::before(&origin)).replaceable().start();
+    let mut tunnel = gateway.client();
+    assert_eq!(tunnel.ask(TUNNEL).status, 101);
+    gateway.upgrade();
+    let mut second = gateway.client();
+    assert_eq!(second.ask(TUNNEL).status, 101);
+    let last = gateway.upgrade();
+    // The one in between ends because it gave way, and the first one, its parent, still lives.
+    second.end();
+    gateway.wait_for_log("the process that took over has ended as it should");
+    assert!(!gateway.log().contains("ERROR"), "{}", gateway.log());
+    tunnel.end();
+    assert!(eventually(|| gateway.stopped() == 2));
+
+    let mut tunnel = gateway.client();
+    assert_eq!(tunnel.ask(TUNNEL).status, 101);
+    let next = gateway.upgrade();
+    assert_ne!(next, last);
+    signal(next, "KILL");
+    let told = gateway.wait_for_log("the process that took over has failed");
+    assert!(told.contains("ERROR"), "{told}");
+}
+
+#[test]
 fn the_old_process_is_cut_off_at_its_own_deadline() {
     let origin = tunnel_origin();
     let config =

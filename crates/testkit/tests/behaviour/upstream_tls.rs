@@ -12,7 +12,8 @@ fn status(origin: &Origin, tls: &str) -> u16 {
     let gateway = Gateway::start(&Config::before(origin).service(&format!("tls: {tls}")));
     let reply = gateway.get("/x");
     if reply.status == 502 {
-        assert_eq!(gateway.logged_request("/x")["error"], "upstream_tls");
+        let line = gateway.logged_request("/x");
+        assert_eq!(line["error"], "upstream_tls", "{line}");
     }
     reply.status
 }
@@ -67,8 +68,28 @@ fn a_client_certificate_is_shown_when_asked_for() {
     let (cert, key) = authority.issue(&["gateway.example"]).write(&dir, "own");
     let own = format!("{{ ca: {ca}, certificate: {{ cert: {cert:?}, key: {key:?} }} }}");
     assert_eq!(status(&origin, &own), 200);
-    let gateway = Gateway::start(&Config::before(&origin).service(&format!("tls: {{ ca: {ca} }}")));
-    assert_eq!(gateway.get("/").status, 502);
+    assert_eq!(status(&origin, &format!("{{ ca: {ca} }}")), 502);
+}
+
+#[test]
+fn an_endpoint_that_refuses_our_certificate_after_the_handshake_is_a_fault_of_tls() {
+    let (dir, authority) = (TempDir::new(), Authority::new());
+    let ca = ca_file(&dir, &authority);
+    // In TLS 1.3 the refusal comes when the handshake is over for us; in 1.2, before.
+    let server = authority.server_asking_for_certificates(&authority.issue(&["127.0.0.1"]));
+    let (cert, key) = Authority::new().issue(&["gateway.example"]).write(&dir, "strange");
+    let strange = format!(", certificate: {{ cert: {cert:?}, key: {key:?} }}");
+    for protocol in ["http1", "http2"] {
+        let mut server = (*server).clone();
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let origin = Origin::at(&Place::tls(server.into()), Served::echo);
+        for own in ["", &strange] {
+            for version in ["", ", max_version: 1.2"] {
+                let tls = format!("{{ ca: {ca}{own}{version} }}, protocol: {protocol}");
+                assert_eq!(status(&origin, &tls), 502, "{tls}");
+            }
+        }
+    }
 }
 
 #[test]

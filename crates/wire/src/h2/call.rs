@@ -1,8 +1,10 @@
 //! A stream to an origin: one request goes in, one reply comes out.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -19,11 +21,15 @@ use crate::{BodyLength, Field, Fields, Known, Malformed, ReadError, ResponseHead
 /// Fields that a request has at most before its map must grow.
 const USUAL_FIELDS: usize = 24;
 
+/// The authority that a connection's last request named.
+pub(crate) type LastAuthority = Rc<RefCell<Option<Authority>>>;
+
 /// A stream to an origin.
 #[derive(Debug)]
 pub struct Call {
     origin: SendRequest<Bytes>,
     scheme: Scheme,
+    last_authority: LastAuthority,
     pub(crate) content: Content,
     response: Option<ResponseFuture>,
     /// The head being written.
@@ -39,10 +45,15 @@ pub struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(origin: SendRequest<Bytes>, scheme: Scheme) -> Call {
+    pub(crate) fn new(
+        origin: SendRequest<Bytes>,
+        scheme: Scheme,
+        last_authority: LastAuthority,
+    ) -> Call {
         Call {
             origin,
             scheme,
+            last_authority,
             content: Content::default(),
             response: None,
             request: Request::new(()),
@@ -76,12 +87,8 @@ impl Call {
         }
         let headers = self.request.headers_mut();
         match line.length {
-            BodyLength::Exact(length) => {
-                headers.insert(http::header::CONTENT_LENGTH, length.into());
-            }
-            BodyLength::Empty if line.declares_length => {
-                headers.insert(http::header::CONTENT_LENGTH, 0.into());
-            }
+            BodyLength::Exact(length) => fields::add_length(headers, length),
+            BodyLength::Empty if line.declares_length => fields::add_length(headers, 0),
             BodyLength::Empty | BodyLength::Unknown => {}
         }
         if line.expects_continue {
@@ -104,6 +111,18 @@ impl Call {
         }
     }
 
+    /// The authority, which is mostly that of the request before.
+    fn authority(&self, text: &[u8]) -> Result<Authority, http::Error> {
+        let mut last = self.last_authority.borrow_mut();
+        match &*last {
+            Some(same) if same.as_str().as_bytes() == text => Ok(same.clone()),
+            _ => {
+                let authority = Authority::from_maybe_shared(Bytes::copy_from_slice(text))?;
+                Ok(last.insert(authority).clone())
+            }
+        }
+    }
+
     fn uri(&self, line: &RequestLine<'_>) -> Result<Uri, http::Error> {
         let mut target =
             Vec::with_capacity(line.path.len() + line.query.map_or(0, <[u8]>::len) + 1);
@@ -114,8 +133,7 @@ impl Call {
         }
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
-        parts.authority =
-            Some(Authority::from_maybe_shared(Bytes::copy_from_slice(line.authority))?);
+        parts.authority = Some(self.authority(line.authority)?);
         parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(target))?);
         Ok(Uri::from_parts(parts)?)
     }
@@ -261,8 +279,7 @@ fn take(
         return Err(Malformed::Status.into());
     }
     fields::take(&parts.headers, &mut head.fields)?;
-    let bad = |known| fields::is_of_connection(known) || known == Known::Te;
-    if head.fields.iter().any(|field| bad(field.known)) {
+    if fields::has_of_connection(&head.fields) || head.fields.has(Known::Te) {
         return Err(Malformed::FieldLine.into());
     }
     let declared = crate::h1::content::declared(&head.fields)?;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use http::uri::Scheme;
 
-use super::call::Call;
+use super::call::{Call, LastAuthority};
 use super::content::io_error;
 use super::meter::{FrameBounds, Meter, Verdict};
 use super::transport::{Transport, Wire};
@@ -36,6 +36,7 @@ const BOUNDS: FrameBounds =
 pub struct Client {
     requests: SendRequest<Bytes>,
     scheme: Scheme,
+    last_authority: LastAuthority,
 }
 
 /// What moves a connection's frames; it must be polled for anything to happen.
@@ -68,13 +69,23 @@ impl Client {
             .await
             .map_err(io_error)?;
         let mut driver = Driver { connection, wire };
-        poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+        let greeted = poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
             Poll::Ready(ended) => Poll::Ready(ended.and(Err(io::ErrorKind::UnexpectedEof.into()))),
             Poll::Pending if driver.wire.borrow().meter.is_greeted() => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
-        })
-        .await?;
-        Ok((Client { requests, scheme }, driver))
+        });
+        match greeted.await {
+            Ok(()) => {
+                let last_authority = LastAuthority::default();
+                Ok((Client { requests, scheme, last_authority }, driver))
+            }
+            Err(error) if is_of_writing(&error) => {
+                // Why the origin takes nothing may be there to be read.
+                let refusal = poll_fn(|cx| driver.wire.borrow_mut().poll_refusal(cx)).await;
+                Err(refusal.unwrap_or(error))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the connection takes another request, as far as is known.
@@ -91,8 +102,17 @@ impl Client {
     /// A stream for one exchange.
     #[must_use]
     pub fn stream(&self) -> Upstream {
-        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone())))
+        let last = Rc::clone(&self.last_authority);
+        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone(), last)))
     }
+}
+
+/// Whether this is what the system says of a connection that the peer has closed.
+fn is_of_writing(error: &io::Error) -> bool {
+    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<h2::Error>());
+    let error = told.and_then(h2::Error::get_io).unwrap_or(error);
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+        && told.is_none_or(h2::Error::is_io)
 }
 
 impl Future for Driver {

@@ -2,8 +2,9 @@
 //! as the rest of the gateway does.
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 
+use super::names::name;
 use crate::h1::writing::may_trail;
 use crate::{Field, Fields, Known, Malformed};
 
@@ -24,8 +25,25 @@ pub(super) fn take(map: &HeaderMap, fields: &mut Fields) -> Result<(), Malformed
 
 /// Whether `name` is a token (RFC 9110, 5.6.2).
 pub(super) fn is_token(name: &[u8]) -> bool {
-    name.iter().all(|&b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    name.iter().all(|&b| IN_TOKENS[usize::from(b)])
 }
+
+/// Whether a byte may stand in a token.
+const IN_TOKENS: [bool; 256] = {
+    let mut may = [false; 256];
+    let others = b"!#$%&'*+-.^_`|~";
+    let mut b = 0;
+    while b < 128 {
+        may[b] = (b as u8).is_ascii_alphanumeric();
+        b += 1;
+    }
+    let mut i = 0;
+    while i < others.len() {
+        may[others[i] as usize] = true;
+        i += 1;
+    }
+    may
+};
 
 /// A value neither begins nor ends with white space (RFC 9113, 8.2.1).
 pub(super) fn is_trimmed(value: &[u8]) -> bool {
@@ -45,8 +63,8 @@ pub(super) fn append(
         if keep(field) {
             let text = text.get_or_insert_with(|| Bytes::copy_from_slice(all));
             // A value that a parser took is legal; one that the map refuses is left out.
-            if let (Ok(name), Ok(value)) = (
-                HeaderName::from_bytes(field.name),
+            if let (Some(name), Ok(value)) = (
+                name(field.name),
                 HeaderValue::from_maybe_shared(text.slice(range_in(all, field.value))),
             ) {
                 map.append(name, value);
@@ -62,11 +80,17 @@ fn range_in(all: &[u8], part: &[u8]) -> std::ops::Range<usize> {
 }
 
 /// Adds one field.
-pub(super) fn add(map: &mut HeaderMap, name: &[u8], value: Bytes) {
-    if let (Ok(name), Ok(value)) =
-        (HeaderName::from_bytes(name), HeaderValue::from_maybe_shared(value))
-    {
+pub(super) fn add(map: &mut HeaderMap, written: &[u8], value: Bytes) {
+    if let (Some(name), Ok(value)) = (name(written), HeaderValue::from_maybe_shared(value)) {
         map.append(name, value);
+    }
+}
+
+/// Says how long the content is.
+pub(super) fn add_length(map: &mut HeaderMap, length: u64) {
+    let digits = Bytes::copy_from_slice(itoa::Buffer::new().format(length).as_bytes());
+    if let Ok(value) = HeaderValue::from_maybe_shared(digits) {
+        map.insert(http::header::CONTENT_LENGTH, value);
     }
 }
 
@@ -79,21 +103,35 @@ pub(super) fn trailer_map(trailers: &Fields) -> HeaderMap {
     map
 }
 
+/// Whether any field belongs to a connection of HTTP/1.1.
+pub(super) fn has_of_connection(fields: &Fields) -> bool {
+    OF_CONNECTION.iter().any(|&known| fields.has(known))
+}
+
 /// Whether a field belongs to a connection of HTTP/1.1 and has no place here (RFC 9113, 8.2.2).
 pub(super) fn is_of_connection(known: Known) -> bool {
-    matches!(
-        known,
-        Known::Connection
-            | Known::KeepAlive
-            | Known::ProxyConnection
-            | Known::TransferEncoding
-            | Known::Upgrade
-    )
+    OF_CONNECTION.contains(&known)
 }
+
+const OF_CONNECTION: [Known; 5] = [
+    Known::Connection,
+    Known::KeepAlive,
+    Known::ProxyConnection,
+    Known::TransferEncoding,
+    Known::Upgrade,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_are_made_of_what_rfc_9110_lists() {
+        for b in 0..=u8::MAX {
+            let listed = b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+            assert_eq!(is_token(&[b'a', b]), listed, "{b}");
+        }
+    }
 
     #[test]
     fn fields_go_there_and_back() {

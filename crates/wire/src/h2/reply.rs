@@ -90,7 +90,7 @@ impl Reply {
             BodyLength::Unknown => None,
         };
         if let Some(length) = named {
-            self.fields.insert(http::header::CONTENT_LENGTH, length.into());
+            fields::add_length(&mut self.fields, length);
         }
     }
 

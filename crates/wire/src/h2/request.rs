@@ -70,15 +70,18 @@ fn take_target(
 
 /// `:authority`, or `Host` in its absence; both must say the same (RFC 9113, 8.3.1).
 fn take_authority(parts: &Parts, head: &mut RequestHead) -> Result<(), Malformed> {
-    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
-    let host = hosts.next().map(|host| host.as_bytes());
+    let host = parts.headers.get(http::header::HOST).map(|host| host.as_bytes());
+    let others = |_| parts.headers.get_all(http::header::HOST).iter().nth(1);
+    if host.and_then(others).is_some() {
+        return Err(Malformed::Host);
+    }
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let authority = match (authority, host, hosts.next()) {
-        (_, _, Some(_)) | (None, None, _) => return Err(Malformed::Host),
-        (Some(authority), Some(host), None) if !authority.eq_ignore_ascii_case(host) => {
+    let authority = match (authority, host) {
+        (None, None) => return Err(Malformed::Host),
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
             return Err(Malformed::Host);
         }
-        (Some(authority), _, None) | (None, Some(authority), None) => authority,
+        (Some(authority), _) | (None, Some(authority)) => authority,
     };
     if !target::is_authority(authority) {
         return Err(Malformed::Host);
@@ -89,6 +92,7 @@ fn take_authority(parts: &Parts, head: &mut RequestHead) -> Result<(), Malformed
 
 fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(), Malformed> {
     let mut section = 0;
+    let mut crumbs = false;
     for (name, value) in &parts.headers {
         let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
         section += name.len() + value.len() + 4;
@@ -96,7 +100,8 @@ fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(
             return Err(Malformed::HeadTooLarge);
         }
         match Known::of(name) {
-            Known::Host | Known::Cookie => continue,
+            Known::Host => {}
+            Known::Cookie => crumbs = true,
             Known::Te if !value.eq_ignore_ascii_case(b"trailers") => {
                 return Err(Malformed::FieldLine);
             }
@@ -104,10 +109,10 @@ fn take_fields(parts: &Parts, limits: &HeadLimits, out: &mut Fields) -> Result<(
             _ if !fields::is_token(name) || !fields::is_trimmed(value) => {
                 return Err(Malformed::FieldLine);
             }
-            _ => out.push_line(name, value),
+            known => out.push_known(known, name, value),
         }
     }
-    join_cookies(parts, out)
+    if crumbs { join_cookies(parts, out) } else { Ok(()) }
 }
 
 /// Clients may split cookies over several fields; others know only one (RFC 9113, 8.2.3).

@@ -132,6 +132,21 @@ impl Server {
         self.connection.poll_closed(cx).map(|_| ())
     }
 
+    /// Moves all streams that there are and takes one out that waits, to refuse it: its client may
+    /// ask again (RFC 9113, 8.7). `false` when there is none.
+    pub fn poll_refuse(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        self.throw_out();
+        match ready!(self.connection.poll_accept(cx)) {
+            Some(Ok((_, mut respond))) => {
+                // Said of each in turn, whether it is asked or not.
+                self.wire.borrow_mut().meter.take_fragment(respond.stream_id().as_u32());
+                respond.send_reset(Reason::REFUSED_STREAM);
+                Poll::Ready(true)
+            }
+            Some(Err(_)) | None => Poll::Ready(false),
+        }
+    }
+
     /// Ends the connection of who sent too much, or frames that are none.
     fn throw_out(&mut self) {
         let verdict = self.wire.borrow().meter.verdict().filter(|_| !self.thrown_out);

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::meter::Meter;
-use crate::Io;
 use crate::buffer::Buffer;
+use crate::{Io, tls};
 
 /// Most bytes that are thrown away after our end.
 const MOST_DISCARDED: usize = 256 * 1024;
@@ -109,6 +109,13 @@ impl Wire {
         self.io.poll_flush(cx)
     }
 
+    /// What the peer said when it refused us, where writing failed before anybody could read it.
+    pub(crate) fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Error>> {
+        let mut waste = [MaybeUninit::uninit(); 1024];
+        let read = ready!(self.io.poll_read_buf(cx, &mut ReadBuf::uninit(&mut waste)));
+        Poll::Ready(read.err().filter(tls::is_refusal))
+    }
+
     fn taken(&mut self, n: usize) {
         self.written += n as u64;
         self.meter.taken(n);
@@ -134,6 +141,7 @@ impl Wire {
         }
         let old = buf.filled().len();
         if let Some(before) = &mut self.before {
+            // All at once: a flood is judged before the crate has worked on any of it.
             let n = before.data().len().min(buf.remaining());
             buf.put_slice(&before.data()[..n]);
             before.consume(n);
@@ -188,12 +196,16 @@ impl Wire {
 
     /// Ends our direction, then reads on until the peer has ended too: closing with unread bytes
     /// would reset the connection and could take our last frames with it. The owner's patience
-    /// bounds the time.
+    /// bounds the time. Of a client's flood nothing more is read: it would cost more than all
+    /// before it.
     fn end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.shut {
             ready!(self.poll_write_out(cx))?;
             ready!(self.io.poll_shutdown(cx))?;
             self.shut = true;
+        }
+        if self.wary && self.meter.flood().is_some() {
+            return Poll::Pending;
         }
         let mut waste = [MaybeUninit::uninit(); 16 * 1024];
         while self.discarded < MOST_DISCARDED {

@@ -10,6 +10,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
+use super::expiry::{ExpiryKind, Findings};
 use super::{CertificatePem, Pem, TlsError, TlsWarning, ocsp};
 
 /// A certificate ready for handshakes.
@@ -29,20 +30,21 @@ impl Certificate {
     pub(super) fn load(
         pem: &CertificatePem,
         provider: &CryptoProvider,
-        warnings: &mut Vec<TlsWarning>,
+        findings: &mut Findings,
     ) -> Result<Self, TlsError> {
         let label = &pem.chain.label;
         let chain = certificates(&pem.chain)?;
         let key = private_key(&pem.key, provider)?;
         check_pair(&chain, key.as_ref(), pem)?;
         let leaf = EndEntityCert::try_from(&chain[0]).map_err(|error| unusable(label, 0, error))?;
-        warnings.extend(validity_warning(&leaf, label));
+        findings.warnings.extend(validity_warning(&leaf, label));
+        findings.certificates(ExpiryKind::Certificate, &pem.chain, &chain);
         let names = leaf
             .valid_dns_names()
             .map(|name| name.trim_end_matches('.').to_ascii_lowercase().into_boxed_str())
             .collect();
         if let Some(response) = &pem.ocsp {
-            ocsp::check(response, leaf.serial(), warnings)?;
+            ocsp::check(response, leaf.serial(), &mut findings.warnings)?;
         }
         drop(leaf);
         let mut certified = CertifiedKey::new(chain, key);
@@ -153,9 +155,9 @@ mod tests {
     use super::*;
 
     fn load(pem: &CertificatePem) -> Result<(Certificate, Vec<TlsWarning>), TlsError> {
-        let mut warnings = Vec::new();
-        Certificate::load(pem, &provider(&Choices::default()), &mut warnings)
-            .map(|loaded| (loaded, warnings))
+        let mut findings = Findings::default();
+        Certificate::load(pem, &provider(&Choices::default()), &mut findings)
+            .map(|loaded| (loaded, findings.warnings))
     }
 
     fn with_chain(mut certificate: CertificatePem, text: &str) -> CertificatePem {

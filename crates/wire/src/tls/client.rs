@@ -9,6 +9,7 @@ use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::certificate::{Certificate, certificates, unusable};
+use super::expiry::{ExpiryKind, Findings};
 use super::provider::{Choices, provider};
 use super::revocation::{self, Revocation};
 use super::server::setup;
@@ -91,8 +92,8 @@ pub fn client(
     system: &SystemRoots,
 ) -> Result<Configured<ClientConfig>, TlsError> {
     let provider = provider(&options.choices);
-    let mut warnings = Vec::new();
-    let verifier = verifier(options, system, &provider, &mut warnings)?;
+    let mut findings = Findings::default();
+    let verifier = verifier(options, system, &provider, &mut findings)?;
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(options.choices.versions.supported())
         .map_err(setup)?
@@ -101,26 +102,28 @@ pub fn client(
     let mut config = match &options.certificate {
         None => builder.with_no_client_auth(),
         Some(pem) => {
-            let certificate = Certificate::load(pem, &provider, &mut warnings)?;
+            let certificate = Certificate::load(pem, &provider, &mut findings)?;
             let certified = SingleCertAndKey::from(certificate.certified);
             builder.with_client_cert_resolver(Arc::new(certified))
         }
     };
     config.alpn_protocols.clone_from(&options.alpn);
     config.enable_early_data = false;
-    Ok(Configured { config: Arc::new(config), warnings })
+    let Findings { warnings, expiries } = findings;
+    Ok(Configured { config: Arc::new(config), warnings, expiries })
 }
 
 fn verifier(
     options: &ClientOptions,
     system: &SystemRoots,
     provider: &Arc<CryptoProvider>,
-    warnings: &mut Vec<TlsWarning>,
+    findings: &mut Findings,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
     if !options.verify {
         return Ok(Arc::new(NoVerification::new(provider)));
     }
-    let lists = revocation::lists(&options.revocation, warnings)?;
+    let pinned = options.ca.as_ref().map(certificates).transpose()?;
+    let lists = revocation::lists(&options.revocation, pinned.as_deref(), findings)?;
     let issued = |store| {
         let mut builder =
             WebPkiServerVerifier::builder_with_provider(store, provider.clone()).with_crls(lists);
@@ -132,12 +135,12 @@ fn verifier(
         }
         builder.build().map_err(setup)
     };
-    let Some(ca) = &options.ca else {
+    let (Some(ca), Some(pinned)) = (&options.ca, pinned) else {
         let roots = system.read()?;
-        warnings.extend(roots.built_in.then_some(TlsWarning::BuiltInRoots));
+        findings.warnings.extend(roots.built_in.then_some(TlsWarning::BuiltInRoots));
         return Ok(issued(roots.store)?);
     };
-    let pinned = certificates(ca)?;
+    findings.certificates(ExpiryKind::Authority, ca, &pinned);
     let mut store = RootCertStore::empty();
     for (index, der) in pinned.iter().enumerate() {
         store.add(der.clone()).map_err(|error| unusable(&ca.label, index, error))?;
@@ -262,7 +265,7 @@ mod tests {
         // A thief has the certificate and signs with a key of his own.
         let (shown, own) = (authority.issue(&["a.test"]), authority.issue(&["a.test"]));
         let load = |pem: &CertificatePem| {
-            Certificate::load(pem, &provider(&Choices::default()), &mut Vec::new())
+            Certificate::load(pem, &provider(&Choices::default()), &mut Findings::default())
                 .unwrap()
                 .certified
         };
@@ -290,7 +293,7 @@ mod tests {
             provider(&Choices::default()),
         );
         let own = authority.issue(&["a.test"]);
-        let own = Certificate::load(&own, &provider(&Choices::default()), &mut Vec::new())
+        let own = Certificate::load(&own, &provider(&Choices::default()), &mut Findings::default())
             .unwrap()
             .certified;
         let server = ServerConfig::builder_with_provider(provider(&Choices::default()))

@@ -10,9 +10,11 @@ use rustls::{Error, RootCertStore};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::certificate::{certificates, unusable};
+use super::expiry::{ExpiryKind, Findings};
+use super::parsed::Parsed;
 use super::revocation::{self, Revocation};
 use super::server::setup;
-use super::{Pem, TlsError, TlsWarning};
+use super::{Pem, TlsError};
 
 /// Whom a listener asks for a certificate, and which it believes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,16 +35,23 @@ impl ClientVerifier {
     pub(super) fn new(
         options: &ClientAuth,
         provider: &Arc<CryptoProvider>,
-        warnings: &mut Vec<TlsWarning>,
+        findings: &mut Findings,
     ) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
-        for (index, der) in certificates(&options.ca)?.into_iter().enumerate() {
-            roots.add(der).map_err(|error| unusable(&options.ca.label, index, error))?;
+        let authorities = certificates(&options.ca)?;
+        for (index, der) in authorities.iter().enumerate() {
+            if Parsed::of(der).is_some_and(|parsed| !parsed.is_authority) {
+                // Whoever has its key could make certificates that we would believe.
+                let (label, position) = (Arc::clone(&options.ca.label), index + 1);
+                return Err(TlsError::NoAuthority { label, position });
+            }
+            roots.add(der.clone()).map_err(|error| unusable(&options.ca.label, index, error))?;
         }
+        findings.certificates(ExpiryKind::Authority, &options.ca, &authorities);
         let revocation = &options.revocation;
         let mut builder =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-                .with_crls(revocation::lists(revocation, warnings)?);
+                .with_crls(revocation::lists(revocation, Some(&authorities), findings)?);
         if !options.required {
             builder = builder.allow_unauthenticated();
         }

@@ -1,16 +1,18 @@
 //! Certificate revocation lists (RFC 5280, 5): read, and looked at where they are odd.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use rustls::pki_types::CertificateRevocationListDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls_pki_types::pem::{self, PemObject};
 use webpki::OwnedCertRevocationList;
 use x509_cert::der::asn1::AnyRef;
-use x509_cert::der::{self, Decode, Reader, SliceReader};
+use x509_cert::der::{self, Decode, Encode, Reader, SliceReader};
 use x509_cert::time::Time;
 
 use super::certificate::date;
+use super::expiry::{ExpiryKind, Findings, now};
+use super::parsed::Parsed;
 use super::{Pem, TlsError, TlsWarning};
 
 /// How it is found out whether a certificate was revoked.
@@ -28,14 +30,19 @@ pub struct Revocation {
     pub accept_expired: bool,
 }
 
-/// The lists in all the texts, and what is odd about them.
+/// The lists in all the texts, and what is odd about them. Where the authorities are known, so is
+/// whose lists are of use.
 pub(super) fn lists(
     revocation: &Revocation,
-    warnings: &mut Vec<TlsWarning>,
+    authorities: Option<&[CertificateDer<'_>]>,
+    findings: &mut Findings,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let mut all = Vec::new();
+    let known: Option<Vec<Parsed>> =
+        authorities.map(|all| all.iter().filter_map(|der| Parsed::of(der)).collect());
     for text in &revocation.lists {
         let lists = read(text)?;
+        let mut first = None;
         for (index, list) in lists.iter().enumerate() {
             let unusable = |reason: String| TlsError::RevocationList {
                 label: text.label.clone(),
@@ -43,9 +50,19 @@ pub(super) fn lists(
                 reason,
             };
             OwnedCertRevocationList::from_der(list).map_err(|error| unusable(error.to_string()))?;
-            let next = next_update(list).map_err(|error| unusable(error.to_string()))?;
-            warnings.extend(next.and_then(|next| expired(next, text)));
+            let start = Start::of(list).map_err(|error| unusable(error.to_string()))?;
+            if let Some(next) = start.next_update {
+                first = Some(first.map_or(next, |first: Duration| first.min(next)));
+                findings.warnings.extend(expired(next, text));
+            }
+            if let Some(known) = &known
+                && !known.iter().any(|authority| authority.subject == start.issuer)
+            {
+                let label = Arc::clone(&text.label);
+                findings.warnings.push(TlsWarning::StrangeRevocationList { label });
+            }
         }
+        findings.ends(ExpiryKind::RevocationList, text, first);
         all.extend(lists);
     }
     Ok(all)
@@ -64,39 +81,61 @@ fn read(text: &Pem) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsErr
 }
 
 fn expired(next: Duration, text: &Pem) -> Option<TlsWarning> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let label = Arc::clone(&text.label);
-    (next < now).then(|| TlsWarning::ExpiredRevocationList { label, on: date(next) })
+    (next < now()).then(|| TlsWarning::ExpiredRevocationList { label, on: date(next) })
 }
 
-/// The moment by which the issuer promised the next list, since the Unix epoch. Only the start of
-/// the list is read: it may have a million entries.
-fn next_update(list: &[u8]) -> der::Result<Option<Duration>> {
-    let mut reader = SliceReader::new(list)?;
-    reader.sequence(|list| {
-        let next = list.sequence(|body| {
-            // Version, signature algorithm, issuer and the time of this list.
-            let _version: Option<u8> = Option::decode(body)?;
-            let (_algorithm, _issuer) = (AnyRef::decode(body)?, AnyRef::decode(body)?);
-            let _this_update = Time::decode(body)?;
-            let next: Option<Time> = Option::decode(body)?;
-            body.drain(body.remaining_len())?;
-            der::Result::Ok(next)
-        })?;
-        list.drain(list.remaining_len())?;
-        Ok(next.map(Time::to_unix_duration))
-    })
+/// The start of a list: it may have a million entries, so no more of it is read.
+struct Start {
+    /// The issuer's name in DER.
+    issuer: Vec<u8>,
+    /// The moment by which the issuer promised the next list, since the Unix epoch.
+    next_update: Option<Duration>,
+}
+
+impl Start {
+    fn of(list: &[u8]) -> der::Result<Start> {
+        let mut reader = SliceReader::new(list)?;
+        reader.sequence(|list| {
+            let start = list.sequence(|body| {
+                let _version: Option<u8> = Option::decode(body)?;
+                let (_algorithm, issuer) = (AnyRef::decode(body)?, AnyRef::decode(body)?);
+                let _this_update = Time::decode(body)?;
+                let next: Option<Time> = Option::decode(body)?;
+                body.drain(body.remaining_len())?;
+                let next_update = next.map(Time::to_unix_duration);
+                der::Result::Ok(Start { issuer: issuer.to_der()?, next_update })
+            })?;
+            list.drain(list.remaining_len())?;
+            Ok(start)
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::certificate::certificates;
     use super::super::testing::{Authority, pem};
     use super::*;
 
     fn load(text: Pem) -> Result<Vec<TlsWarning>, TlsError> {
-        let mut warnings = Vec::new();
+        let mut findings = Findings::default();
         let revocation = Revocation { lists: vec![text], ..Revocation::default() };
-        lists(&revocation, &mut warnings).map(|_| warnings)
+        lists(&revocation, None, &mut findings).map(|_| findings.warnings)
+    }
+
+    #[test]
+    fn a_list_of_nobody_who_is_believed_is_a_warning() {
+        let (ours, other) = (Authority::new(), Authority::new());
+        let known = certificates(&ours.certificate).unwrap();
+        for (authority, warnings) in [(&ours, 0), (&other, 1)] {
+            let lists_of = vec![authority.revoking(&[], 4000)];
+            let revocation = Revocation { lists: lists_of, ..Revocation::default() };
+            let mut findings = Findings::default();
+            lists(&revocation, Some(&known), &mut findings).unwrap();
+            assert_eq!(findings.warnings.len(), warnings, "{:?}", findings.warnings);
+            assert_eq!(findings.expiries.len(), 1);
+        }
     }
 
     #[test]

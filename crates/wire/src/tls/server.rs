@@ -3,13 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache};
+use rustls::{ServerConfig, SignatureAlgorithm};
 
 use super::certificate::Certificate;
 use super::client_auth::{ClientAuth, ClientVerifier};
-use super::provider::{Choices, provider};
+use super::expiry::{Expiry, Findings};
+use super::provider::{Choices, Versions, provider};
 use super::resolver::Resolver;
 use super::{CertificatePem, TlsError, TlsWarning};
 
@@ -40,6 +41,8 @@ pub struct Server {
     pub verifier: Option<ClientVerifier>,
     /// Worth a line in the log.
     pub warnings: Vec<TlsWarning>,
+    /// Until when what was read is good.
+    pub expiries: Vec<Expiry>,
 }
 
 /// The keys that seal session tickets (RFC 5077, RFC 8446). They are made at random, change every
@@ -77,19 +80,21 @@ impl fmt::Debug for Ticketer {
 /// Any [`TlsError`] that certificates and keys can cause; it names the text at fault.
 pub fn server(options: &ServerOptions, ticketer: &Ticketer) -> Result<Server, TlsError> {
     let provider = provider(&options.choices);
-    let mut warnings = Vec::new();
+    let mut findings = Findings::default();
     let mut certificates = Vec::with_capacity(options.certificates.len());
     for pem in &options.certificates {
-        certificates.push(Certificate::load(pem, &provider, &mut warnings)?);
+        certificates.push(Certificate::load(pem, &provider, &mut findings)?);
     }
     let (first, others) = certificates.split_first().ok_or(TlsError::NoCertificates)?;
     let nameless = others.iter().filter(|other| other.names.is_empty());
-    warnings.extend(nameless.map(|other| TlsWarning::Unreachable { label: other.label.clone() }));
+    let unreachable = |other: &Certificate| TlsWarning::Unreachable { label: other.label.clone() };
+    findings.warnings.extend(nameless.map(unreachable));
+    check_suites(&certificates, &options.choices, &mut findings.warnings)?;
 
     let verifier = options
         .client_auth
         .as_ref()
-        .map(|auth| ClientVerifier::new(auth, &provider, &mut warnings))
+        .map(|auth| ClientVerifier::new(auth, &provider, &mut findings))
         .transpose()?;
     let asks = match &verifier {
         Some(verifier) => Arc::clone(&verifier.0),
@@ -108,7 +113,31 @@ pub fn server(options: &ServerOptions, ticketer: &Ticketer) -> Result<Server, Tl
     // three microseconds and 190 bytes.
     config.send_tls13_tickets = 1;
     config.max_early_data_size = 0;
-    Ok(Server { config: Arc::new(config), verifier, warnings })
+    let Findings { warnings, expiries } = findings;
+    Ok(Server { config: Arc::new(config), verifier, warnings, expiries })
+}
+
+/// A suite of TLS 1.2 names the kind of key that it signs with, those of TLS 1.3 do not: whether the
+/// suites chosen leave each key something to sign with.
+fn check_suites(
+    certificates: &[Certificate],
+    choices: &Choices,
+    warnings: &mut Vec<TlsWarning>,
+) -> Result<(), TlsError> {
+    if choices.versions == Versions::Only13 || choices.suites.is_empty() {
+        return Ok(());
+    }
+    let unused = certificates.iter().filter(|certificate| {
+        let rsa = certificate.certified.key.algorithm() == SignatureAlgorithm::RSA;
+        !choices.suites.iter().any(|suite| suite.signs_with_rsa() == Some(rsa))
+    });
+    let unused: Vec<&Certificate> = unused.collect();
+    if choices.versions == Versions::Only12 && unused.len() == certificates.len() {
+        return Err(TlsError::NoSuite { label: Arc::clone(&certificates[0].label) });
+    }
+    let label = |certificate: &&Certificate| Arc::clone(&certificate.label);
+    warnings.extend(unused.iter().map(|unused| TlsWarning::NoSuite { label: label(unused) }));
+    Ok(())
 }
 
 /// The error for what `rustls` refuses.
@@ -122,7 +151,6 @@ mod tests {
     use rustls::version::{TLS12, TLS13};
     use rustls::{CipherSuite, ClientConfig, HandshakeKind, NamedGroup, ProtocolVersion};
 
-    use super::super::provider::Versions;
     use super::super::testing::{
         Authority, Refused, believing, client_config, foreign_client, handshake, server_config,
         serving,

@@ -414,3 +414,47 @@ fn a_new_process_needs_some_time() {
         "a new process needs some time"
     );
 }
+
+#[test]
+fn what_others_call_a_protocol_leads_to_ours() {
+    for (word, meant) in [
+        ("h2", "http2"),
+        ("h2c", "http2"),
+        ("gRPC", "http2"),
+        ("grpc", "http2"),
+        ("http", "http1"),
+        ("https", "http1"),
+    ] {
+        let text = format!(
+            "listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\nservices: {{ s: {{ endpoints: [\"h:1\"], protocol: {word} }} }}\n"
+        );
+        let report = yaml(&text).load().unwrap_err();
+        let help = report.faults()[0].help.clone();
+        assert_eq!(help, Some(format!("did you mean `{meant}`?")), "{word}");
+    }
+}
+
+#[test]
+fn http2_may_be_switched_on_in_so_many_words() {
+    for word in ["on", "true", "{}"] {
+        let text = format!("listeners: {{ w: {{ address: \"127.0.0.1:0\", http2: {word} }} }}\n");
+        assert!(yaml(&text).load().unwrap().config.listeners["w"].http2.is_some(), "{word}");
+    }
+    let text = "listeners: { w: { address: \"127.0.0.1:0\", http2: yes } }\n";
+    let report = yaml(text).load().unwrap_err();
+    assert!(report.render(false).contains("expected `on`, `off` or a map"), "{report}");
+}
+
+#[test]
+fn penalties_are_short() {
+    let http2 =
+        |text| format!("listeners: {{ w: {{ address: \"127.0.0.1:0\", http2: {text} }} }}\n");
+    for text in ["{ penalty: 50ms }", "{ penalty: 2m }", "{ penalty: 0 }"] {
+        assert_eq!(only(&http2(text)), "connections are not held back for so long", "{text}");
+    }
+    let penalty =
+        |text| yaml(&http2(text)).load().unwrap().config.listeners["w"].http2.unwrap().penalty;
+    assert_eq!(penalty("{ penalty: off }"), None);
+    assert_eq!(penalty("{ penalty: 1m }"), Some(std::time::Duration::from_secs(60)));
+    assert_eq!(penalty("{}"), Some(std::time::Duration::from_secs(1)));
+}

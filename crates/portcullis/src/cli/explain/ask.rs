@@ -18,6 +18,8 @@ pub(super) struct Url {
     pub(super) authority: String,
     /// Path and query.
     pub(super) target: String,
+    /// It is about a connection of bytes rather than a request.
+    pub(super) bytes: bool,
 }
 
 /// The listener that a request arrives at.
@@ -33,11 +35,15 @@ pub(super) fn url(text: &str) -> Result<Url, String> {
     let text = text.split_once('#').map_or(text, |(before, _)| before);
     if text.starts_with('/') || text == "*" {
         let authority = DEFAULT_HOST.to_owned();
-        return Ok(Url { tls: None, authority, target: text.to_owned() });
+        return Ok(Url { tls: None, authority, target: text.to_owned(), bytes: false });
     }
     let (scheme, rest) = text.split_once("://").ok_or(
         "expected a URL such as `http://api.example/users/7`, or a path such as `/users/7`",
     )?;
+    if matches!(&*scheme.to_ascii_lowercase(), "tcp" | "tls") {
+        let authority = rest.trim_end_matches('/').to_owned();
+        return Ok(Url { tls: None, authority, target: String::new(), bytes: true });
+    }
     let tls = match scheme.to_ascii_lowercase().as_str() {
         "http" | "ws" => false,
         "https" | "wss" => true,
@@ -49,7 +55,8 @@ pub(super) fn url(text: &str) -> Result<Url, String> {
         return Err("the URL has no host".to_owned());
     }
     let slash = if target.starts_with('/') { "" } else { "/" };
-    Ok(Url { tls: Some(tls), authority: authority.to_owned(), target: format!("{slash}{target}") })
+    let (authority, target) = (authority.to_owned(), format!("{slash}{target}"));
+    Ok(Url { tls: Some(tls), authority, target, bytes: false })
 }
 
 /// Takes a header field apart.
@@ -138,7 +145,7 @@ mod tests {
             ("http://[::1]:8000//b", Some(false), "[::1]:8000", "//b"),
         ] {
             let (authority, target) = (authority.to_owned(), target.to_owned());
-            assert_eq!(url(text), Ok(Url { tls, authority, target }), "{text}");
+            assert_eq!(url(text), Ok(Url { tls, authority, target, bytes: false }), "{text}");
         }
         for bad in ["", "a.example/x", "ftp://a/", "http://", "http:///x"] {
             assert!(url(bad).is_err(), "{bad}");

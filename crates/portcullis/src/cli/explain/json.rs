@@ -1,11 +1,13 @@
 //! An explanation for programs: the same steps as the text has, as one JSON object.
 
 use portcullis_config::model::Balance;
-use portcullis_proxy::explain::{Action, Outcome, Reached, Routed, Share, Source, Timeouts};
+use portcullis_proxy::explain::{
+    Action, Outcome, PolicyStep, Reached, Routed, Share, Source, Timeouts,
+};
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
 
-use super::{Told, patterns, text};
+use super::{Told, connection, patterns, text, traffic};
 
 /// The whole explanation.
 pub(super) fn render(told: &Told<'_>) -> Value {
@@ -22,6 +24,7 @@ pub(super) fn render(told: &Told<'_>) -> Value {
             "place": told.place(&["listeners", &listener.name]),
             "address": text::bind(listener),
             "tls": listener.tls.is_some(),
+            "connection": connection::listener_facts(listener),
             "why": chosen.why,
         },
         "head": {
@@ -80,12 +83,13 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
         "route": name,
         "place": told.place(&["routes", name]),
         "params": serde_json::Map::from_iter(params),
-        "policies": [],
+        "policies": routed.policies.iter().map(|step| policy(told, step)).collect::<Vec<_>>(),
         "body_limit": sourced(json!(routed.body_limit.0), routed.body_limit.1),
     });
     let (action, value) = match &routed.action {
-        Action::Forward { target, upgrade, services } => {
+        Action::Forward { target, upgrade, services, held } => {
             let services: Vec<Value> = services.iter().map(|share| service(told, share)).collect();
+            page["traffic"] = traffic::json(&routed.route.route, *held);
             ("forward", json!({ "target": target, "upgrade": upgrade, "services": services }))
         }
         Action::Redirect { status, location } => {
@@ -104,6 +108,19 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
     page
 }
 
+fn policy(told: &Told<'_>, step: &PolicyStep<'_>) -> Value {
+    let id = &step.running.counted().id;
+    json!({
+        "kind": id.kind,
+        "name": id.name,
+        "scope": id.scope.to_string(),
+        "place": told.place(&patterns::policies_of(&id.scope)),
+        "only_for": step.only_for,
+        "rule": step.running.rule(),
+        "key": step.key,
+    })
+}
+
 fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
     let service = &share.service.service;
     let Timeouts { connect, first_byte, stall, tunnel, total } = share.timeouts;
@@ -116,6 +133,7 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
             "server_name": tls.server_name,
             "verify": tls.verify,
         })),
+        "connection": connection::service_facts(service),
         "balance": match service.balance {
             Balance::RoundRobin => "round_robin",
             Balance::LeastRequests => "least_requests",

@@ -1,6 +1,7 @@
 //! Patterns of hosts and paths as they are written in a configuration.
 
 use portcullis_config::model::{HostPattern, PathPattern, Segment};
+use portcullis_policies::Scope;
 
 /// A host pattern; `None` is any host.
 pub(super) fn host(pattern: Option<&HostPattern>) -> String {
@@ -58,5 +59,14 @@ mod tests {
         assert_eq!(shown("path: { prefix: /a/b }"), "any prefix /a/b");
         assert_eq!(shown("path: { prefix: / }"), "any any");
         assert_eq!(shown("path: { regex: \"/v[0-9]+\" }"), "any regex /v[0-9]+");
+    }
+}
+
+/// Where the policies of a scope are written, as keys from the top.
+pub(super) fn policies_of(scope: &Scope) -> Vec<&str> {
+    match scope {
+        Scope::Global => vec!["policies"],
+        Scope::Service(name) => vec!["services", name, "policies"],
+        Scope::Route(name) => vec!["routes", name, "policies"],
     }
 }

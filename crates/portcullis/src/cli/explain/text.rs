@@ -10,7 +10,7 @@ use portcullis_proxy::explain::{
 };
 use portcullis_proxy::router::Verdict;
 
-use super::{Told, patterns};
+use super::{Told, connection, patterns, traffic};
 
 /// Columns of the first column.
 const LABEL: usize = 11;
@@ -38,7 +38,7 @@ pub(super) fn render(told: &Told<'_>) -> String {
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
         Outcome::Routed(routed) => {
-            page.line("policies", "none");
+            policies(&mut page, told, routed);
             action(&mut page, told, routed);
         }
     }
@@ -82,6 +82,9 @@ fn listener(page: &mut Page, told: &Told<'_>) {
     let at = At(told.place(&["listeners", name]));
     let bind = bind(chosen.listener);
     page.line("listener", format_args!("{name}{at}: {scheme} on {bind}; {}", chosen.why));
+    for line in connection::of_listener(chosen.listener) {
+        page.more(line);
+    }
     let head = explanation.head;
     page.more(format_args!(
         "limits: target {} of {} bytes; {} of {} fields, {} of {} bytes",
@@ -151,6 +154,26 @@ fn routes(page: &mut Page, told: &Told<'_>) {
     }
 }
 
+fn policies(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
+    if routed.policies.is_empty() {
+        return page.line("policies", "none");
+    }
+    for (index, step) in routed.policies.iter().enumerate() {
+        let id = &step.running.counted().id;
+        let at = At(told.place(&patterns::policies_of(&id.scope)));
+        let label = if index == 0 { "policies" } else { "" };
+        let (kind, name, scope) = (id.kind, &id.name, &id.scope);
+        page.line(label, format_args!("{kind} {name}, {scope}{at}: {}", step.running.rule()));
+        if let Some(service) = step.only_for {
+            page.more(format_args!("  for requests to {service}"));
+        }
+        match &step.key[..] {
+            [] => page.more("  counts everybody together"),
+            parts => parts.iter().for_each(|part| page.more(format_args!("  by {part}"))),
+        }
+    }
+}
+
 fn refused(page: &mut Page, Failure { reason, detail }: &Failure) {
     page.line(
         "answer",
@@ -168,8 +191,15 @@ fn refused(page: &mut Page, Failure { reason, detail }: &Failure) {
 }
 
 fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
+    let held = match &routed.action {
+        Action::Forward { held, .. } => *held,
+        Action::Redirect { .. } | Action::Reply(_) => None,
+    };
+    for line in traffic::lines(&routed.route.route, held) {
+        page.line("traffic", line);
+    }
     match &routed.action {
-        Action::Forward { target, upgrade, services } => {
+        Action::Forward { target, upgrade, services, .. } => {
             page.line("forward", format_args!("{} {target}", told.question.method));
             let (limit, source) = routed.body_limit;
             let limit = limit.map_or("of any length".to_owned(), |n| format!("up to {n} bytes"));
@@ -201,6 +231,9 @@ fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgr
     // One digit behind the point, and none where it says nothing.
     let percent = (percent * 10.0).round() / 10.0;
     page.line("service", format_args!("{name}{at}: {percent} % of requests, {}", tls(share)));
+    for line in connection::of_service(&share.service.service, upgrades) {
+        page.more(line);
+    }
     page.more(timeouts(&share.timeouts, upgrades));
     let balance = match balance {
         Balance::RoundRobin => "in turn",

@@ -14,7 +14,8 @@ use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream, Upstream, V
 use super::{Plan, Timeouts, send_head, timeouts, unless_over};
 use crate::pipeline::content::Upload;
 use crate::pipeline::exchange::{self, Bounds};
-use crate::pipeline::{Exchange, grpc};
+use crate::pipeline::shed::LetThrough;
+use crate::pipeline::{Exchange, grpc, upgrade};
 use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
 use crate::upstream::MOST_TRIES;
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
@@ -103,9 +104,10 @@ impl<'t, 's> Tries<'t, 's> {
         mut self,
         exchange: &mut Exchange<'s, '_>,
         upload: &mut Upload,
+        through: &mut Option<LetThrough>,
     ) -> Result<(), Failure> {
         let _active = self.service.admit(exchange.serving.worker)?;
-        while let Some(wait) = self.once(exchange, upload).await? {
+        while let Some(wait) = self.once(exchange, upload, through).await? {
             if !wait.is_zero() || self.owing.is_some() {
                 // Boxed: waiting is rare, and every exchange would carry its state.
                 Box::pin(self.pause(exchange, wait)).await?;
@@ -138,7 +140,8 @@ impl<'t, 's> Tries<'t, 's> {
                 self.owing = None;
                 return Ok(());
             }
-            wait = retry::jitter(self.retries.map_or(Duration::ZERO, |retries| retries.backoff_max));
+            wait =
+                retry::jitter(self.retries.map_or(Duration::ZERO, |retries| retries.backoff_max));
         }
         self.deny(worker, RetryDenial::Budget);
         self.owing.take().map_or(Ok(()), Err)
@@ -149,6 +152,7 @@ impl<'t, 's> Tries<'t, 's> {
         &mut self,
         exchange: &mut Exchange<'s, '_>,
         upload: &mut Upload,
+        through: &mut Option<LetThrough>,
     ) -> Result<Option<Duration>, Failure> {
         let (service, worker) = (self.service, exchange.serving.worker);
         self.good = service.state.series.shard(worker.id).good.value();
@@ -185,10 +189,13 @@ impl<'t, 's> Tries<'t, 's> {
                 return self.unreached(exchange, upload, chosen, failure);
             }
         };
+        if self.plan.route.route.upgrade {
+            upgrade::check_handshake(&exchange.scratch.request, way.up.version())?;
+        }
         send_head(exchange, self.plan, service, endpoint, &mut way.up);
         self.keep(&exchange.scratch.request, upload, &way);
         let bounds = self.bounds(if way.at_once { begun } else { Instant::now() });
-        let watch = match exchange::reach_head(exchange, &mut way, upload, bounds).await {
+        let watch = match exchange::reach_head(exchange, &mut way, upload, through, bounds).await {
             Ok(watch) => watch,
             Err(failure) => {
                 return self.failed(exchange, upload, (chosen, begun), way, failure);

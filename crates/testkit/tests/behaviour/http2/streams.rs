@@ -3,6 +3,8 @@
 use portcullis_testkit::h2::{Block, Frame, H2Client, Outcome, code};
 use portcullis_testkit::{Gate, Gateway, Origin, Reader, eventually};
 
+use serde_json::Value;
+
 use super::{client, gateway_with};
 
 /// An origin that answers `/held` only when the gate lets it, once for each.
@@ -52,6 +54,35 @@ fn a_hundred_streams_are_served_at_once() {
     for stream in held.into_iter().rev() {
         assert_eq!(client.reply(stream).text(), "/held");
     }
+}
+
+#[test]
+fn requests_that_get_no_place_in_time_are_refused_and_may_be_tried_again() {
+    let gate = Gate::new();
+    let origin = holding(&gate);
+    let gateway = gateway_with(&origin, "limits: { streams: 1 }, timeouts: { head: 300ms }");
+    let mut client = client(&gateway);
+    let held = client.request(&Block::get("/held"));
+    assert!(eventually(|| origin.requests().len() == 1));
+    let waiting: Vec<u32> = (0..3).map(|_| client.request(&Block::get("/waiting"))).collect();
+    assert!(eventually(|| gateway.metric("portcullis_http2_connections_waiting", "") == 1.0));
+    for stream in waiting {
+        match client.outcome(stream) {
+            Outcome::Reset(code::REFUSED_STREAM) => {}
+            other => panic!("expected RST_STREAM, got {other}"),
+        }
+    }
+    let told = |line: &Value| {
+        line["error"] == "saturated"
+            && line["detail"] == "limits.streams: 3 requests waited for 300ms"
+    };
+    assert!(eventually(|| gateway.logged_requests().iter().any(told)));
+    assert_eq!(gateway.metric("portcullis_failures_total", "reason=\"saturated\""), 3.0);
+    gate.open();
+    assert_eq!(client.reply(held).text(), "/held");
+    assert_eq!(client.get("/again").text(), "/again");
+    assert_eq!(gateway.metric("portcullis_http2_connections_waiting", ""), 0.0);
+    assert_eq!(origin.requests().len(), 2);
 }
 
 #[test]
@@ -224,9 +255,5 @@ fn http_1_and_2_share_the_origins_connections() {
     }
     assert_eq!(origin.connections(), 1);
     let line = gateway.logged_request("/two");
-    assert_eq!(
-        (&line["status"], &line["error"]),
-        (&200.into(), &serde_json::Value::Null),
-        "{line}"
-    );
+    assert_eq!((&line["status"], &line["error"]), (&200.into(), &Value::Null), "{line}");
 }

@@ -205,3 +205,50 @@ fn an_origin_that_takes_no_extended_connect_is_502() {
     assert_eq!(client.reply(stream).status, 502);
     assert_eq!(client.get("/").text(), "ok");
 }
+
+/// The gateway is the server of a handshake that it translates (RFC 6455, 4.2): whoever asks
+/// wrongly would else get a 101 without an answer to its key.
+#[test]
+fn a_bad_handshake_of_a_web_socket_is_not_translated() {
+    let origin = Origin::h2_with(&[(setting::ENABLE_CONNECT_PROTOCOL, 1)], |served| {
+        while let Some(request) = served.head() {
+            served.send(Frame::headers(request.stream, &Block::status(200)));
+        }
+    });
+    let gateway = before(&origin);
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let version = "Sec-WebSocket-Version: 13\r\n";
+    let ask = |method: &str, fields: &str| {
+        gateway.ask(format!(
+            "{method} / HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n{fields}\r\n"
+        ))
+    };
+    for (method, fields) in [
+        ("GET", version.to_owned()),
+        ("GET", format!("{key}{key}{version}")),
+        ("GET", format!("Sec-WebSocket-Key: short\r\n{version}")),
+        ("GET", key.to_owned()),
+        ("GET", format!("{key}{version}{version}")),
+        ("POST", format!("{key}{version}")),
+    ] {
+        assert_eq!(ask(method, &fields).status, 400, "{method} {fields:?}");
+    }
+    let reply = ask("GET", &format!("{key}Sec-WebSocket-Version: 8\r\n"));
+    assert_eq!(reply.status, 426);
+    assert_eq!(reply.field("sec-websocket-version"), Some("13"));
+    assert_eq!(reply.field("upgrade"), Some("websocket"));
+    assert!(reply.text().contains("websocket_version"), "{}", reply.text());
+    assert!(origin.requests().is_empty());
+    let mut client = gateway.client();
+    client.send(format!(
+        "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\n{key}{version}\r\n"
+    ));
+    let head = client.reader().reply_head("GET").unwrap();
+    assert_eq!(head.field("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    // Where nothing is translated, it is for the service to judge.
+    let plain = Origin::echo();
+    let gateway = Gateway::before(&plain);
+    let upgrade =
+        "GET / HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    assert_eq!(gateway.ask(upgrade).status, 200);
+}

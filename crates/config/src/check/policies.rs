@@ -1,0 +1,278 @@
+//! Policies: every one for itself, and what holds between those of one list.
+
+mod keys;
+mod overlap;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Scope;
+use crate::model::{
+    Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policy, Quota, RateLimit,
+    ReplyFields,
+};
+use crate::node::Span;
+use crate::raw::{
+    AlgorithmSpec, ConcurrencySpec, CostSpec, OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec,
+    RateLimitSpec, ReplyFieldsSpec, Spanned,
+};
+
+pub(crate) use keys::KEY_WORDS;
+
+/// The longest stretch of time of a rate limit.
+const LONGEST: Duration = Duration::from_secs(31 * 86_400);
+/// The shortest.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// The most time that a bucket may need to fill.
+const SLOWEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+/// The most requests at once, and the most that wait.
+const MOST_AT_ONCE: u32 = 1_000_000;
+const MOST_WAITING: u32 = 100_000;
+
+/// The policies of a list. `paths` are those of the route that it belongs to, if it does.
+pub(crate) fn policies(
+    written: &[Spanned<PolicySpec>],
+    paths: Option<&[PathPattern]>,
+    scope: &mut Scope<'_>,
+) -> Arc<[Policy]> {
+    let mut policies: Vec<(Policy, Span)> = Vec::new();
+    for item in written {
+        let faults = scope.findings.len();
+        let Some(policy) = one(item, paths, scope) else { continue };
+        let same = |(other, _): &&(Policy, Span)| {
+            other.kind() == policy.kind() && other.name() == policy.name()
+        };
+        if let Some((_, first)) = policies.iter().find(same) {
+            let (kind, name) = (policy.kind(), policy.name());
+            let fault = scope.fault(item.span, format!("the {kind} `{name}` is here twice"));
+            fault.also = Some((*first, "first here".into()));
+            fault.help = Some("give each its own `name`".into());
+        } else if scope.findings.len() == faults {
+            overlap::check(&policies, &policy, item.span, scope);
+        }
+        policies.push((policy, item.span));
+    }
+    policies.into_iter().map(|(policy, _)| policy).collect()
+}
+
+fn one(
+    item: &Spanned<PolicySpec>,
+    paths: Option<&[PathPattern]>,
+    scope: &mut Scope<'_>,
+) -> Option<Policy> {
+    let PolicySpec { rate_limit, quota, concurrency } = &item.value;
+    let given = [
+        ("rate_limit", rate_limit.as_ref().map(|spec| spec.span)),
+        ("quota", quota.as_ref().map(|spec| spec.span)),
+        ("concurrency", concurrency.as_ref().map(|spec| spec.span)),
+    ];
+    let mut given = given.iter().filter_map(|(name, span)| Some((*name, (*span)?)));
+    let first = given.next();
+    match (first, given.next()) {
+        (None, _) if scope.incomplete => return None,
+        (None, _) => {
+            scope.fault(item.span, "this is no policy").label =
+                "expected one of `rate_limit`, `quota`, `concurrency`".into();
+            return None;
+        }
+        (Some((one, at)), Some((other, also))) => {
+            let fault = scope.fault(also, format!("`{one}` and `{other}` are two policies"));
+            fault.also = Some((at, format!("`{one}` is here")));
+            fault.help = Some("begin each with its own `-`".into());
+        }
+        (Some(_), None) => {}
+    }
+    if let Some(spec) = rate_limit {
+        return Some(Policy::RateLimit(Arc::new(self::rate_limit(&spec.value, paths, scope))));
+    }
+    if let Some(spec) = quota {
+        return Some(Policy::Quota(Arc::new(self::quota(&spec.value, paths, scope))));
+    }
+    let spec = concurrency.as_ref()?;
+    Some(Policy::Concurrency(Arc::new(self::concurrency(&spec.value, paths, scope))))
+}
+
+fn rate_limit(
+    spec: &RateLimitSpec,
+    paths: Option<&[PathPattern]>,
+    scope: &mut Scope<'_>,
+) -> RateLimit {
+    let most = RateLimit::MOST;
+    let limit = within(&spec.limit, u64::from(most), "lets nobody pass", scope) as u32;
+    let per = scope.time(Some(&spec.per), spec.per.value.0);
+    if !per.is_zero() && !(SHORTEST..=LONGEST).contains(&per) {
+        scope.fault(spec.per.span, "a rate limit counts over `1ms` to `31d`").help =
+            Some("a `quota` counts over a month of the calendar".into());
+    } else if per.as_nanos() / u128::from(limit) < 1_000 && !per.is_zero() {
+        scope.fault(spec.limit.span, "more than a million requests a second is no limit");
+    }
+    let algorithm = algorithm(spec, limit, per, scope);
+    let capacity = match algorithm {
+        Algorithm::TokenBucket { burst } => burst,
+        Algorithm::SlidingWindow => limit,
+    };
+    RateLimit {
+        name: keys::name(spec.name.as_ref(), "rate_limit", scope),
+        by: count_by(&spec.by, spec.missing, spec.keys.as_ref(), paths, scope),
+        algorithm,
+        limit,
+        per,
+        cost: cost(spec.cost.as_ref(), u64::from(capacity), scope),
+        on_limit: on_limit(spec, scope),
+        fields: fields(spec.headers),
+    }
+}
+
+fn algorithm(spec: &RateLimitSpec, limit: u32, per: Duration, scope: &mut Scope<'_>) -> Algorithm {
+    if spec.algorithm == Some(AlgorithmSpec::SlidingWindow) {
+        if let Some(burst) = &spec.burst {
+            scope.fault(burst.span, "a sliding window has no `burst`").label =
+                "only with `token_bucket`".into();
+        }
+        return Algorithm::SlidingWindow;
+    }
+    let Some(written) = &spec.burst else { return Algorithm::TokenBucket { burst: limit } };
+    let burst = within(written, u64::from(RateLimit::MOST), "lets nobody pass", scope) as u32;
+    if per.as_nanos() * u128::from(burst) / u128::from(limit) > SLOWEST.as_nanos() {
+        scope.fault(written.span, "this bucket would need more than ten years to fill");
+    }
+    Algorithm::TokenBucket { burst }
+}
+
+fn on_limit(spec: &RateLimitSpec, scope: &mut Scope<'_>) -> OnLimit {
+    let delays = spec.on_limit.as_ref().filter(|written| written.value == OnLimitSpec::Delay);
+    let Some(written) = delays else {
+        let places =
+            [spec.max_delay.as_ref().map(|s| s.span), spec.waiters.as_ref().map(|s| s.span)];
+        for at in places.into_iter().flatten() {
+            scope.fault(at, "nothing waits here").label = "only with `on_limit: delay`".into();
+        }
+        return OnLimit::Refuse;
+    };
+    if spec.algorithm == Some(AlgorithmSpec::SlidingWindow) {
+        scope.fault(written.span, "a sliding window does not know when there will be room").help =
+            Some("`delay` goes with `algorithm: token_bucket`".into());
+    }
+    let waiters = spec
+        .waiters
+        .as_ref()
+        .map_or(1000, |written| within(written, MOST_WAITING.into(), "lets nobody wait", scope));
+    let max_delay = scope.time(spec.max_delay.as_ref(), Duration::from_secs(1));
+    if let Some(written) = spec.max_delay.as_ref().filter(|_| max_delay > LONGEST) {
+        scope.fault(written.span, "nobody waits that long");
+    }
+    OnLimit::Delay { max_delay, waiters: waiters as u32 }
+}
+
+fn quota(spec: &QuotaSpec, paths: Option<&[PathPattern]>, scope: &mut Scope<'_>) -> Quota {
+    let limit = within(&spec.limit, Quota::MOST, "lets nobody pass", scope);
+    let zone = spec.time_zone.as_ref().map_or("UTC", |written| written.as_str());
+    if let Some(written) = &spec.time_zone
+        && jiff::tz::TimeZone::get(zone).is_err()
+    {
+        let shown = written.shown();
+        scope.fault(written.span, format!("there is no time zone {shown}")).label =
+            "expected an IANA name such as `Europe/Berlin`".into();
+    }
+    Quota {
+        name: keys::name(spec.name.as_ref(), "quota", scope),
+        by: count_by(&spec.by, spec.missing, spec.keys.as_ref(), paths, scope),
+        limit,
+        per: match spec.per.value {
+            PeriodSpec::Hour => Period::Hour,
+            PeriodSpec::Day => Period::Day,
+            PeriodSpec::Month => Period::Month,
+        },
+        time_zone: zone.into(),
+        cost: cost(spec.cost.as_ref(), limit, scope),
+        fields: fields(spec.headers),
+    }
+}
+
+fn concurrency(
+    spec: &ConcurrencySpec,
+    paths: Option<&[PathPattern]>,
+    scope: &mut Scope<'_>,
+) -> Concurrency {
+    let queue = spec.queue.as_ref().map_or(0, |written| written.value);
+    if let Some(written) = spec.queue.as_ref().filter(|_| queue > MOST_WAITING) {
+        scope.fault(written.span, format!("at most {MOST_WAITING} wait"));
+    }
+    if let Some(written) = spec.wait.as_ref().filter(|_| queue == 0) {
+        scope.fault(written.span, "nothing waits here").label = "only with a `queue`".into();
+    }
+    Concurrency {
+        name: keys::name(spec.name.as_ref(), "concurrency", scope),
+        by: count_by(&spec.by, spec.missing, spec.keys.as_ref(), paths, scope),
+        limit: within(&spec.limit, MOST_AT_ONCE.into(), "lets nobody pass", scope) as u32,
+        queue,
+        wait: scope.time(spec.wait.as_ref(), Duration::from_secs(1)),
+        fields: fields(spec.headers),
+    }
+}
+
+/// A number from 1 to `most`; 1 if it is not.
+fn within<N: Copy + Into<u64>>(
+    written: &Spanned<N>,
+    most: u64,
+    none: &str,
+    scope: &mut Scope<'_>,
+) -> u64 {
+    let value = written.value.into();
+    if value == 0 {
+        scope.fault(written.span, format!("a limit of zero {none}")).label =
+            "expected at least 1".into();
+    } else if value > most {
+        scope.fault(written.span, format!("at most {most}"));
+    }
+    value.clamp(1, most)
+}
+
+fn cost(written: Option<&Spanned<CostSpec>>, capacity: u64, scope: &mut Scope<'_>) -> Cost {
+    let Some(written) = written else { return Cost::Fixed(1) };
+    let mut bounded = |value: u64, at: Span| {
+        if value == 0 {
+            scope.fault(at, "what costs nothing is not counted").label =
+                "expected at least 1".into();
+        } else if value > capacity {
+            scope.fault(at, format!("a request of this cost never passes: at most {capacity} do"));
+        }
+        value.clamp(1, capacity.min(u64::from(u32::MAX)).max(1)) as u32
+    };
+    match &written.value {
+        CostSpec::Fixed(cost) => Cost::Fixed(bounded(*cost, written.span)),
+        CostSpec::Header(spec) => {
+            let max = bounded(u64::from(spec.max.value), spec.max.span);
+            let otherwise = spec
+                .default
+                .as_ref()
+                .map_or(1, |default| bounded(u64::from(default.value), default.span));
+            if let Some(default) = spec.default.as_ref().filter(|_| otherwise > max) {
+                scope.fault(default.span, "the default is above `max`").also =
+                    Some((spec.max.span, "`max` is here".into()));
+            }
+            Cost::Header { name: keys::field_name(&spec.header, scope), otherwise, max }
+        }
+    }
+}
+
+fn fields(written: Option<ReplyFieldsSpec>) -> ReplyFields {
+    let (standard, x) = match written.unwrap_or(ReplyFieldsSpec::Standard) {
+        ReplyFieldsSpec::Standard => (true, false),
+        ReplyFieldsSpec::X => (false, true),
+        ReplyFieldsSpec::Both => (true, true),
+        ReplyFieldsSpec::Off => (false, false),
+    };
+    ReplyFields { standard, x }
+}
+
+fn count_by(
+    by: &Option<crate::raw::OneOrMany<Spanned<crate::raw::KeyPartSpec>>>,
+    missing: Option<crate::raw::MissingSpec>,
+    keys: Option<&Spanned<u32>>,
+    paths: Option<&[PathPattern]>,
+    scope: &mut Scope<'_>,
+) -> CountBy {
+    let parts = by.as_ref().map_or(&[][..], |parts| &parts.0);
+    keys::count_by(parts, missing, keys, paths, scope)
+}

@@ -1,0 +1,232 @@
+//! Policies: what is asked of requests beyond their route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Name;
+
+/// A policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Policy {
+    /// So many requests in a stretch of time that moves along.
+    RateLimit(Arc<RateLimit>),
+    /// So many requests in an hour, a day or a month of the calendar.
+    Quota(Arc<Quota>),
+    /// So many requests at once.
+    Concurrency(Arc<Concurrency>),
+}
+
+impl Policy {
+    /// Its name; with its kind it is unique in a list.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        match self {
+            Policy::RateLimit(policy) => &policy.name,
+            Policy::Quota(policy) => &policy.name,
+            Policy::Concurrency(policy) => &policy.name,
+        }
+    }
+
+    /// Its kind, as configured.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Policy::RateLimit(_) => "rate_limit",
+            Policy::Quota(_) => "quota",
+            Policy::Concurrency(_) => "concurrency",
+        }
+    }
+}
+
+/// Whom requests are counted for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountBy {
+    /// The parts of the key, each at most once; none is one count for everybody.
+    pub parts: Vec<KeyPart>,
+    /// What becomes of a request that lacks a part, or has it more than once.
+    pub missing: Missing,
+    /// Most keys that are kept; at least 1.
+    pub keys: usize,
+}
+
+/// A part of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The client's network.
+    Ip {
+        /// Bits of an IPv4 address, 0 to 32.
+        prefix4: u8,
+        /// Bits of an IPv6 address, 0 to 128.
+        prefix6: u8,
+    },
+    /// The route's name.
+    Route,
+    /// The service's name.
+    Service,
+    /// The listener's name.
+    Listener,
+    /// The host asked for, without its port, in lower case.
+    Host,
+    /// The method.
+    Method,
+    /// The value of this field; the name is in lower case.
+    Header(Name),
+    /// The value of this cookie.
+    Cookie(Name),
+    /// The value of this query parameter.
+    Query(Name),
+    /// The value of this path parameter.
+    Param(Name),
+}
+
+/// What becomes of a request that lacks a part of the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// All of them are counted together.
+    OwnBucket,
+    /// It is refused.
+    Refuse,
+    /// This policy does not count it.
+    Unlimited,
+}
+
+/// What a request costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cost {
+    /// Always this; at least 1.
+    Fixed(u32),
+    /// What a field of the request says.
+    Header {
+        /// The name of the field in lower case.
+        name: Name,
+        /// The cost when the field is not there, or no number; at least 1.
+        otherwise: u32,
+        /// The highest cost; what is above counts as this. At least `otherwise`.
+        max: u32,
+    },
+}
+
+/// Which fields of the reply tell the client about a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplyFields {
+    /// `RateLimit` and `RateLimit-Policy`.
+    pub standard: bool,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`.
+    pub x: bool,
+}
+
+/// A rate limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Its name.
+    pub name: Name,
+    /// Whom it counts for.
+    pub by: CountBy,
+    /// How it counts.
+    pub algorithm: Algorithm,
+    /// Requests in `per`; at least 1, at most [`RateLimit::MOST`].
+    pub limit: u32,
+    /// The stretch of time; at least a millisecond.
+    pub per: Duration,
+    /// What a request costs.
+    pub cost: Cost,
+    /// What becomes of a request that is too much.
+    pub on_limit: OnLimit,
+    /// Which fields tell of it.
+    pub fields: ReplyFields,
+}
+
+impl RateLimit {
+    /// The highest limit or burst.
+    pub const MOST: u32 = 16_000_000;
+}
+
+/// How a rate limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// A bucket that holds so many requests and fills evenly.
+    TokenBucket {
+        /// What the bucket holds; at least 1.
+        burst: u32,
+    },
+    /// The last `per`, weighed from two windows.
+    SlidingWindow,
+}
+
+/// What becomes of a request that is too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLimit {
+    /// It is refused.
+    Refuse,
+    /// It waits until there is room, and is refused if that takes too long. Only for token buckets.
+    Delay {
+        /// The longest wait; not zero.
+        max_delay: Duration,
+        /// Most requests that wait at once; at least 1.
+        waiters: u32,
+    },
+}
+
+/// A quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// Its name.
+    pub name: Name,
+    /// Whom it counts for.
+    pub by: CountBy,
+    /// Requests in a period; at least 1, at most [`Quota::MOST`].
+    pub limit: u64,
+    /// The period.
+    pub per: Period,
+    /// The IANA name of the time zone whose calendar counts; it is known.
+    pub time_zone: Name,
+    /// What a request costs.
+    pub cost: Cost,
+    /// Which fields tell of it.
+    pub fields: ReplyFields,
+}
+
+impl Quota {
+    /// The highest quota.
+    pub const MOST: u64 = 1_000_000_000_000;
+}
+
+/// A period of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// An hour.
+    Hour,
+    /// A day.
+    Day,
+    /// A month.
+    Month,
+}
+
+impl Period {
+    /// Its name as configured.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Period::Hour => "hour",
+            Period::Day => "day",
+            Period::Month => "month",
+        }
+    }
+}
+
+/// A limit of requests at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Its name.
+    pub name: Name,
+    /// Whom it counts for.
+    pub by: CountBy,
+    /// Requests at once; at least 1.
+    pub limit: u32,
+    /// Most requests that wait for a place, for each key; 0 has none wait.
+    pub queue: u32,
+    /// The longest wait; not zero.
+    pub wait: Duration,
+    /// Which fields tell of it.
+    pub fields: ReplyFields,
+}

@@ -1,0 +1,343 @@
+//! Asks all policies of a request. Either every one of them lets it pass, or none has counted it:
+//! what those before a refusal had counted is given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis_config::model::Policy;
+use portcullis_wire::Fields;
+
+use crate::fields::{self, Told};
+use crate::key::{Facts, Missed};
+use crate::limit::Verdict;
+use crate::policy::{Now, Rule, Running, Take};
+use crate::seats::{Seat, WaitingTurn};
+use crate::table::Key;
+
+/// The policies of a request: those of its route, of its service, and global ones.
+#[derive(Debug, Clone, Copy)]
+pub struct Applying<'s> {
+    layers: [&'s [Arc<Running>]; 3],
+}
+
+impl<'s> Applying<'s> {
+    /// Policies by scope, the narrowest first.
+    #[must_use]
+    pub fn new(layers: [&'s [Arc<Running>]; 3]) -> Applying<'s> {
+        Applying { layers }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.layers.iter().all(|layer| layer.is_empty())
+    }
+
+    /// The policies in the order in which they are asked, without those that a narrower one
+    /// replaces.
+    pub fn iter(&self) -> impl Iterator<Item = &'s Running> {
+        self.placed().map(|(_, running)| running)
+    }
+
+    fn placed(&self) -> impl Iterator<Item = ((usize, usize), &'s Running)> {
+        let layers = self.layers;
+        let policies = layers.into_iter().enumerate().flat_map(|(layer, policies)| {
+            policies.iter().enumerate().map(move |(at, running)| ((layer, at), &**running))
+        });
+        policies.filter(move |((layer, _), running)| {
+            !layers[..*layer].iter().copied().flatten().any(|narrower| narrower.replaces(running))
+        })
+    }
+
+    fn at(&self, (layer, at): (usize, usize)) -> &'s Running {
+        &self.layers[layer][at]
+    }
+}
+
+/// What policies said of a request, in memory that is used again for the next.
+#[derive(Debug, Default)]
+pub struct Work {
+    asked: Vec<Asked>,
+    text: Vec<u8>,
+}
+
+/// What one policy said.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    place: (usize, usize),
+    key: Key,
+    cost: u32,
+    take: Option<Take>,
+    verdict: Verdict,
+    /// It has, or waits for, a seat.
+    seated: bool,
+}
+
+/// A request that may not pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal<'s> {
+    /// The policy that refuses it.
+    pub running: &'s Running,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a request may not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A rate limit has been reached.
+    Rate,
+    /// A quota has been used up.
+    Quota,
+    /// Too many requests are under way.
+    Concurrency,
+    /// A part of the key is missing.
+    Key,
+}
+
+/// A request that may pass later.
+#[derive(Debug)]
+pub struct Later<'s> {
+    delay: Duration,
+    turns: Vec<WaitingTurn<'s>>,
+}
+
+impl Work {
+    /// Forgets the request and keeps the memory.
+    pub fn clear(&mut self) {
+        self.asked.clear();
+    }
+
+    /// Asks all policies. Takes `seats` where concurrency is limited; the request is under way as
+    /// long as they are held. Gives what must be waited for, if anything.
+    ///
+    /// # Errors
+    /// The policy that does not let it pass. Nothing has been counted then.
+    pub fn admit<'s>(
+        &mut self,
+        applying: Applying<'s>,
+        facts: &impl Facts,
+        now: Now,
+        worker: usize,
+        seats: &mut Vec<Seat<'s>>,
+    ) -> Result<Option<Later<'s>>, Refusal<'s>> {
+        self.asked.clear();
+        let result = self.ask(applying, facts, now, worker, seats);
+        if let Err(refusal) = &result {
+            self.refused(applying, refusal, now, worker, seats);
+        }
+        result
+    }
+
+    fn ask<'s>(
+        &mut self,
+        applying: Applying<'s>,
+        facts: &impl Facts,
+        now: Now,
+        worker: usize,
+        seats: &mut Vec<Seat<'s>>,
+    ) -> Result<Option<Later<'s>>, Refusal<'s>> {
+        for (place, running) in applying.placed() {
+            let key = match running.key(facts) {
+                Ok(key) => key,
+                Err(Missed::Refuse) => return Err(Refusal { running, why: Why::Key }),
+                Err(Missed::Unlimited) => {
+                    running.counted().metrics.shard(worker).unlimited.add(1);
+                    continue;
+                }
+            };
+            let cost = match &running.rule {
+                Rule::Count(counter) => counter.cost(facts),
+                Rule::Seats(_) => 1,
+            };
+            let verdict = Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 };
+            self.asked.push(Asked { place, key, cost, take: None, verdict, seated: false });
+        }
+        let mut later: Option<Later<'s>> = None;
+        for asked in &mut self.asked {
+            let running = applying.at(asked.place);
+            let Rule::Count(counter) = &running.rule else { continue };
+            let counted = running.counted();
+            let (take, verdict) = counter.take(counted, asked.key, asked.cost, now);
+            (asked.take, asked.verdict) = (take, verdict);
+            if !verdict.allowed {
+                return Err(Refusal { running, why: why(running) });
+            }
+            if verdict.wait > 0 {
+                let turn = counter.wait(counted);
+                let turn = turn.ok_or(Refusal { running, why: why(running) })?;
+                let later = later.get_or_insert_with(Later::none);
+                later.delay = later.delay.max(Duration::from_nanos(verdict.wait));
+                later.turns.push(turn);
+            }
+        }
+        self.sit(applying, seats, later)
+            .map(|later| later.map_or_else(|| self.passed(applying, worker), Some))
+    }
+
+    /// Takes seats, unless the request has to wait before.
+    fn sit<'s>(
+        &mut self,
+        applying: Applying<'s>,
+        seats: &mut Vec<Seat<'s>>,
+        mut later: Option<Later<'s>>,
+    ) -> Result<Option<Later<'s>>, Refusal<'s>> {
+        if later.is_some() {
+            return Ok(later);
+        }
+        for asked in &mut self.asked {
+            let running = applying.at(asked.place);
+            let Rule::Seats(rule) = &running.rule else { continue };
+            match rule.take(running.counted(), asked.key) {
+                Some((seat, free)) => {
+                    seats.push(seat);
+                    asked.verdict.remaining = free.into();
+                    asked.seated = true;
+                }
+                // Seats are taken in one order, so that no two requests wait for each other.
+                None if rule.has_queue() => {
+                    later = Some(Later::none());
+                    break;
+                }
+                None => return Err(Refusal { running, why: Why::Concurrency }),
+            }
+        }
+        Ok(later)
+    }
+
+    /// Waits until the request may pass.
+    ///
+    /// # Errors
+    /// The policy that does not let it pass after all. Nothing has been counted then.
+    pub async fn wait<'s>(
+        &mut self,
+        later: Later<'s>,
+        applying: Applying<'s>,
+        worker: usize,
+        seats: &mut Vec<Seat<'s>>,
+    ) -> Result<(), Refusal<'s>> {
+        if !later.delay.is_zero() {
+            tokio::time::sleep(later.delay).await;
+        }
+        drop(later.turns);
+        for asked in self.asked.iter_mut().filter(|asked| !asked.seated) {
+            let running = applying.at(asked.place);
+            let Rule::Seats(rule) = &running.rule else { continue };
+            let counted = running.counted();
+            let seated = match rule.take(counted, asked.key) {
+                Some(seated) => Ok(seated),
+                None if rule.has_queue() => {
+                    asked.verdict.wait = 1;
+                    rule.queue(counted, asked.key).await
+                }
+                None => Err(crate::seats::NoSeat),
+            };
+            let Ok((seat, free)) = seated else {
+                return Err(Refusal { running, why: Why::Concurrency });
+            };
+            seats.push(seat);
+            asked.verdict.remaining = free.into();
+            asked.seated = true;
+        }
+        self.passed(applying, worker);
+        Ok(())
+    }
+
+    /// Counts a request that passes.
+    fn passed<'s>(&self, applying: Applying<'s>, worker: usize) -> Option<Later<'s>> {
+        for asked in &self.asked {
+            let series = applying.at(asked.place).counted().metrics.shard(worker);
+            series.allowed.add(1);
+            if asked.verdict.wait > 0 {
+                series.delayed.add(1);
+            }
+        }
+        None
+    }
+
+    /// Gives back everything for a request that does not pass, and counts the refusal.
+    pub fn refused<'s>(
+        &mut self,
+        applying: Applying<'s>,
+        refusal: &Refusal<'s>,
+        now: Now,
+        worker: usize,
+        seats: &mut Vec<Seat<'s>>,
+    ) {
+        self.give_back(applying, now, seats);
+        refusal.running.counted().metrics.shard(worker).refused.add(1);
+    }
+
+    /// Gives back everything for a request that does not pass.
+    pub fn give_back<'s>(&mut self, applying: Applying<'s>, now: Now, seats: &mut Vec<Seat<'s>>) {
+        seats.clear();
+        for asked in &mut self.asked {
+            if let Some(take) = asked.take.take() {
+                take.give_back(applying.at(asked.place).counted(), now.steady);
+            }
+        }
+    }
+
+    /// Adds to the reply what clients are told of a request that passes.
+    pub fn tell(&mut self, applying: Applying<'_>, out: &mut Fields) {
+        let told = self
+            .asked
+            .iter()
+            .map(|asked| Told { words: &applying.at(asked.place).words, verdict: asked.verdict });
+        fields::write(told, &mut self.text, out);
+    }
+
+    /// Adds to the reply what clients are told of a request that is refused: of every policy what
+    /// is left, and when all that count would let it pass.
+    pub fn tell_refused(
+        &mut self,
+        applying: Applying<'_>,
+        refusal: &Refusal<'_>,
+        now: Now,
+        out: &mut Fields,
+    ) {
+        if refusal.why == Why::Key {
+            return;
+        }
+        let mut retry = 0;
+        for asked in &mut self.asked {
+            let running = applying.at(asked.place);
+            let counted = running.counted();
+            let verdict = &mut asked.verdict;
+            match &running.rule {
+                Rule::Count(counter) => {
+                    *verdict = counter.look(counted, asked.key, asked.cost, now);
+                    if verdict.allowed && verdict.wait == 0 {
+                        *verdict = counter.look(counted, asked.key, 0, now);
+                    } else {
+                        verdict.reset = verdict.reset.max(verdict.wait);
+                        retry = retry.max(verdict.reset);
+                    }
+                }
+                Rule::Seats(rule) => {
+                    verdict.remaining = rule.free(counted, asked.key).into();
+                    verdict.reset = 0;
+                }
+            }
+        }
+        self.tell(applying, out);
+        fields::write_retry_after(retry, out);
+    }
+}
+
+impl Later<'_> {
+    fn none() -> Self {
+        Later { delay: Duration::ZERO, turns: Vec::new() }
+    }
+}
+
+fn why(running: &Running) -> Why {
+    match running.policy {
+        Policy::RateLimit(_) => Why::Rate,
+        Policy::Quota(_) => Why::Quota,
+        Policy::Concurrency(_) => Why::Concurrency,
+    }
+}
+
+#[cfg(test)]
+mod tests;

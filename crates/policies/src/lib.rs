@@ -1,0 +1,31 @@
+//! Policies: what is asked of a request beyond its route, before any service is bothered. So far
+//! those that count: rate limits, quotas and limits of concurrency.
+//!
+//! A policy here knows neither routes nor connections: it is asked about a request through
+//! [`Facts`], and what it has counted lives in the [`Registry`], outside any configuration.
+
+mod admit;
+mod calendar;
+mod clock;
+mod describe;
+mod fields;
+mod key;
+mod limit;
+mod policy;
+mod registry;
+mod seats;
+pub mod shared;
+mod store;
+mod table;
+#[cfg(test)]
+mod testing;
+
+pub use admit::{Applying, Later, Refusal, Why, Work};
+pub use clock::nanos;
+pub use key::{Facts, KeyHasher, Missed, write_key};
+pub use limit::{Allowance, Bucket, Limit, Verdict, Window};
+pub use policy::{Now, Running};
+pub use registry::{Counted, PolicyId, Registry, Scope};
+pub use seats::Seat;
+pub use store::{QuotaStore, StoreError};
+pub use table::{Full, Key, Table};

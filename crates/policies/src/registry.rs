@@ -1,0 +1,208 @@
+//! What has been counted, outside any configuration: by scope, kind and name of a policy, for as
+//! long as a configuration that is in use has such a policy.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use portcullis_config::model::{Name, Period, Policy};
+use portcullis_core::metrics::PolicyMetrics;
+
+use crate::clock::nanos;
+use crate::key::KeyHasher;
+use crate::policy::Running;
+use crate::seats::Waiting;
+use crate::store::QuotaStore;
+use crate::table::Table;
+
+/// Where a policy is written, and so whose requests it counts together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// At the top: all requests.
+    Global,
+    /// On the service of this name.
+    Service(Name),
+    /// On the route of this name.
+    Route(Name),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Global => f.write_str("global"),
+            Scope::Service(name) => write!(f, "service/{name}"),
+            Scope::Route(name) => write!(f, "route/{name}"),
+        }
+    }
+}
+
+/// What names a policy across changes of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PolicyId {
+    /// Where it is written.
+    pub scope: Scope,
+    /// Its kind, as configured.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: Name,
+}
+
+impl PolicyId {
+    pub(crate) fn of(scope: &Scope, policy: &Policy) -> PolicyId {
+        let (kind, name) = (policy.kind(), Arc::clone(policy.name()));
+        PolicyId { scope: scope.clone(), kind, name }
+    }
+}
+
+impl fmt::Display for PolicyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.scope, self.kind, self.name)
+    }
+}
+
+/// How states are to be read. Counts go over to a changed policy only if it stays the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// A token in so many nanoseconds.
+    Bucket(u64),
+    /// Windows of so many nanoseconds.
+    Window(u64),
+    Period(Period),
+    Seats,
+}
+
+impl Layout {
+    /// What a state means when it is counted in another way from `now` on; none if it cannot be
+    /// said.
+    fn carry(self, state: u128, to: Layout, now: u64) -> Option<u128> {
+        match (self, to) {
+            // Places that are taken are given back where they were taken: they do not go over.
+            (Layout::Seats, _) => None,
+            // What was taken stays as many tokens, however long they need to come back now.
+            (Layout::Bucket(old), Layout::Bucket(new)) => {
+                let debt = state.saturating_sub(now.into());
+                let debt = debt * u128::from(new) / u128::from(old.max(1));
+                Some(u128::from(now) + debt).filter(|&state| u64::try_from(state).is_ok())
+            }
+            _ => (self == to).then_some(state),
+        }
+    }
+}
+
+/// What a policy has counted.
+#[derive(Debug)]
+pub struct Counted {
+    /// What it is named.
+    pub id: PolicyId,
+    /// Its states by key.
+    pub table: Table,
+    /// What became of requests; goes on when the table is made anew.
+    pub metrics: Arc<PolicyMetrics>,
+    /// Requests that wait for it.
+    pub(crate) waiting: Waiting,
+    pub(crate) layout: Layout,
+    keys: usize,
+}
+
+/// All that is counted.
+#[derive(Debug)]
+pub struct Registry {
+    workers: usize,
+    hasher: KeyHasher,
+    counted: Mutex<HashMap<PolicyId, Weak<Counted>>>,
+    store: Mutex<Option<Arc<QuotaStore>>>,
+}
+
+impl Registry {
+    /// A registry of a gateway of so many workers.
+    #[must_use]
+    pub fn new(workers: usize) -> Registry {
+        Registry {
+            workers,
+            hasher: KeyHasher::new(random_seed()),
+            counted: Mutex::default(),
+            store: Mutex::default(),
+        }
+    }
+
+    /// Has quotas written down from now on. Those that exist already are not, so this comes first.
+    pub fn keep_quotas(&self, store: Arc<QuotaStore>) {
+        *lock(&self.store) = Some(store);
+    }
+
+    /// Where quotas are written down, if they are.
+    #[must_use]
+    pub fn store(&self) -> Option<Arc<QuotaStore>> {
+        lock(&self.store).clone()
+    }
+
+    /// The policies of a list, ready to run, with what policies of the same scope and name have
+    /// counted so far.
+    #[must_use]
+    pub fn run(&self, scope: &Scope, policies: &[Policy]) -> Arc<[Arc<Running>]> {
+        policies.iter().map(|policy| Arc::new(Running::new(self, scope, policy))).collect()
+    }
+
+    /// The counts of every policy in use, in the order of their names.
+    #[must_use]
+    pub fn counted(&self) -> Vec<Arc<Counted>> {
+        let mut counted = lock(&self.counted);
+        counted.retain(|_, counts| counts.strong_count() > 0);
+        let mut all: Vec<Arc<Counted>> = counted.values().filter_map(Weak::upgrade).collect();
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
+    }
+
+    /// The counts of a policy: those that there are, where they can be read in the same way.
+    pub(crate) fn counts(&self, id: PolicyId, layout: Layout, keys: usize) -> Arc<Counted> {
+        let mut counted = lock(&self.counted);
+        let old = counted.get(&id).and_then(Weak::upgrade);
+        if let Some(same) = old.as_ref().filter(|old| old.layout == layout && old.keys == keys) {
+            return Arc::clone(same);
+        }
+        let table = Table::new(keys);
+        let now = nanos(Instant::now());
+        for old in old.iter() {
+            for (key, state) in old.table.iter() {
+                if let Some(state) = old.layout.carry(state, layout, now) {
+                    let _ = table.change(key, |_| 0, |_| (Some(state), ()));
+                }
+            }
+        }
+        let metrics = old
+            .map_or_else(|| Arc::new(PolicyMetrics::new(self.workers)), |old| old.metrics.clone());
+        let fresh = Arc::new(Counted {
+            id: id.clone(),
+            table,
+            metrics,
+            waiting: Waiting::default(),
+            layout,
+            keys,
+        });
+        if let (Layout::Period(_), Some(store)) = (layout, self.store()) {
+            store.begin(&fresh);
+        }
+        counted.insert(id, Arc::downgrade(&fresh));
+        fresh
+    }
+
+    /// What hashes keys: quotas are found again after a restart.
+    pub(crate) fn hasher(&self, layout: Layout) -> KeyHasher {
+        match (layout, self.store()) {
+            (Layout::Period(_), Some(store)) => KeyHasher::new(store.seed()),
+            _ => self.hasher,
+        }
+    }
+}
+
+/// A secret of this process.
+pub(crate) fn random_seed() -> (u64, u64) {
+    (RandomState::new().hash_one(0u8), RandomState::new().hash_one(1u8))
+}
+
+/// Nothing that is kept behind these locks can be left half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,29 @@
+//! Copies of requests, and requests that are turned away.
+
+use portcullis_core::{IMPORTANCES, MirrorOutcome};
+
+use super::Scrape;
+use super::page::{Kind, Page};
+
+impl Scrape<'_> {
+    /// What happens to requests besides their being forwarded.
+    pub(super) fn traffic(&self, page: &mut Page<'_>) {
+        page.family(
+            "portcullis_mirrored_requests_total",
+            Kind::Counter,
+            "Requests drawn to be copied for another service, by what became of the copy.",
+        );
+        for outcome in MirrorOutcome::ALL {
+            let count = self.sum(|w| &w.mirrored[outcome as usize]);
+            page.sample(&[("outcome", outcome.code())], count);
+        }
+        page.family(
+            "portcullis_shed_requests_total",
+            Kind::Counter,
+            "Requests turned away because a service had too much to do, by importance.",
+        );
+        for (place, name) in IMPORTANCES.into_iter().enumerate() {
+            page.sample(&[("importance", name)], self.sum(|w| &w.shed[place]));
+        }
+    }
+}
