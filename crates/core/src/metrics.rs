@@ -26,6 +26,11 @@ impl Counter {
         self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
     }
 
+    /// Makes it `n`. Only the owning worker may call this.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
     /// The current value.
     pub fn value(&self) -> u64 {
         self.0.load(Relaxed)

@@ -127,6 +127,10 @@ pub struct ServiceSeries {
     pub active: Counter,
     /// Retries under way, those that wait included.
     pub retrying: Counter,
+    /// Retries that failed, and for a while still count as if they were under way.
+    pub cooling: Counter,
+    /// When the last of them did, in milliseconds of the gateway's clock.
+    pub cooling_since_ms: Counter,
     /// Good replies.
     pub good: Counter,
     /// Retries, by [`RetryCause`]'s position.

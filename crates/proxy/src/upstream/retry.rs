@@ -6,6 +6,9 @@ use portcullis_config::model::{Retries, RetryBudget};
 use portcullis_core::metrics::{ServiceMetrics, ServiceSeries};
 use portcullis_wire::{Fields, ResponseHead};
 
+/// How long a retry that failed counts as if it were under way, in milliseconds.
+const COOLING_MS: u64 = 1000;
+
 /// A retry's place in the budget, from when it is decided on until its reply begins.
 #[derive(Debug)]
 pub(crate) struct RetryPlace<'s>(&'s ServiceSeries);
@@ -19,15 +22,27 @@ impl<'s> RetryPlace<'s> {
         budget: Option<RetryBudget>,
         metrics: &ServiceMetrics,
         worker: usize,
+        now_ms: u64,
     ) -> Option<RetryPlace<'_>> {
         let own = metrics.shard(worker);
+        if now_ms > own.cooling_since_ms.value() + COOLING_MS {
+            own.cooling.set(0);
+        }
+        let cooling = metrics.sum(|series| &series.cooling);
         let retrying = metrics.sum(|series| &series.retrying);
         let active = metrics.sum(|series| &series.active);
-        if budget.is_some_and(|budget| retrying >= most(budget, active, retrying)) {
+        if budget.is_some_and(|budget| retrying + cooling >= most(budget, active, retrying)) {
             return None;
         }
         own.retrying.add(1);
         Some(RetryPlace(own))
+    }
+
+    /// The retry failed as well: its place stays taken for a while, so that a service of which all
+    /// fails sees few of them, however fast it fails.
+    pub(crate) fn spend(self, now_ms: u64) {
+        self.0.cooling.add(1);
+        self.0.cooling_since_ms.set(now_ms);
     }
 }
 
@@ -110,14 +125,23 @@ mod tests {
     fn places_are_given_back_and_counted_over_all_workers() {
         let metrics = ServiceMetrics::new(2);
         metrics.shard(0).active.add(4);
-        let take = |worker| RetryPlace::take(Some(BUDGET), &metrics, worker);
+        let take = |worker| RetryPlace::take(Some(BUDGET), &metrics, worker, 5000);
         let places = (take(0), take(1), take(1));
         assert!(places.0.is_some() && places.1.is_some() && places.2.is_some());
         assert!(take(0).is_none() && take(1).is_none());
         drop(places);
         assert!(take(0).is_some());
-        let unlimited = (0..100).filter_map(|_| RetryPlace::take(None, &metrics, 0));
+        let unlimited = (0..100).filter_map(|_| RetryPlace::take(None, &metrics, 0, 5000));
         assert_eq!(unlimited.collect::<Vec<_>>().len(), 100);
+    }
+
+    #[test]
+    fn what_failed_counts_for_a_while() {
+        let metrics = ServiceMetrics::new(1);
+        let take = |now_ms| RetryPlace::take(Some(BUDGET), &metrics, 0, now_ms);
+        (0..3).for_each(|_| take(5000).unwrap().spend(5000));
+        assert!(take(6000).is_none());
+        assert!(take(6001).is_some());
     }
 
     fn retries() -> Retries {

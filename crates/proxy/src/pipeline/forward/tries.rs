@@ -12,6 +12,7 @@ use portcullis_core::{Failure, Fault, Reason};
 use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream, Upstream, Version};
 
 use super::{Plan, Timeouts, send_head, timeouts, unless_over};
+use crate::clock;
 use crate::pipeline::content::Upload;
 use crate::pipeline::exchange::{self, Bounds};
 use crate::pipeline::shed::LetThrough;
@@ -28,6 +29,8 @@ use crate::worker::Worker;
 const KEPT_FOR_REFUSALS: usize = 16 * 1024;
 /// How often a retry looks for a place in the budget, while other requests are answered well.
 const MOST_PAUSES: usize = 10;
+/// How often in a row without any good reply in between.
+const MOST_IN_VAIN: usize = 3;
 /// Most content of a reply that is thrown away to keep its connection, in bytes.
 const MOST_DRAINED: usize = 64 * 1024;
 
@@ -54,7 +57,7 @@ pub(super) struct Tries<'t, 's> {
     fresh: bool,
     /// Its place in the budget.
     place: Option<RetryPlace<'s>>,
-    /// Good replies of the service when the try began.
+    /// Good replies of the service when there was no place.
     good: u64,
     /// What the last try came to, where the next one still has to find its place in the budget.
     owing: Option<Failure>,
@@ -123,6 +126,7 @@ impl<'t, 's> Tries<'t, 's> {
         mut wait: Duration,
     ) -> Result<(), Failure> {
         let worker = exchange.serving.worker;
+        let mut in_vain = 0;
         for _ in 0..MOST_PAUSES {
             let slept = async {
                 tokio::time::sleep(wait).await;
@@ -140,6 +144,11 @@ impl<'t, 's> Tries<'t, 's> {
                 self.owing = None;
                 return Ok(());
             }
+            let good = self.good(worker);
+            in_vain = if std::mem::replace(&mut self.good, good) == good { in_vain + 1 } else { 0 };
+            if in_vain == MOST_IN_VAIN {
+                break;
+            }
             wait =
                 retry::jitter(self.retries.map_or(Duration::ZERO, |retries| retries.backoff_max));
         }
@@ -155,7 +164,6 @@ impl<'t, 's> Tries<'t, 's> {
         through: &mut Option<LetThrough>,
     ) -> Result<Option<Duration>, Failure> {
         let (service, worker) = (self.service, exchange.serving.worker);
-        self.good = service.state.series.shard(worker.id).good.value();
         let _pass = service.ask(worker).map_err(|(failure, wait_ms)| {
             exchange.record.retry_after = Some(wait_ms.div_ceil(1000));
             failure
@@ -202,7 +210,11 @@ impl<'t, 's> Tries<'t, 's> {
             }
         };
         let end = end_of(&exchange.scratch.response);
-        service.report(worker, endpoint, &Outcome { end, begun });
+        let outcome = Outcome { end, begun };
+        service.report(worker, endpoint, &outcome);
+        if outcome.is_error() {
+            self.spend();
+        }
         if let Some(wait) = self.after_reply(exchange, upload, chosen, end) {
             drain(worker, service, endpoint, way).await;
             return Ok(Some(wait));
@@ -258,6 +270,7 @@ impl<'t, 's> Tries<'t, 's> {
             return Err(failure);
         }
         let worker = exchange.serving.worker;
+        self.spend();
         self.tried.push(chosen);
         self.unreached += 1;
         let next = self.choose(worker).filter(|next| !self.tried.as_slice().contains(next));
@@ -288,6 +301,7 @@ impl<'t, 's> Tries<'t, 's> {
         failure: Failure,
     ) -> Result<Option<Duration>, Failure> {
         let (worker, request) = (exchange.serving.worker, &exchange.scratch.request);
+        self.spend();
         retire_if_dead(&way, failure.reason);
         let lost = failure.reason == Reason::UpstreamReset && !exchange.record.interim;
         let stale = lost && way.reused && way.up.is_lost() && !way.up.has_begun_reply();
@@ -353,7 +367,6 @@ impl<'t, 's> Tries<'t, 's> {
             return false;
         }
         if self.unprocessed > 0 {
-            self.place = None;
             self.place = self.take_place(worker);
             if self.place.is_none() {
                 self.deny(worker, RetryDenial::Budget);
@@ -421,21 +434,33 @@ impl<'t, 's> Tries<'t, 's> {
         if exchange.record.interim || !upload.can_rewind() {
             return Err(RetryDenial::Content);
         }
-        // The place of the retry that has just failed is free for this one.
-        self.place = None;
         self.place = self.take_place(exchange.serving.worker);
-        // A burst, as when one of several endpoints dies, is waited out where others do well.
-        let patient = matches!(cause, RetryCause::Reset | RetryCause::Timeout)
-            && self.service.state.series.shard(exchange.serving.worker.id).good.value() > self.good;
-        if self.place.is_none() && !patient {
-            return Err(RetryDenial::Budget);
+        if self.place.is_none() {
+            // A burst, as when one of several endpoints dies, is waited out where others do well.
+            self.good = self.good(exchange.serving.worker);
+            if self.good == 0 || !matches!(cause, RetryCause::Reset | RetryCause::Timeout) {
+                return Err(RetryDenial::Budget);
+            }
         }
         upload.rewind();
         Ok(wait)
     }
 
     fn take_place(&self, worker: &Worker) -> Option<RetryPlace<'s>> {
-        RetryPlace::take(self.service.service.retry_budget, &self.service.state.series, worker.id)
+        let budget = self.service.service.retry_budget;
+        RetryPlace::take(budget, &self.service.state.series, worker.id, clock::millis())
+    }
+
+    /// Good replies of the service that this worker has seen.
+    fn good(&self, worker: &Worker) -> u64 {
+        self.service.state.series.shard(worker.id).good.value()
+    }
+
+    /// The last try failed: if it was a retry, its place stays taken for a while.
+    fn spend(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.spend(clock::millis());
+        }
     }
 
     fn count(&self, worker: &Worker, cause: RetryCause) {
