@@ -2,12 +2,15 @@
 //! once. The functions always give a value; it is used only if no fault was found.
 
 mod address;
+mod balance;
 mod breaker;
+mod health;
 mod host;
 mod http;
 mod http2;
 mod listener;
 mod matching;
+mod outliers;
 mod path;
 mod policies;
 mod process;
@@ -16,6 +19,7 @@ mod proxy_protocol;
 mod retries;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod template;
 mod tls;
@@ -29,11 +33,13 @@ use crate::inputs::Inputs;
 use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
+pub(crate) use balance::zone;
 pub(crate) use listener::listener;
 pub(crate) use policies::{KEY_WORDS, policies};
 pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
 pub(crate) use route::route;
 pub(crate) use service::service;
+pub(crate) use store::store;
 pub(crate) use tcp_route::tcp_route;
 
 /// What a check works with: where faults go and how files are read.

@@ -222,6 +222,11 @@ impl Loader {
                     changes.tcp_routes.note(name, config.tcp_routes.get(name), new);
                     put(&mut config.tcp_routes, name, new);
                 }
+                Collection::Stores => {
+                    let new = value.and_then(Value::store);
+                    changes.stores.note(name, config.stores.get(name), new);
+                    put_ordered(&mut config.stores, name, new);
+                }
                 Collection::Settings => {}
             }
         }
@@ -253,6 +258,9 @@ impl Loader {
                 Collection::Routes => put(&mut config.routes, name, self.good.routes.get(name)),
                 Collection::TcpRoutes => {
                     put(&mut config.tcp_routes, name, self.good.tcp_routes.get(name));
+                }
+                Collection::Stores => {
+                    put_ordered(&mut config.stores, name, self.good.stores.get(name));
                 }
                 Collection::Settings => {}
             }

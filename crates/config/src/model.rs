@@ -4,8 +4,10 @@
 //! every fault at once. Nothing below can be made from an illegal configuration, so whoever holds
 //! a [`Config`] need not check again.
 
+mod balance;
 mod breaker;
 mod endpoint;
+mod health;
 mod listener;
 mod matching;
 mod path;
@@ -13,6 +15,7 @@ mod policies;
 mod retries;
 mod route;
 mod service;
+mod store;
 mod tcp_route;
 mod tls;
 mod traffic;
@@ -23,8 +26,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use balance::{
+    Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
+};
 pub use breaker::{Breaker, Trip, TripShare};
 pub use endpoint::{Address, Endpoint};
+pub use health::{
+    ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
+};
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
     PathPolicy, ProxySenders, Trust,
@@ -39,7 +48,8 @@ pub use retries::{Retries, RetryBudget, RetryOn};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };
-pub use service::{Balance, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use service::{HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts};
+pub use store::{Login, OnFailure, Secret, Servers, Sharing, SharingMode, Store, StoreTls};
 pub use tcp_route::TcpRoute;
 pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
@@ -62,6 +72,8 @@ pub struct Config {
     pub routes: HashMap<Name, Arc<Route>>,
     /// The TCP routes, by name; unchanged ones keep their allocation too.
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
+    /// Stores that policies count in, by name.
+    pub stores: BTreeMap<Name, Arc<Store>>,
     /// What is not a named collection.
     pub process: Process,
 }
@@ -77,6 +89,8 @@ pub struct Process {
     pub metrics: bool,
     /// Worker threads; 0 means one a core.
     pub workers: usize,
+    /// Where the gateway stands, if that is known.
+    pub zone: Option<Arc<str>>,
     /// Policies for every request, in order; no two of one kind and name.
     pub policies: Arc<[Policy]>,
     /// Where it keeps what must outlive it.
@@ -96,6 +110,7 @@ impl Default for Process {
             access_log: AccessLog::Stdout,
             metrics: true,
             workers: 0,
+            zone: None,
             policies: Arc::from([]),
             state: State::default(),
             shutdown: Shutdown::default(),

@@ -1,9 +1,12 @@
 //! The configuration as written. These types are what the JSON Schema shows: their doc comments are
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
+mod balance;
 mod breaker;
+mod health;
 mod http2;
 mod listener;
+mod outliers;
 mod policies;
 mod process;
 mod retries;
@@ -11,18 +14,27 @@ mod route;
 mod service;
 mod shorthand;
 mod spanned;
+mod store;
 mod tcp_route;
 mod tls;
 mod traffic;
 
 use schemars::JsonSchema;
 
+pub(crate) use balance::{
+    AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
+    SlowStartSpec, StickySpec,
+};
 pub(crate) use breaker::BreakerSpec;
+pub(crate) use health::{
+    ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
+};
 pub(crate) use http2::Http2Spec;
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
+pub(crate) use outliers::{LatencySpec, OutliersSpec, SuccessRateSpec};
 pub(crate) use policies::{
     AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,
     OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec, RateLimitSpec, ReplyFieldsSpec,
@@ -36,11 +48,14 @@ pub(crate) use route::{
     SplitSpec, TestSpec,
 };
 pub(crate) use service::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
-    ServiceSpec, ServiceTimeoutsSpec,
+    EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec, ServiceSpec,
+    ServiceTimeoutsSpec,
 };
 pub(crate) use shorthand::{Entries, Limit, OffOr, OneOrMany, Share, Size, Switch, Time};
 pub(crate) use spanned::Spanned;
+pub(crate) use store::{
+    OnFailureSpec, RedisSpec, SentinelSpec, SharingModeSpec, StoreSpec, StoreTlsSpec,
+};
 pub(crate) use tcp_route::TcpRouteSpec;
 pub(crate) use tls::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
@@ -70,6 +85,8 @@ pub(crate) struct ConfigSpec {
     routes: Option<Entries<RouteSpec>>,
     /// The TCP routes, by name: where connections of listeners go that do not speak HTTP.
     tcp_routes: Option<Entries<TcpRouteSpec>>,
+    /// Stores that gateways count in together, by name.
+    stores: Option<Entries<StoreSpec>>,
     /// Policies for every request, asked after those of its route and its service.
     policies: Option<Vec<PolicySpec>>,
     /// The folder for what must outlive the process, such as quotas, or `off` to keep it in memory
@@ -84,6 +101,8 @@ pub(crate) struct ConfigSpec {
     metrics: Option<bool>,
     /// Worker threads; 0 is one per core. Default: 0.
     workers: Option<u16>,
+    /// Where this gateway stands: endpoints in the same zone come first. Default: nowhere.
+    zone: Option<String>,
     /// How the gateway ends.
     shutdown: Option<ShutdownSpec>,
     /// How the gateway gives way to a new binary.

@@ -29,11 +29,12 @@ use self::answer::Answer;
 /// What the page at `/` says.
 const INDEX: &str = "Portcullis admin
 
-GET  /livez    200 while the process serves this page
-GET  /readyz   200 when requests are taken, else 503 with the reason
-GET  /metrics  metrics in the Prometheus text format
-POST /reload   reads the configuration anew: 200 when it is in force, 422 with what is wrong
-POST /upgrade  starts the binary anew to take over: 200 when it serves, 422 with why it does not
+GET  /livez      200 while the process serves this page
+GET  /readyz     200 when requests are taken, else 503 with the reason
+GET  /metrics    metrics in the Prometheus text format
+GET  /endpoints  the endpoints of the services and their health, as JSON
+POST /reload     reads the configuration anew: 200 when it is in force, 422 with what is wrong
+POST /upgrade    starts the binary anew to take over: 200 when it serves, 422 with why it does not
 ";
 
 /// The media type of the Prometheus text format 0.0.4.
@@ -59,6 +60,8 @@ pub struct Admin {
     pub ready: Arc<dyn Fn() -> Readiness + Send + Sync>,
     /// Appends the metrics page.
     pub metrics: Arc<dyn Fn(&mut String) + Send + Sync>,
+    /// The endpoints of the services, as JSON.
+    pub endpoints: Arc<dyn Fn() -> String + Send + Sync>,
     /// Begins a reload. Never called while an earlier one that it began is on its way.
     pub reload: Arc<dyn Fn() -> Changing + Send + Sync>,
     /// Begins an upgrade, or refuses to while another is under way.
@@ -174,7 +177,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Rec
 async fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
     let path = request.uri().path();
     let allowed = match path {
-        "/" | "/livez" | "/readyz" | "/metrics" => "GET, HEAD",
+        "/" | "/livez" | "/readyz" | "/metrics" | "/endpoints" => "GET, HEAD",
         "/reload" | "/upgrade" => "POST",
         _ => {
             return Answer::problem(
@@ -204,6 +207,7 @@ async fn answer(request: &Request<Incoming>, shared: &Shared) -> Answer {
             (shared.admin.metrics)(&mut page);
             Answer::new(StatusCode::OK, METRICS, page)
         }
+        "/endpoints" => Answer::new(StatusCode::OK, "application/json", (shared.admin.endpoints)()),
         "/reload" => reload(request, shared).await,
         "/upgrade" => upgrade(request, shared).await,
         _ => Answer::text(StatusCode::OK, INDEX),

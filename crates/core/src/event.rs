@@ -40,6 +40,8 @@ pub struct RequestEvent<'a> {
     pub endpoint: Option<&'a str>,
     /// The policy that refused it.
     pub policy: Option<&'a str>,
+    /// What was done because a store did not answer: `open`, `closed` or `local`.
+    pub store_bypassed: Option<&'a str>,
     /// The status that the client got; 0 when it got none.
     pub status: u16,
     /// Content bytes from the client.
@@ -83,6 +85,7 @@ impl RequestEvent<'_> {
         text(out, "service", self.service.map(str::as_bytes));
         text(out, "endpoint", self.endpoint.map(str::as_bytes));
         text(out, "policy", self.policy.map(str::as_bytes));
+        text(out, "store_bypassed", self.store_bypassed.map(str::as_bytes));
         let mut number = |name: &str, value: u64| {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(digits.format(value).as_bytes());
@@ -248,6 +251,7 @@ mod tests {
             service: None,
             endpoint: None,
             policy: None,
+            store_bypassed: None,
             status: 200,
             bytes_in: 0,
             bytes_out: 1024,

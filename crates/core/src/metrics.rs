@@ -3,12 +3,16 @@
 //! Every counter has one writer, the worker that owns its shard, and many readers. A route's
 //! counters live outside the snapshot, so that a change of configuration resets nothing.
 
+mod balance;
 mod service;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+pub use self::balance::{
+    EndpointMetrics, EndpointSeries, StickyMetrics, StickyResult, StickySeries,
+};
 pub use self::service::{RetryCause, RetryDenial, ServiceMetrics, ServiceSeries, Spared};
 
 /// A counter or gauge with a single writer.

@@ -1,10 +1,12 @@
 //! Asks all policies of a request. Either every one of them lets it pass, or none has counted it:
 //! what those before a refusal had counted is given back.
 
+mod stores;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_config::model::Policy;
+use portcullis_config::model::{OnFailure, Policy};
 use portcullis_wire::Fields;
 
 use crate::fields::{self, Told};
@@ -13,6 +15,7 @@ use crate::limit::Verdict;
 use crate::policy::{Now, Rule, Running, Take};
 use crate::seats::{Seat, WaitingTurn};
 use crate::table::Key;
+use stores::InStore;
 
 /// The policies of a request: those of its route, of its service, and global ones.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +62,10 @@ impl<'s> Applying<'s> {
 pub struct Work {
     asked: Vec<Asked>,
     text: Vec<u8>,
+    /// The keys of the request as stores know them, one behind the other.
+    keys: Vec<u8>,
+    /// What was done because a store did not answer.
+    without: Option<OnFailure>,
 }
 
 /// What one policy said.
@@ -71,6 +78,10 @@ struct Asked {
     verdict: Verdict,
     /// It has, or waits for, a seat.
     seated: bool,
+    /// What a store counts for it.
+    in_store: Option<InStore>,
+    /// The verdict is known, and clients are told.
+    told: bool,
 }
 
 /// A request that may not pass.
@@ -100,12 +111,15 @@ pub enum Why {
 pub struct Later<'s> {
     delay: Duration,
     turns: Vec<WaitingTurn<'s>>,
+    now: Now,
 }
 
 impl Work {
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.asked.clear();
+        self.keys.clear();
+        self.without = None;
     }
 
     /// Asks all policies. Takes `seats` where concurrency is limited; the request is under way as
@@ -121,7 +135,7 @@ impl Work {
         worker: usize,
         seats: &mut Vec<Seat<'s>>,
     ) -> Result<Option<Later<'s>>, Refusal<'s>> {
-        self.asked.clear();
+        self.clear();
         let result = self.ask(applying, facts, now, worker, seats);
         if let Err(refusal) = &result {
             self.refused(applying, refusal, now, worker, seats);
@@ -150,14 +164,42 @@ impl Work {
                 Rule::Count(counter) => counter.cost(facts),
                 Rule::Seats(_) => 1,
             };
+            let in_store = match &running.rule {
+                Rule::Count(counter) if counter.shared.is_some() => {
+                    let from = self.keys.len();
+                    running.write_shared_key(facts, &mut self.keys);
+                    Some(InStore::new((from, self.keys.len()), counter.limit(now)))
+                }
+                Rule::Count(_) | Rule::Seats(_) => None,
+            };
             let verdict = Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 };
-            self.asked.push(Asked { place, key, cost, take: None, verdict, seated: false });
+            let told = in_store.is_none();
+            let asked =
+                Asked { place, key, cost, take: None, verdict, seated: false, in_store, told };
+            self.asked.push(asked);
         }
         let mut later: Option<Later<'s>> = None;
         for asked in &mut self.asked {
             let running = applying.at(asked.place);
             let Rule::Count(counter) = &running.rule else { continue };
             let counted = running.counted();
+            if let (Some(in_store), Some(shared)) = (&mut asked.in_store, &counter.shared) {
+                let ask = in_store.ask(&self.keys, asked.key, asked.cost);
+                let Some(verdict) = shared.try_take(&ask) else {
+                    in_store.pending = true;
+                    later.get_or_insert_with(|| Later::none(now));
+                    continue;
+                };
+                (in_store.counted, asked.told) = (verdict.allowed, true);
+                asked.verdict = verdict;
+                if !verdict.allowed {
+                    return Err(Refusal { running, why: why(running) });
+                }
+                if counter.counts_here_too() {
+                    asked.take = counter.take(counted, asked.key, asked.cost, now).0;
+                }
+                continue;
+            }
             let (take, verdict) = counter.take(counted, asked.key, asked.cost, now);
             (asked.take, asked.verdict) = (take, verdict);
             if !verdict.allowed {
@@ -166,12 +208,10 @@ impl Work {
             if verdict.wait > 0 {
                 let turn = counter.wait(counted);
                 let turn = turn.ok_or(Refusal { running, why: why(running) })?;
-                let later = later.get_or_insert_with(Later::none);
-                later.delay = later.delay.max(Duration::from_nanos(verdict.wait));
-                later.turns.push(turn);
+                later.get_or_insert_with(|| Later::none(now)).wait(verdict.wait, turn);
             }
         }
-        self.sit(applying, seats, later)
+        self.sit(applying, seats, later, now)
             .map(|later| later.map_or_else(|| self.passed(applying, worker), Some))
     }
 
@@ -181,6 +221,7 @@ impl Work {
         applying: Applying<'s>,
         seats: &mut Vec<Seat<'s>>,
         mut later: Option<Later<'s>>,
+        now: Now,
     ) -> Result<Option<Later<'s>>, Refusal<'s>> {
         if later.is_some() {
             return Ok(later);
@@ -196,7 +237,7 @@ impl Work {
                 }
                 // Seats are taken in one order, so that no two requests wait for each other.
                 None if rule.has_queue() => {
-                    later = Some(Later::none());
+                    later = Some(Later::none(now));
                     break;
                 }
                 None => return Err(Refusal { running, why: Why::Concurrency }),
@@ -211,11 +252,13 @@ impl Work {
     /// The policy that does not let it pass after all. Nothing has been counted then.
     pub async fn wait<'s>(
         &mut self,
-        later: Later<'s>,
+        mut later: Later<'s>,
         applying: Applying<'s>,
         worker: usize,
         seats: &mut Vec<Seat<'s>>,
     ) -> Result<(), Refusal<'s>> {
+        let now = later.now;
+        self.ask_stores(applying, &mut later, now).await?;
         if !later.delay.is_zero() {
             tokio::time::sleep(later.delay).await;
         }
@@ -272,8 +315,15 @@ impl Work {
     pub fn give_back<'s>(&mut self, applying: Applying<'s>, now: Now, seats: &mut Vec<Seat<'s>>) {
         seats.clear();
         for asked in &mut self.asked {
+            let running = applying.at(asked.place);
             if let Some(take) = asked.take.take() {
-                take.give_back(applying.at(asked.place).counted(), now.steady);
+                take.give_back(running.counted(), now.steady);
+            }
+            if let (Some(in_store), Rule::Count(counter)) = (&mut asked.in_store, &running.rule)
+                && std::mem::take(&mut in_store.counted)
+                && let Some(shared) = &counter.shared
+            {
+                shared.give_back(&in_store.ask(&self.keys, asked.key, asked.cost));
             }
         }
     }
@@ -283,6 +333,7 @@ impl Work {
         let told = self
             .asked
             .iter()
+            .filter(|asked| asked.told)
             .map(|asked| Told { words: &applying.at(asked.place).words, verdict: asked.verdict });
         fields::write(told, &mut self.text, out);
     }
@@ -305,12 +356,19 @@ impl Work {
             let counted = running.counted();
             let verdict = &mut asked.verdict;
             match &running.rule {
+                // What the store said is all that is known.
+                Rule::Count(_) if asked.in_store.is_some() => {
+                    if !verdict.allowed {
+                        retry = retry.max(verdict.reset);
+                    }
+                }
                 Rule::Count(counter) => {
                     *verdict = counter.look(counted, asked.key, asked.cost, now);
                     if verdict.allowed && verdict.wait == 0 {
                         *verdict = counter.look(counted, asked.key, 0, now);
                     } else {
-                        verdict.reset = verdict.reset.max(verdict.wait);
+                        // With no room to wait in, the end of the wait is when it might pass.
+                        verdict.reset = if verdict.allowed { verdict.wait } else { verdict.reset };
                         retry = retry.max(verdict.reset);
                     }
                 }
@@ -325,9 +383,15 @@ impl Work {
     }
 }
 
-impl Later<'_> {
-    fn none() -> Self {
-        Later { delay: Duration::ZERO, turns: Vec::new() }
+impl<'s> Later<'s> {
+    fn none(now: Now) -> Later<'s> {
+        Later { delay: Duration::ZERO, turns: Vec::new(), now }
+    }
+
+    /// Has the request wait for so many nanoseconds at least.
+    fn wait(&mut self, nanos: u64, turn: WaitingTurn<'s>) {
+        self.delay = self.delay.max(Duration::from_nanos(nanos));
+        self.turns.push(turn);
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use portcullis_config::model::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Policy, Quota, RateLimit,
+    Sharing,
 };
 
 use crate::key::Facts;
@@ -44,7 +45,15 @@ fn rate_limit(policy: &RateLimit) -> String {
             write!(text, ", else up to {waiters} wait up to {longest} each, else 429")
         }
     };
+    shared(policy.sharing.as_ref(), &mut text);
     text
+}
+
+/// Where it is counted together with other nodes.
+fn shared(sharing: Option<&Sharing>, text: &mut String) {
+    if let Some(Sharing { store, mode }) = sharing {
+        let _ = write!(text, "; counted in the store `{store}` ({})", mode.as_str());
+    }
 }
 
 fn quota(policy: &Quota) -> String {
@@ -52,6 +61,7 @@ fn quota(policy: &Quota) -> String {
     let mut text = format!("{limit} in a calendar {per} of {zone}");
     cost(&policy.cost, &mut text);
     text.push_str(", else 429");
+    shared(policy.sharing.as_ref(), &mut text);
     text
 }
 

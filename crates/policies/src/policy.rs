@@ -1,5 +1,6 @@
 //! Policies as they run.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -7,10 +8,11 @@ use portcullis_config::model::{Algorithm, Cost, CountBy, OnLimit, Policy, Quota,
 
 use crate::calendar::Calendar;
 use crate::fields::Words;
-use crate::key::{Facts, KeyHasher, Missed};
+use crate::key::{Facts, KeyHasher, Missed, write_key};
 use crate::limit::{Bucket, Limit, Verdict, Window};
 use crate::registry::{Counted, Layout, PolicyId, Registry, Scope};
 use crate::seats::{Seats, WaitingTurn};
+use crate::shared::Shared;
 use crate::table::Key;
 
 /// A policy as it runs.
@@ -36,6 +38,8 @@ pub(crate) enum Rule {
 /// Counts requests: a rate limit or a quota.
 #[derive(Debug)]
 pub(crate) struct Counter {
+    /// Counts in a store that nodes share.
+    pub(crate) shared: Option<Arc<Shared>>,
     amount: Amount,
     cost: Cost,
     /// Most requests that wait for their turn.
@@ -68,11 +72,19 @@ impl Running {
                 (&limit.by, Layout::Seats, Rule::Seats(Seats::new(limit)))
             }
         };
+        let id = PolicyId::of(scope, policy);
+        let rule = match (rule, policy.sharing()) {
+            (Rule::Count(counter), Some(sharing)) => {
+                let shared = registry.shared(id.clone(), sharing, layout, by.keys);
+                Rule::Count(Counter { shared, ..counter })
+            }
+            (rule, _) => rule,
+        };
         Running {
             policy: policy.clone(),
             by: by.clone(),
             hasher: registry.hasher(layout),
-            counted: registry.counts(PolicyId::of(scope, policy), layout, by.keys),
+            counted: registry.counts(id, layout, by.keys),
             words: Words::new(policy),
             rule,
         }
@@ -94,6 +106,13 @@ impl Running {
     #[must_use]
     pub fn replaces(&self, other: &Running) -> bool {
         self.policy.kind() == other.policy.kind() && self.policy.name() == other.policy.name()
+    }
+
+    /// Appends the key of a request as every node knows it: what names the policy, and the parts.
+    pub(crate) fn write_shared_key(&self, facts: &impl Facts, out: &mut Vec<u8>) {
+        let _ = write!(out, "{}", self.counted.id);
+        // That a part is missing was said before.
+        let _ = write_key(&self.by, facts, out);
     }
 
     /// The key of a request.
@@ -129,13 +148,13 @@ fn rate(limit: &RateLimit) -> Counter {
         }
         Algorithm::SlidingWindow => Limit::Window(Window { limit: limit.limit, per: per(limit) }),
     };
-    Counter { amount: Amount::Fixed(amount), cost: limit.cost.clone(), waiters }
+    Counter { shared: None, amount: Amount::Fixed(amount), cost: limit.cost.clone(), waiters }
 }
 
 fn quota(limit: &Quota) -> Counter {
     let calendar = Calendar::new(limit.per, &limit.time_zone);
     let amount = Amount::Calendar(calendar, limit.limit);
-    Counter { amount, cost: limit.cost.clone(), waiters: 0 }
+    Counter { shared: None, amount, cost: limit.cost.clone(), waiters: 0 }
 }
 
 /// A request that was counted, and can be given back.
@@ -148,6 +167,12 @@ pub(crate) struct Take {
 }
 
 impl Counter {
+    /// Whether what the store counts is counted on this node as well, for the time when the store
+    /// does not answer.
+    pub(crate) fn counts_here_too(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.store().counts_locally())
+    }
+
     /// How much is allowed now.
     pub(crate) fn limit(&self, now: Now) -> Limit {
         match &self.amount {

@@ -7,13 +7,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use portcullis_config::model::{Name, Period, Policy};
+use portcullis_config::model::{Name, Period, Policy, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
 use crate::clock::nanos;
 use crate::key::KeyHasher;
 use crate::policy::Running;
 use crate::seats::Waiting;
+use crate::shared::{Shared, Stores};
 use crate::store::QuotaStore;
 use crate::table::Table;
 
@@ -111,8 +112,11 @@ pub struct Counted {
 pub struct Registry {
     workers: usize,
     hasher: KeyHasher,
-    counted: Mutex<HashMap<PolicyId, Weak<Counted>>>,
+    /// The newest last: until a configuration is in use, the one before may yet be what stays.
+    counted: Mutex<HashMap<PolicyId, Vec<Weak<Counted>>>>,
     store: Mutex<Option<Arc<QuotaStore>>>,
+    stores: Stores,
+    shared: Mutex<HashMap<PolicyId, (Layout, usize, Weak<Shared>)>>,
 }
 
 impl Registry {
@@ -124,6 +128,8 @@ impl Registry {
             hasher: KeyHasher::new(random_seed()),
             counted: Mutex::default(),
             store: Mutex::default(),
+            stores: Stores::default(),
+            shared: Mutex::default(),
         }
     }
 
@@ -138,6 +144,12 @@ impl Registry {
         lock(&self.store).clone()
     }
 
+    /// The stores that nodes share. Those that policies name must have been opened before these run.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
     /// The policies of a list, ready to run, with what policies of the same scope and name have
     /// counted so far.
     #[must_use]
@@ -149,8 +161,11 @@ impl Registry {
     #[must_use]
     pub fn counted(&self) -> Vec<Arc<Counted>> {
         let mut counted = lock(&self.counted);
-        counted.retain(|_, counts| counts.strong_count() > 0);
-        let mut all: Vec<Arc<Counted>> = counted.values().filter_map(Weak::upgrade).collect();
+        counted.retain(|_, counts| {
+            counts.retain(|counts| counts.strong_count() > 0);
+            !counts.is_empty()
+        });
+        let mut all: Vec<Arc<Counted>> = counted.values().filter_map(|c| newest(c)).collect();
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all
     }
@@ -158,7 +173,9 @@ impl Registry {
     /// The counts of a policy: those that there are, where they can be read in the same way.
     pub(crate) fn counts(&self, id: PolicyId, layout: Layout, keys: usize) -> Arc<Counted> {
         let mut counted = lock(&self.counted);
-        let old = counted.get(&id).and_then(Weak::upgrade);
+        let known = counted.entry(id.clone()).or_default();
+        known.retain(|counts| counts.strong_count() > 0);
+        let old = newest(known);
         if let Some(same) = old.as_ref().filter(|old| old.layout == layout && old.keys == keys) {
             return Arc::clone(same);
         }
@@ -173,19 +190,37 @@ impl Registry {
         }
         let metrics = old
             .map_or_else(|| Arc::new(PolicyMetrics::new(self.workers)), |old| old.metrics.clone());
-        let fresh = Arc::new(Counted {
-            id: id.clone(),
-            table,
-            metrics,
-            waiting: Waiting::default(),
-            layout,
-            keys,
-        });
+        let fresh =
+            Arc::new(Counted { id, table, metrics, waiting: Waiting::default(), layout, keys });
         if let (Layout::Period(_), Some(store)) = (layout, self.store()) {
             store.begin(&fresh);
         }
-        counted.insert(id, Arc::downgrade(&fresh));
+        known.push(Arc::downgrade(&fresh));
         fresh
+    }
+
+    /// The counter of a policy in its store: the one that there is, where it counts in the same way.
+    pub(crate) fn shared(
+        &self,
+        id: PolicyId,
+        sharing: &Sharing,
+        layout: Layout,
+        keys: usize,
+    ) -> Option<Arc<Shared>> {
+        let store = self.stores.find(&sharing.store)?;
+        let mut all = lock(&self.shared);
+        all.retain(|_, (_, _, shared)| shared.strong_count() > 0);
+        if let Some((old_layout, old_keys, old)) = all.get(&id)
+            && (*old_layout, *old_keys) == (layout, keys)
+            && let Some(same) = old
+                .upgrade()
+                .filter(|old| Arc::ptr_eq(old.store(), &store) && old.mode() == sharing.mode)
+        {
+            return Some(same);
+        }
+        let fresh = Arc::new(Shared::new(&store, sharing.mode, keys));
+        all.insert(id, (layout, keys, Arc::downgrade(&fresh)));
+        Some(fresh)
     }
 
     /// What hashes keys: quotas are found again after a restart.
@@ -195,6 +230,11 @@ impl Registry {
             _ => self.hasher,
         }
     }
+}
+
+/// The newest counts that somebody still uses.
+fn newest(counted: &[Weak<Counted>]) -> Option<Arc<Counted>> {
+    counted.iter().rev().find_map(Weak::upgrade)
 }
 
 /// A secret of this process.

@@ -1,38 +1,40 @@
-//! Counters that several nodes share. A policy with a store counts there instead of in its own
-//! table; everything else about it stays the same.
+//! Counters that several nodes share, in Redis, Valkey or what speaks like them. A policy with a
+//! store counts there instead of in its own table; everything else about it stays the same.
+//!
+//! `exact` asks the store for every request: one script, which counts with the server's clock. In
+//! `leased` a node takes shares ahead: what it has taken is counted in the store as held, requests
+//! take from it without waiting, and what is not used goes back.
 
-use crate::{Limit, Verdict};
+mod breaker;
+mod counter;
+mod fault;
+mod leases;
+mod link;
+mod metrics;
+mod refill;
+mod script;
+mod share;
+mod store;
+mod stores;
+mod target;
 
-/// What is asked of a store.
+pub use counter::{Answer, Ask, Shared, take_all};
+pub use fault::StoreFault;
+pub use metrics::{STORE_BOUNDS_US, StoreMetrics};
+pub use script::StoreKey;
+pub use store::Store;
+pub use stores::{Prepared, Stores};
+pub use target::StoreError;
+
+use crate::Limit;
+
+/// What a store is asked about a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// The policy's scope and name and the parts of the request's key, the same on every node.
-    pub key: &'a [u8],
+pub struct Asked {
+    /// The counter's key.
+    pub key: StoreKey,
     /// How much is allowed.
     pub limit: Limit,
     /// What the request costs.
     pub cost: u32,
-}
-
-/// A store of counters that nodes share. There is none yet, so nothing has this type.
-#[derive(Debug)]
-pub enum Shared {}
-
-impl Shared {
-    /// Counts from what this node holds of the store's counters, without waiting; none if the store
-    /// must be asked.
-    #[must_use]
-    pub fn try_take(&self, _: &Ask<'_>) -> Option<Verdict> {
-        match *self {}
-    }
-
-    /// Asks the store. It takes no longer than the policy's time limit, whatever the store does.
-    pub async fn take(&self, _: &Ask<'_>) -> Verdict {
-        match *self {}
-    }
-
-    /// Takes back what was counted for a request that did not pass after all. Does not wait.
-    pub fn give_back(&self, _: &Ask<'_>) {
-        match *self {}
-    }
 }

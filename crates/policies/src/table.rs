@@ -19,7 +19,7 @@ const WAYS: usize = 8;
 /// Sets of a segment: 4 KiB.
 const SEGMENT: usize = 32;
 /// Slots for each key that is to be kept: sets do not fill evenly.
-const ROOM: usize = 2;
+const ROOM: usize = 3;
 
 const STATE: u128 = (1 << STATE_BITS) - 1;
 /// Bits of a tag.

@@ -68,6 +68,7 @@ pub(crate) fn rate_limit(name: &str, limit: u32, per: Duration) -> Policy {
         per,
         cost: Cost::Fixed(1),
         on_limit: OnLimit::Refuse,
+        sharing: None,
         fields: STANDARD,
     }))
 }
@@ -81,6 +82,7 @@ pub(crate) fn quota(name: &str, limit: u64) -> Policy {
         per: Period::Day,
         time_zone: "UTC".into(),
         cost: Cost::Fixed(1),
+        sharing: None,
         fields: STANDARD,
     }))
 }

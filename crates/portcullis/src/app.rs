@@ -12,19 +12,22 @@ use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
 use portcullis_policies::{Counted, Registry};
-use portcullis_proxy::snapshot::CompiledService;
-use portcullis_proxy::{Compiler, Gateway, Handed, Owner, Phase};
-use portcullis_telemetry::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape, ServiceFacts};
+use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
+use portcullis_telemetry::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::cli;
+use crate::endpoints;
+use crate::first_checks::FirstChecks;
 use crate::life::{Life, UpgradeOrder};
 use crate::manager::Manager;
 use crate::pid_file::PidFile;
 use crate::reload::{Outcome, State};
+use crate::scrape;
 use crate::shutdown::Signals;
+use crate::stores;
 use crate::upgrade::{Program, Takeover};
 use crate::watch::Watch;
 
@@ -57,6 +60,7 @@ pub(crate) struct App {
     pub(crate) admin: Option<Arc<AdminSocket>>,
     started: SystemTime,
     pub(crate) draining: Arc<AtomicBool>,
+    first_checks: Arc<FirstChecks>,
     /// A new process is on its way, which reads the configuration itself.
     pub(crate) upgrading: Arc<AtomicBool>,
     upgrades: mpsc::Sender<UpgradeOrder>,
@@ -114,6 +118,10 @@ pub(crate) fn run(
                 return Err(error);
             }
         };
+        if takeover.is_some() {
+            // The old process serves meanwhile, and knows who is well.
+            app.first_checks.over().await;
+        }
         let (stop_admin, admin_stopped) = watch::channel(false);
         let admin = app.begin(admin_stopped).await?;
         // The old process, if there is one, finds ours there and leaves it.
@@ -193,6 +201,7 @@ impl App {
             Ok(reloaded) => eprint_report(&reloaded.warnings),
             Err(report) => return Ok(Err(report)),
         }
+        let first_checks = FirstChecks::new(state.gateway.current());
         let mut files = Watch::new();
         files.set(&state.watched);
         log_addresses(&state.gateway);
@@ -215,6 +224,7 @@ impl App {
             admin: admin.map(Arc::new),
             started: SystemTime::now(),
             draining: Arc::default(),
+            first_checks: Arc::new(first_checks),
             upgrading: Arc::default(),
             upgrades,
         };
@@ -241,17 +251,22 @@ impl App {
     }
 
     fn admin(&self) -> Admin {
-        let (ready, metrics, reload, upgrade) =
-            (self.clone(), self.clone(), self.clone(), self.upgrades.clone());
+        let (ready, metrics, endpoints) = (self.clone(), self.clone(), self.clone());
+        let (reload, upgrade) = (self.clone(), self.upgrades.clone());
         Admin {
             ready: Arc::new(move || {
                 if ready.draining.load(Relaxed) {
                     Readiness::NotReady("draining".to_owned())
                 } else {
-                    Readiness::Ready
+                    ready.first_checks.awaited().map_or(Readiness::Ready, Readiness::NotReady)
                 }
             }),
             metrics: Arc::new(move |out| metrics.scrape(out)),
+            endpoints: Arc::new(move || {
+                tokio::task::block_in_place(|| {
+                    endpoints::page(endpoints.state.blocking_lock().compiler.services())
+                })
+            }),
             reload: Arc::new(move || {
                 let app = reload.clone();
                 Box::pin(async move { app.reload().await })
@@ -303,13 +318,15 @@ impl App {
             let state = self.state.blocking_lock();
             let config = state.compiler.config();
             let counted = state.compiler.registry().counted();
+            let stores = state.compiler.registry().stores().all();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
-                services: state.compiler.services().map(|service| told(service)).collect(),
                 policies: policies(state.compiler.registry(), &counted),
+                stores: stores::facts(&stores),
                 expiries: expiries(&state.compiler),
+                services: scrape::services(&state.compiler),
                 process: ProcessFacts {
                     version: env!("CARGO_PKG_VERSION"),
                     started: self.started,
@@ -327,19 +344,6 @@ impl App {
             }
             .render(out);
         });
-    }
-}
-
-fn told(service: &CompiledService) -> ServiceFacts<'_> {
-    let phase = |phase| match phase {
-        Phase::Closed => 0,
-        Phase::HalfOpen => 1,
-        Phase::Open => 2,
-    };
-    ServiceFacts {
-        name: &service.service.name,
-        metrics: service.metrics(),
-        breaker: service.breaker().map(|(of, trips)| (phase(of), trips)),
     }
 }
 

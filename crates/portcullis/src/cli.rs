@@ -75,7 +75,7 @@ enum Command {
         and as the first line of a configuration:\n  \
         # yaml-language-server: $schema=portcullis.schema.json")]
     Schema,
-    /// Start a gateway with two sample services, and print what to try
+    /// Start a gateway with two instances of a sample service, and print what to try
     #[command(after_help = "Example:\n  portcullis quickstart --address 127.0.0.1:8000")]
     Quickstart(quickstart::Quickstart),
     /// Print the version

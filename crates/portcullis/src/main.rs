@@ -2,12 +2,16 @@
 
 mod app;
 mod cli;
+mod endpoints;
+mod first_checks;
 mod life;
 mod manager;
 mod passed;
 mod pid_file;
 mod reload;
+mod scrape;
 mod shutdown;
+mod stores;
 mod upgrade;
 mod watch;
 

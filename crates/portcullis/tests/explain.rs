@@ -124,7 +124,7 @@ tcp_routes:
                 "tcp route  named (gw.yaml:8:3) takes it: the name is one of its `sni`",
                 "service    a (gw.yaml:5:3): 100 % of connections",
                 "           each connection begins with a PROXY header (v1) and serves one client alone",
-                "             10.1.0.1:5432  weight 1",
+                "             10.1.0.1:5432  weight 1  100 %",
             ],
         );
         assert!(told(3, &["CONNECT", "tls://x.example:5432"]).contains("none takes it"));
@@ -151,10 +151,10 @@ tcp_routes:
                 "forward    GET /7?a=b",
                 "service    users (gw.yaml:8:3): 75 % of requests, plain HTTP",
                 "           connect 2s (service), first_byte 60s (service), stall 60s (service), total 5s (route)",
-                "             10.1.0.1:80  weight 1     Host: 10.1.0.1:80",
-                "             10.1.0.2:80  weight 3     Host: 10.1.0.2:80",
+                "             10.1.0.1:80  weight 1     25 %  Host: 10.1.0.1:80",
+                "             10.1.0.2:80  weight 3     75 %  Host: 10.1.0.2:80",
                 "service    next (gw.yaml:12:3): 25 % of requests, TLS, verified as n.example",
-                "             next.example:443  weight 1     Host: api.example:8000",
+                "             next.example:443  weight 1     100 %  Host: api.example:8000",
             ],
         );
     }

@@ -62,15 +62,20 @@ mod quickstart {
         }
     }
 
-    /// Runs a line in a shell, and checks the status that the server answers with.
+    /// What `curl` is in the shell: it tells the status of each reply apart from the rest.
+    const CURL: &str = "curl() { command curl \"$@\" --silent --show-error \
+                        --write-out '%{stderr}status %{http_code}\\n'; }";
+
+    /// Runs a line in a shell, and checks the status that the server answers with, each time.
     #[track_caller]
     fn run(status: u16, line: &str) -> String {
-        let Output { stdout, stderr, .. } =
-            shell(&format!("{line} --silent --show-error --write-out '\n%{{http_code}}'"));
+        let Output { stdout, stderr, .. } = shell(&format!("{CURL}\n{line}"));
         let text = String::from_utf8(stdout).unwrap();
-        let (text, code) = text.rsplit_once('\n').unwrap_or_default();
-        assert_eq!(code, status.to_string(), "{line}\n{text}{}", String::from_utf8_lossy(&stderr));
-        text.to_owned()
+        let errors = String::from_utf8(stderr).unwrap();
+        let expected = format!("status {status}");
+        let as_expected = errors.lines().all(|line| line == expected);
+        assert!(!errors.is_empty() && as_expected, "{line}\n{text}{errors}");
+        text
     }
 
     fn shell(line: &str) -> Output {
@@ -90,10 +95,7 @@ mod quickstart {
     #[test]
     fn what_the_lines_show_is_true() {
         let mut quickstart = Quickstart::start("127.0.0.1:0");
-        let instances = [quickstart.run("/hello"), quickstart.run("/hello")];
-        for name in ["hello-1", "hello-2"] {
-            assert!(instances.iter().any(|answer| answer.contains(name)), "{instances:?}");
-        }
+        assert!(quickstart.run("/hello").contains("\"path\": \"/hello\""));
         for _ in 0..3 {
             assert!(quickstart.run("canary").contains("hello-2"));
         }
@@ -113,6 +115,76 @@ mod quickstart {
         }
     }
 
+    /// The number after `name` in a field of the reply.
+    fn number(reply: &str, field: &str, name: &str) -> u64 {
+        let line = reply.lines().find(|line| line.starts_with(field)).unwrap();
+        let (_, rest) = line.split_once(&format!(";{name}=")).unwrap();
+        rest.split(';').next().unwrap().trim().parse().unwrap()
+    }
+
+    #[test]
+    fn the_limit_shows_in_the_printed_calls_and_is_no_hindrance() {
+        let quickstart = Quickstart::start("127.0.0.1:0");
+        for part in ["-i http", "/hello", "/old/", "/slow"] {
+            let reply = quickstart.run(part);
+            assert_eq!(number(&reply, "RateLimit-Policy:", "q"), 10_000, "{reply}");
+            assert_eq!(number(&reply, "RateLimit-Policy:", "w"), 60);
+        }
+        let left = |reply: String| number(&reply, "RateLimit:", "r");
+        let (before, after) = (left(quickstart.run("/hello")), left(quickstart.run("/hello")));
+        assert!(after < before && after > 9_900, "{before}, then {after}");
+    }
+
+    /// The printed line that shows who answers, as often as it stands there.
+    const SIX: &str = "?[1-6]";
+
+    fn answered_by(quickstart: &Quickstart) -> [usize; 2] {
+        let text = quickstart.run(SIX);
+        assert_eq!(text.matches("HTTP/1.1 200").count(), 6, "{text}");
+        ["hello-1", "hello-2"].map(|name| text.matches(name).count())
+    }
+
+    #[test]
+    fn instances_take_turns_and_when_one_is_stopped_nothing_fails() {
+        let quickstart = Quickstart::start("127.0.0.1:0");
+        assert_eq!(answered_by(&quickstart), [3, 3]);
+        let stop = "/instance";
+        assert_eq!(quickstart.run(stop), "hello-1 has stopped.\n");
+        assert_eq!(answered_by(&quickstart), [0, 6]);
+        for (status, line) in quickstart.tries() {
+            if !line.contains(stop) {
+                run(status, line);
+            }
+        }
+        let tries = quickstart.tries();
+        let (_, line) = tries.iter().find(|(_, line)| line.contains(stop)).unwrap();
+        assert_eq!(shell(line).status.code(), Some(7), "it still listens");
+    }
+
+    #[test]
+    fn stopping_an_instance_fails_no_request_under_way() {
+        let quickstart = Quickstart::start("127.0.0.1:0");
+        let tries = quickstart.tries();
+        let (_, line) = tries.iter().find(|(_, line)| line.contains(SIX)).unwrap();
+        let line = line.split_once(" |").unwrap().0.replace(SIX, "?[1-2000]");
+        let mut load = Command::new("sh")
+            .args(["-c", &format!("exec {line} --output /dev/null --write-out '%{{http_code}}\n'")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let statuses = BufReader::new(load.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        for status in statuses.map(Result::unwrap) {
+            assert_eq!(status, "200", "request {seen}");
+            seen += 1;
+            if seen == 500 {
+                quickstart.run("/instance");
+            }
+        }
+        assert!(load.wait().unwrap().success());
+        assert_eq!(seen, 2000);
+    }
+
     #[test]
     fn the_printed_configuration_explains_the_printed_request() {
         let quickstart = Quickstart::start("127.0.0.1:0");
@@ -122,11 +194,7 @@ mod quickstart {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("quickstart");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("gateway.yaml"), config).unwrap();
-        let explained = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(line.split_whitespace().skip(1))
-            .current_dir(folder)
-            .output()
-            .unwrap();
+        let explained = Command::new("sh").args(["-c", line]).current_dir(folder).output().unwrap();
         let text = String::from_utf8(explained.stdout).unwrap();
         assert!(explained.status.success() && text.contains("user (gateway.yaml:"), "{text}");
     }

@@ -11,7 +11,7 @@ mod vocabulary {
     use portcullis_core::metrics::WorkerMetrics;
     use portcullis_core::tls::HANDSHAKE_FAULTS;
     use portcullis_core::{ConnectionEvent, Failure, HandshakeEvent, RequestEvent, RequestIds};
-    use portcullis_telemetry::{PolicyFacts, ProcessFacts, Scrape};
+    use portcullis_telemetry::{PolicyFacts, ProcessFacts, Scrape, StoreFact};
 
     fn read(path: &str) -> String {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -45,7 +45,9 @@ mod vocabulary {
             routes: Vec::new(),
             tcp_routes: Vec::new(),
             policies: PolicyFacts::default(),
+            stores: vec![StoreFact { name: "limits", ..StoreFact::default() }],
             expiries: Vec::new(),
+            services: Vec::new(),
             process: ProcessFacts {
                 version: "0",
                 started: SystemTime::UNIX_EPOCH,
@@ -96,6 +98,7 @@ mod vocabulary {
             service: Some("s"),
             endpoint: Some("e"),
             policy: Some("per-client"),
+            store_bypassed: Some("local"),
             status: 200,
             bytes_in: 0,
             bytes_out: 0,

@@ -1,23 +1,24 @@
 //! From a configuration to a snapshot, at a cost in proportion to what changed: what is the same
 //! allocation as before is taken over as it is.
 
+mod service;
 mod tcp;
 mod tls;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use portcullis_config::model::{
-    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Protocol, Route, Service,
-    SplitBy, WeightedService,
+    Action, Address, Config, Http2, Listener, ListenerProtocol, Name, Route, SplitBy,
+    WeightedService,
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::shared::{Prepared, StoreError};
 use portcullis_policies::{Registry, Running, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
-use portcullis_wire::tls::{ClientVerifier, Expiry, SystemRoots, Ticketer, TlsError, TlsWarning};
+use portcullis_wire::tls::{ClientVerifier, Expiry, Ticketer, TlsError, TlsWarning};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -26,11 +27,9 @@ pub use self::tls::Owner;
 use self::tls::{Expiries, forget_expiries};
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
-    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointHealth, EndpointState,
-    ListenerSettings, Snapshot, Verdict,
+    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, ListenerSettings, Snapshot,
 };
-use crate::upstream::balance::View;
-use crate::upstream::state::{Bell, ServiceState, Views};
+use crate::upstream::state::{Bell, ServiceState};
 use crate::upstream::tend::tend;
 
 /// A part of the configuration that cannot be put to use.
@@ -40,7 +39,18 @@ pub struct CompileError {
     /// Where it stands, as keys from the top.
     pub path: Vec<String>,
     /// What is wrong.
-    pub error: TlsError,
+    pub error: CompileFault,
+}
+
+/// What is wrong with a part of the configuration.
+#[derive(Debug, Error)]
+pub enum CompileFault {
+    /// TLS of a listener or a service.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A part of the configuration that can be put to use, but should be looked at.
@@ -60,6 +70,7 @@ pub struct Compiled {
     /// Worth a line in the log.
     pub warnings: Vec<CompileWarning>,
     state: State,
+    stores: Prepared,
     routes: RouteChanges,
     tcp_routes: TcpChanges,
 }
@@ -87,7 +98,6 @@ pub struct Compiler {
 /// What the last committed configuration became.
 #[derive(Debug, Clone, Default)]
 struct State {
-    workers: usize,
     config: Arc<Config>,
     revision: u64,
     policies: Arc<[Arc<Running>]>,
@@ -113,7 +123,7 @@ impl Compiler {
             workers,
             registry: Arc::new(Registry::new(workers)),
             bell: Arc::default(),
-            state: State { workers, ..State::default() },
+            state: State::default(),
             routes: HashMap::new(),
             tcp_routes: HashMap::new(),
         }
@@ -133,14 +143,21 @@ impl Compiler {
         let mut warnings = Vec::new();
         let mut state = self.state.clone();
         compile_listeners(&mut state, config, &mut errors, &mut warnings);
-        let registry = &self.registry;
-        compile_services(&mut state, config, &self.bell, registry, &mut errors, &mut warnings);
+        // Before any policy that names one.
+        let stores = self.registry.stores().prepare(&config.stores).unwrap_or_else(|faults| {
+            errors.extend(faults.into_iter().map(|error| CompileError {
+                path: vec!["stores".to_owned(), error.store.to_string()],
+                error: error.into(),
+            }));
+            Prepared::default()
+        });
+        self.compile_services(&mut state, config, &mut errors, &mut warnings);
         if !errors.is_empty() {
             return Err(errors);
         }
         let policies = &config.process.policies;
         if state.revision == 0 || self.config().process.policies != *policies {
-            state.policies = registry.run(&Scope::Global, policies);
+            state.policies = self.registry.run(&Scope::Global, policies);
         }
         let routes = self.compile_routes(&mut state, config, &changes.routes);
         let delta = &changes.tcp_routes;
@@ -159,12 +176,14 @@ impl Compiler {
             metrics: config.process.metrics,
             lag: config.process.lag,
         };
-        Ok(Compiled { snapshot: Arc::new(snapshot), warnings, state, routes, tcp_routes })
+        let snapshot = Arc::new(snapshot);
+        Ok(Compiled { snapshot, warnings, state, stores, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
     pub fn commit(&mut self, compiled: Compiled) {
         self.state = compiled.state;
+        self.registry.stores().commit(compiled.stores);
         for name in compiled.routes.gone {
             self.routes.remove(&name);
         }
@@ -223,7 +242,7 @@ impl Compiler {
         tend(Arc::clone(&self.bell), snapshots)
     }
 
-    /// The services in use, with their counters.
+    /// The services in use.
     pub fn services(&self) -> impl Iterator<Item = &Arc<CompiledService>> {
         self.state.services.iter().flatten()
     }
@@ -260,7 +279,10 @@ fn compile_listeners(
             }
             Err(error) => {
                 let place = listener.tls.as_ref().map(|t| tls::place_in_listener(t, error.label()));
-                errors.push(CompileError { path: path("listeners", name, place), error });
+                errors.push(CompileError {
+                    path: path("listeners", name, place),
+                    error: error.into(),
+                });
             }
         }
     }
@@ -341,145 +363,6 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
         // Whatever the client wants to speak, the endpoint may.
         (ListenerProtocol::Tcp | ListenerProtocol::TlsPassthrough, _) => &[],
     }
-}
-
-fn compile_services(
-    state: &mut State,
-    config: &Config,
-    bell: &Arc<Bell>,
-    registry: &Registry,
-    errors: &mut Vec<CompileError>,
-    warnings: &mut Vec<CompileWarning>,
-) {
-    let roots = SystemRoots::default();
-    forget_services(state, config);
-    for (name, service) in &config.services {
-        let old = state.slots.get(name).and_then(|&slot| state.services[slot].clone());
-        if old.as_ref().is_some_and(|old| Arc::ptr_eq(&old.service, service)) {
-            continue;
-        }
-        match client_tls(service, old.as_deref(), &roots, &mut state.expiries, warnings) {
-            Ok(tls) => install_service(state, service, tls, bell, registry),
-            Err(error) => {
-                let place = service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
-                errors.push(CompileError { path: path("services", name, place), error });
-            }
-        }
-    }
-}
-
-/// Takes out services that are gone; their slots serve others.
-fn forget_services(state: &mut State, config: &Config) {
-    let State { slots, free_slots, services, endpoints, free_endpoints, service_states, .. } =
-        state;
-    service_states.retain(|name, _| config.services.contains_key(name));
-    slots.retain(|name, slot| {
-        let stays = config.services.contains_key(name);
-        if !stays {
-            services[*slot] = None;
-            free_slots.push(*slot);
-        }
-        stays
-    });
-    let wanted: HashSet<(&Name, &Address)> = config
-        .services
-        .iter()
-        .flat_map(|(name, service)| service.endpoints.iter().map(move |e| (name, &e.address)))
-        .collect();
-    endpoints.retain(|(name, address), endpoint| {
-        let stays = wanted.contains(&(name, address));
-        if !stays {
-            free_endpoints.push(endpoint.slot);
-        }
-        stays
-    });
-}
-
-fn install_service(
-    state: &mut State,
-    service: &Arc<Service>,
-    config: Option<Arc<rustls::ClientConfig>>,
-    bell: &Arc<Bell>,
-    registry: &Registry,
-) {
-    let slot = slot_of(state, &service.name);
-    let backup = service.backup.as_ref().map(|name| slot_of(state, name));
-    let workers = state.workers;
-    let mut endpoints = Vec::with_capacity(service.endpoints.len());
-    for endpoint in &service.endpoints {
-        let key = (Arc::clone(&service.name), endpoint.address.clone());
-        let known = state.endpoints.entry(key).or_insert_with(|| {
-            let slot = state.free_endpoints.pop().unwrap_or_else(|| {
-                state.next_endpoint += 1;
-                state.next_endpoint - 1
-            });
-            Arc::new(EndpointState {
-                slot,
-                address: endpoint.address.clone(),
-                label: endpoint.address.to_string(),
-                server_name: tls::endpoint_name(&endpoint.address).ok(),
-                health: EndpointHealth::new(Verdict::Unchecked),
-                active: AtomicU64::new(0),
-            })
-        });
-        endpoints.push(Arc::clone(known));
-    }
-    // Made after its first endpoints, which are no newer than itself then.
-    let known = state.service_states.entry(Arc::clone(&service.name));
-    let known = Arc::clone(known.or_insert_with(|| Arc::new(ServiceState::new(bell, workers))));
-    state.services[slot] = Some(Arc::new(CompiledService {
-        service: Arc::clone(service),
-        slot,
-        views: Views::new(View::of(service, &endpoints)),
-        endpoints: endpoints.into(),
-        state: known,
-        backup,
-        policies: registry.run(&Scope::Service(Arc::clone(&service.name)), &service.policies),
-        tls: config,
-        server_name: tls::service_name(service).ok().flatten(),
-    }));
-}
-
-/// The slot of a service that there is or will be.
-fn slot_of(state: &mut State, name: &Name) -> usize {
-    *state.slots.entry(Arc::clone(name)).or_insert_with(|| {
-        state.free_slots.pop().unwrap_or_else(|| {
-            state.services.push(None);
-            state.services.len() - 1
-        })
-    })
-}
-
-fn client_tls(
-    service: &Service,
-    old: Option<&CompiledService>,
-    roots: &SystemRoots,
-    expiries: &mut Expiries,
-    warnings: &mut Vec<CompileWarning>,
-) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
-    let Some(written) = &service.tls else {
-        return Ok(None);
-    };
-    let same =
-        |old: &Service| old.protocol == service.protocol && old.tls.as_ref() == Some(written);
-    if let Some(old) = old.filter(|old| same(&old.service)) {
-        return Ok(old.tls.clone());
-    }
-    if tls::service_name(service)?.is_none() {
-        service.endpoints.iter().try_for_each(|e| tls::endpoint_name(&e.address).map(|_| ()))?;
-    }
-    let alpn: &[&[u8]] = match service.protocol {
-        Protocol::Http1 => &[b"http/1.1"],
-        Protocol::Http2 => &[b"h2"],
-        Protocol::Auto => &[b"h2", b"http/1.1"],
-    };
-    let built = tls::client(written, roots, alpn)?;
-    warnings.extend(built.warnings.into_iter().map(|warning| {
-        let place = tls::place_in_service(written, warning.label());
-        CompileWarning { path: path("services", &service.name, Some(place)), warning }
-    }));
-    expiries.insert((Owner::Service, Arc::clone(&service.name)), built.expiries);
-    Ok(Some(built.config))
 }
 
 fn compile_route(

@@ -175,12 +175,16 @@ pub struct Share<'s> {
     pub weight: u32,
     /// Its timeouts for this route.
     pub timeouts: Timeouts,
+    /// What chooses the endpoint for this request.
+    pub chosen_by: ChosenBy,
+    /// Endpoints get requests that are not available, because too few are.
+    pub panicking: bool,
     /// Its endpoints.
     pub endpoints: Vec<Reached<'s>>,
 }
 
 /// An endpoint that may get the request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reached<'s> {
     /// Its address.
     pub address: &'s str,
@@ -188,6 +192,53 @@ pub struct Reached<'s> {
     pub weight: u16,
     /// What it sees as `Host`.
     pub host: String,
+    /// The part of the service's requests that it is to get now, from 0 to 1.
+    pub share: f64,
+    /// Why it gets none, or more than its weight says.
+    pub why: Option<Why>,
+}
+
+/// What chooses the endpoint for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChosenBy {
+    /// The balance of the service, over all requests.
+    Balance,
+    /// The request's own hash, always the same endpoint as long as nothing changes: its index, or
+    /// `None` where nobody takes requests.
+    Hash(Option<usize>),
+    /// Turns, for the request lacks something that would be hashed.
+    MissingKey,
+    /// The client's cookie, which names the endpoint with this index.
+    Cookie(usize),
+}
+
+/// Why an endpoint gets no requests, or gets them in spite of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Its weight is 0.
+    NoWeight,
+    /// It is not available.
+    Unavailable,
+    /// It is not available, but too few are.
+    Panic,
+    /// The levels before it suffice.
+    LaterLevel,
+    /// The gateway's own zone suffices.
+    OtherZone,
+}
+
+impl Why {
+    /// In words.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::NoWeight => "weight 0",
+            Why::Unavailable => "not available",
+            Why::Panic => "not available, but too few are",
+            Why::LaterLevel => "a level of lower priority suffices",
+            Why::OtherZone => "the gateway's own zone suffices",
+        }
+    }
 }
 
 /// Timeouts as they hold, each with who sets it.

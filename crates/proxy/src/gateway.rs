@@ -20,6 +20,7 @@ use crate::accept::{Ending, Shared};
 use crate::handover::{Handed, Inheritance, Settled, deal};
 use crate::snapshot::Snapshot;
 use crate::sockets::{self, Bound};
+use crate::upstream::health::Monitor;
 
 /// Why workers could not take a configuration.
 #[derive(Debug, Error)]
@@ -55,6 +56,8 @@ pub struct Gateway {
     snapshots: [Option<Arc<Snapshot>>; 2],
     /// The snapshot that the workers have.
     current: watch::Sender<Arc<Snapshot>>,
+    /// The health thread ends when this is dropped.
+    health: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug)]
@@ -80,14 +83,17 @@ impl Gateway {
     /// [`ApplyError::Start`].
     pub fn start(workers: usize, handed: Vec<Handed>) -> Result<Gateway, ApplyError> {
         let (gate, closed) = watch::channel(false);
-        let workers = (0..workers).map(|id| thread::start(id, closed.clone()));
+        let current: watch::Sender<Arc<Snapshot>> = watch::Sender::default();
+        let (alarm, health) = Monitor::start(current.subscribe()).map_err(ApplyError::Start)?;
+        let workers = (0..workers).map(|id| thread::start(id, closed.clone(), alarm.clone()));
         Ok(Gateway {
             workers: workers.collect::<io::Result<_>>().map_err(ApplyError::Start)?,
             listeners: HashMap::new(),
             inheritance: Inheritance::new(handed),
             gate,
             snapshots: [None, None],
-            current: watch::Sender::default(),
+            current,
+            health: Some(health),
         })
     }
 
@@ -291,6 +297,8 @@ impl Gateway {
         deadline: &watch::Receiver<Instant>,
         heirs: &HashSet<String>,
     ) -> impl Future<Output = ()> + use<> {
+        // Who takes no more requests asks no endpoint how it is.
+        self.health = None;
         let mut left = HashSet::new();
         for (name, listener) in self.listeners.drain() {
             if heirs.contains(&*name) || listener.lent {

@@ -24,7 +24,7 @@ mod sockets;
 mod upstream;
 mod worker;
 
-pub use compile::{CompileError, CompileWarning, Compiled, Compiler, Owner};
+pub use compile::{CompileError, CompileFault, CompileWarning, Compiled, Compiler, Owner};
 pub use gateway::{ApplyError, Gateway, Pulse};
 pub use handover::{Handed, Settled};
 pub use snapshot::Snapshot;

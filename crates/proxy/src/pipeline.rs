@@ -12,6 +12,7 @@ pub(crate) mod record;
 pub(crate) mod respond;
 pub(crate) mod shed;
 pub(crate) mod split;
+pub(crate) mod steer;
 mod tunnel;
 pub(crate) mod upgrade;
 
@@ -48,6 +49,8 @@ pub(crate) struct Scratch {
     pub(crate) work: Work,
     /// A path or location that a template wrote.
     pub(crate) rewritten: Vec<u8>,
+    /// A cookie of ours on its way.
+    pub(crate) cookie: Vec<u8>,
     /// The key of a WebSocket handshake that is ours and not the client's.
     pub(crate) websocket_key: Vec<u8>,
 }

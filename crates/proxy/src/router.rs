@@ -60,7 +60,7 @@ use self::walk::walk;
 
 pub use explain::{Candidate, Loss, Refusal, Verdict};
 pub use params::Params;
-pub(crate) use predicate::{cookies, each_query_value};
+pub(crate) use predicate::{cookies, each_query_value, query_values};
 pub use server_names::ServerNames;
 pub use template::{Around, expand};
 

@@ -1,6 +1,7 @@
 //! The compiled configuration that requests work with: immutable, swapped whole.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use portcullis_config::model::{
     Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
 };
-use portcullis_core::metrics::{RouteMetrics, ServiceMetrics, TcpRouteMetrics};
+use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, ServiceMetrics, TcpRouteMetrics};
 use portcullis_policies::Running;
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
@@ -17,9 +18,11 @@ use rustls::pki_types::ServerName;
 
 use crate::clock;
 use crate::router::{Router, ServerNames};
+use crate::upstream::balance::{Around, Latency};
 use crate::upstream::breaker::Phase;
-pub use crate::upstream::health::{EndpointHealth, Verdict};
+pub use crate::upstream::health::{Ejection, EndpointHealth, LastCheck, Verdict};
 use crate::upstream::state::{ServiceState, Views};
+use crate::upstream::sticky::StickyCookie;
 
 /// A compiled configuration. A request keeps the one it started with. A copy shares all that is
 /// large.
@@ -41,6 +44,20 @@ pub struct Snapshot {
     pub metrics: bool,
     /// How late a worker may be before it turns away what matters least, if it ever does.
     pub lag: Option<Duration>,
+}
+
+impl Snapshot {
+    /// A service with endpoints that take no requests before their first check has ended, and how
+    /// many these are.
+    #[must_use]
+    pub fn awaits_checks(&self) -> Option<(&str, usize)> {
+        self.services.iter().flatten().find_map(|service| {
+            let awaited =
+                |endpoint: &&Arc<EndpointState>| endpoint.health.verdict() == Verdict::Awaited;
+            let count = service.endpoints.iter().filter(awaited).count();
+            (count > 0).then_some((&*service.service.name, count))
+        })
+    }
 }
 
 /// A listener as workers need it.
@@ -105,6 +122,10 @@ pub struct CompiledService {
     pub state: Arc<ServiceState>,
     /// Which endpoints take requests now.
     pub views: Views,
+    /// Where the gateway stands.
+    pub zone: Option<Name>,
+    /// The cookie that brings clients back to their endpoints.
+    pub(crate) sticky: Option<StickyCookie>,
     /// Its policies.
     pub policies: Arc<[Arc<Running>]>,
     /// TLS towards its endpoints.
@@ -144,6 +165,48 @@ pub struct EndpointState {
     pub health: EndpointHealth,
     /// Requests under way; counted only where balancing asks.
     pub active: AtomicU64,
+    /// How long it takes to answer; measured only where choosing asks.
+    pub(crate) latency: Latency,
+    /// Its counters.
+    pub metrics: EndpointMetrics,
+}
+
+/// How the endpoints of a service stand at the moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// How many are available, those of weight 0 included.
+    pub available: usize,
+    /// Endpoints get requests that are not available, because too few are.
+    pub panicking: bool,
+    /// The part of the requests that each endpoint is to get, from 0 to 1, in the order configured.
+    pub shares: Vec<f64>,
+}
+
+impl CompiledService {
+    /// How its endpoints stand at the moment.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let view = self.views.newest();
+        let shares = (0..self.endpoints.len()).map(|endpoint| view.share(endpoint)).collect();
+        Standing { available: view.available(), panicking: view.is_panicking(), shares }
+    }
+
+    /// The name of the cookie that brings clients back to their endpoints.
+    #[must_use]
+    pub fn sticky_cookie(&self) -> Option<&str> {
+        self.sticky.as_ref().map(StickyCookie::name)
+    }
+
+    /// What a view of its endpoints is made of.
+    pub(crate) fn around(&self) -> Around<'_> {
+        Around {
+            service: &self.service,
+            endpoints: &self.endpoints,
+            zone: self.zone.as_deref(),
+            begun_ms: self.state.begun_ms,
+            now_ms: clock::millis(),
+        }
+    }
 }
 
 impl EndpointState {
@@ -156,19 +219,53 @@ impl EndpointState {
     }
 }
 
-/// Counts a request as under way for as long as it lives.
+/// Counts a request or connection as under way for as long as it lives. It holds what it counts
+/// by reference or, where it outlives the snapshot, as its own.
 #[derive(Debug)]
-pub(crate) struct ActiveRequest(Arc<EndpointState>);
+pub(crate) struct ActiveRequest<E, S>
+where
+    E: Deref<Target = EndpointState>,
+    S: Deref<Target = ServiceState>,
+{
+    endpoint: E,
+    state: S,
+    worker: usize,
+    /// Choosing looks at what endpoints have under way.
+    shared: bool,
+}
 
-impl ActiveRequest {
-    pub(crate) fn begin(endpoint: &Arc<EndpointState>) -> ActiveRequest {
-        endpoint.active.fetch_add(1, Relaxed);
-        ActiveRequest(Arc::clone(endpoint))
+/// One that outlives the snapshot.
+pub(crate) type ActiveConnection = ActiveRequest<Arc<EndpointState>, Arc<ServiceState>>;
+
+impl<E, S> ActiveRequest<E, S>
+where
+    E: Deref<Target = EndpointState>,
+    S: Deref<Target = ServiceState>,
+{
+    /// Counts a request of a worker's.
+    pub(crate) fn begin(service: &CompiledService, endpoint: E, state: S, worker: usize) -> Self {
+        let series = endpoint.metrics.shard(worker);
+        series.requests.add(1);
+        series.active.add(1);
+        let shared = service.service.balance.counts_active();
+        if shared {
+            endpoint.active.fetch_add(1, Relaxed);
+            state.active.fetch_add(1, Relaxed);
+        }
+        ActiveRequest { endpoint, state, worker, shared }
     }
 }
 
-impl Drop for ActiveRequest {
+impl<E, S> Drop for ActiveRequest<E, S>
+where
+    E: Deref<Target = EndpointState>,
+    S: Deref<Target = ServiceState>,
+{
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Relaxed);
+        self.endpoint.metrics.shard(self.worker).active.sub(1);
+        if self.shared {
+            self.endpoint.active.fetch_sub(1, Relaxed);
+            self.state.active.fetch_sub(1, Relaxed);
+        }
     }
 }

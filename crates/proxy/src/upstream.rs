@@ -9,10 +9,12 @@ pub(crate) mod health;
 pub(crate) mod lines;
 pub(crate) mod load;
 pub(crate) mod outcome;
+pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod retry;
 pub(crate) mod seats;
 pub(crate) mod state;
+pub(crate) mod sticky;
 pub(crate) mod tend;
 
 /// Most endpoints that are tried for one request or connection.

@@ -28,6 +28,7 @@ use crate::snapshot::{CompiledService, EndpointState, Snapshot};
 use crate::upstream::adaptive::Adaptive;
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
+use crate::upstream::outlier::Alarm;
 use crate::upstream::pool::{Kept, Pools};
 use crate::upstream::seats::Seats;
 use crate::upstream::state::ServiceState;
@@ -41,6 +42,8 @@ pub(crate) struct Worker {
     /// Its number, from 0.
     pub(crate) id: usize,
     pub(crate) metrics: Arc<WorkerMetrics>,
+    /// Tells the health thread of endpoints that fail.
+    pub(crate) alarm: Alarm,
     /// The worker's own copy, so that a request's hold on it costs no atomic count.
     snapshot: RefCell<Rc<Snapshot>>,
     pools: RefCell<Pools>,
@@ -66,10 +69,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>) -> Worker {
+    pub(crate) fn new(id: usize, metrics: Arc<WorkerMetrics>, alarm: Alarm) -> Worker {
         Worker {
             id,
             metrics,
+            alarm,
             snapshot: RefCell::default(),
             pools: RefCell::default(),
             lines: RefCell::default(),
@@ -253,6 +257,7 @@ impl Worker {
             service: None,
             endpoint: None,
             policy: None,
+            store_bypassed: None,
             status,
             bytes_in: 0,
             bytes_out: 0,

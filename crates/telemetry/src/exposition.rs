@@ -3,9 +3,12 @@
 //! Counters are read while workers go on counting, so the page is not one instant; but each
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
+mod health;
 mod page;
 mod policies;
+mod retries;
 mod services;
+mod stores;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -21,9 +24,11 @@ use portcullis_core::metrics::{
 };
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
+pub use self::health::HealthScrape;
 use self::page::{Kind, Page};
 pub use self::policies::{PolicyFact, PolicyFacts};
-pub use self::services::ServiceFacts;
+pub use self::services::{EndpointScrape, ServiceScrape};
+pub use self::stores::StoreFact;
 use crate::resources::Resources;
 
 /// The media type of the page.
@@ -41,12 +46,14 @@ pub struct Scrape<'a> {
     pub routes: Vec<(&'a str, &'a RouteMetrics)>,
     /// The TCP routes by name.
     pub tcp_routes: Vec<(&'a str, &'a TcpRouteMetrics)>,
-    /// The services.
-    pub services: Vec<ServiceFacts<'a>>,
     /// What policies have counted.
     pub policies: PolicyFacts<'a>,
+    /// The stores that nodes share.
+    pub stores: Vec<StoreFact<'a>>,
     /// Until when files of TLS are good.
     pub expiries: Vec<Expires<'a>>,
+    /// The services.
+    pub services: Vec<ServiceScrape<'a>>,
     /// What does not come from workers.
     pub process: ProcessFacts<'a>,
 }
@@ -102,12 +109,16 @@ impl Scrape<'_> {
         let mut page = Page::new(out);
         self.routes(&mut page);
         tcp::render(&self.tcp_routes, &mut page);
-        services::render(&self.services, &mut page);
+        retries::render(&self.services, &mut page);
         self.policies.render(&mut page);
+        stores::render(&self.stores, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);
         self.upstream(&mut page);
+        services::render(&self.services, &mut page);
+        retries::render(&self.services, &mut page);
+        health::render(&self.services, &mut page);
         self.traffic(&mut page);
         self.access_log(&mut page);
         self.expiries(&mut page);

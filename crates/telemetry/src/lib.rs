@@ -8,4 +8,7 @@ pub mod exposition;
 mod resources;
 
 pub use access_log::AccessLogSink;
-pub use exposition::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape, ServiceFacts};
+pub use exposition::{
+    EndpointScrape, Expires, HealthScrape, PolicyFact, PolicyFacts, ProcessFacts, Scrape,
+    ServiceScrape, StoreFact,
+};

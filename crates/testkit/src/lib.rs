@@ -23,7 +23,9 @@ mod load_http2;
 mod message;
 mod origin;
 mod patience;
+pub mod process;
 mod reader;
+pub mod redis;
 mod stream;
 mod temp_dir;
 

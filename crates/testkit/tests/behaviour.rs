@@ -17,6 +17,7 @@ mod behaviour {
     mod expect_continue;
     mod failover;
     mod forwarding;
+    mod health;
     mod http2;
     mod interim;
     mod l4;
@@ -25,6 +26,7 @@ mod behaviour {
     mod metrics;
     mod mixed_load;
     mod mtls;
+    mod outliers;
     mod peers;
     mod pool;
     mod proxy_protocol;
@@ -33,6 +35,7 @@ mod behaviour {
     mod reload;
     mod retries;
     mod routing;
+    mod shared_limits;
     mod slow_peers;
     mod systemd;
     mod tls;

@@ -76,6 +76,28 @@ pub(super) fn reply_headers(
     written: &Entries<Spanned<String>>,
     scope: &mut Scope<'_>,
 ) -> Vec<(Arc<str>, Arc<str>)> {
+    headers(written, "reply", scope)
+}
+
+/// The fields of a request of our own.
+pub(super) fn request_headers(
+    written: &Entries<Spanned<String>>,
+    scope: &mut Scope<'_>,
+) -> Vec<(Arc<str>, Arc<str>)> {
+    for (name, _) in &written.0 {
+        if name.as_str().eq_ignore_ascii_case("host") {
+            scope.fault(name.span, "`host` has a key of its own").help =
+                Some("write `host` beside `headers`".into());
+        }
+    }
+    headers(written, "request", scope)
+}
+
+fn headers(
+    written: &Entries<Spanned<String>>,
+    message: &str,
+    scope: &mut Scope<'_>,
+) -> Vec<(Arc<str>, Arc<str>)> {
     let mut fields = Vec::new();
     let mut seen: Vec<(Arc<str>, Span)> = Vec::new();
     for (name, value) in &written.0 {
@@ -83,7 +105,7 @@ pub(super) fn reply_headers(
         if FRAMING.contains(&&*lower) {
             scope.fault(
                 name.span,
-                format!("`{lower}` cannot be set: the gateway frames the reply itself"),
+                format!("`{lower}` cannot be set: the gateway frames the {message} itself"),
             );
         }
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == lower) {

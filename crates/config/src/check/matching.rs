@@ -127,6 +127,19 @@ fn value_test(written: &Spanned<TestSpec>, kind: Kind, scope: &mut Scope<'_>) ->
 
 /// A regular expression that must match the whole.
 pub(super) fn regex(written: &Spanned<String>, scope: &mut Scope<'_>) -> Option<Regex> {
+    build(written, |source| format!("^(?:{source})$"), scope)
+}
+
+/// A regular expression that must match somewhere.
+pub(super) fn regex_within(written: &Spanned<String>, scope: &mut Scope<'_>) -> Option<Regex> {
+    build(written, str::to_owned, scope)
+}
+
+fn build(
+    written: &Spanned<String>,
+    complete: impl FnOnce(&str) -> String,
+    scope: &mut Scope<'_>,
+) -> Option<Regex> {
     let source = written.as_str();
     if source.len() > REGEX_LENGTH {
         scope.fault(written.span, format!("a regular expression has at most {REGEX_LENGTH} bytes"));
@@ -143,8 +156,7 @@ pub(super) fn regex(written: &Spanned<String>, scope: &mut Scope<'_>) -> Option<
         refuse(written, &why, scope);
         return None;
     }
-    let whole = format!("^(?:{source})$");
-    match RegexBuilder::new(&whole).size_limit(REGEX_MEMORY).build() {
+    match RegexBuilder::new(&complete(source)).size_limit(REGEX_MEMORY).build() {
         Ok(regex) => Some(regex),
         Err(regex::Error::CompiledTooBig(_)) => {
             refuse(written, &format!("it needs more than {} MiB", REGEX_MEMORY >> 20), scope);

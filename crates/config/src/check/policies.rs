@@ -6,15 +6,15 @@ mod overlap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Scope;
+use super::{Scope, store};
 use crate::model::{
     Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policy, Quota, RateLimit,
-    ReplyFields,
+    ReplyFields, Sharing,
 };
 use crate::node::Span;
 use crate::raw::{
     AlgorithmSpec, ConcurrencySpec, CostSpec, OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec,
-    RateLimitSpec, ReplyFieldsSpec, Spanned,
+    RateLimitSpec, ReplyFieldsSpec, SharingModeSpec, Spanned,
 };
 
 pub(crate) use keys::KEY_WORDS;
@@ -119,6 +119,7 @@ fn rate_limit(
         per,
         cost: cost(spec.cost.as_ref(), u64::from(capacity), scope),
         on_limit: on_limit(spec, scope),
+        sharing: sharing(spec, scope),
         fields: fields(spec.headers),
     }
 }
@@ -164,6 +165,20 @@ fn on_limit(spec: &RateLimitSpec, scope: &mut Scope<'_>) -> OnLimit {
     OnLimit::Delay { max_delay, waiters: waiters as u32 }
 }
 
+/// A share that is taken ahead does not know whose turn it is.
+fn sharing(spec: &RateLimitSpec, scope: &mut Scope<'_>) -> Option<Sharing> {
+    let sharing = store::sharing(spec.store.as_ref(), spec.mode.as_ref(), scope);
+    let delays = spec.on_limit.as_ref().filter(|written| written.value == OnLimitSpec::Delay);
+    if let (Some(mode), Some(delays)) = (&spec.mode, delays)
+        && mode.value == SharingModeSpec::Leased
+    {
+        let fault = scope.fault(mode.span, "with `leased` no request can wait for its turn");
+        fault.also = Some((delays.span, "`delay` is here".into()));
+        fault.help = Some("`delay` goes with `mode: exact`".into());
+    }
+    sharing
+}
+
 fn quota(spec: &QuotaSpec, paths: Option<&[PathPattern]>, scope: &mut Scope<'_>) -> Quota {
     let limit = within(&spec.limit, Quota::MOST, "lets nobody pass", scope);
     let zone = spec.time_zone.as_ref().map_or("UTC", |written| written.as_str());
@@ -185,6 +200,7 @@ fn quota(spec: &QuotaSpec, paths: Option<&[PathPattern]>, scope: &mut Scope<'_>)
         },
         time_zone: zone.into(),
         cost: cost(spec.cost.as_ref(), limit, scope),
+        sharing: store::sharing(spec.store.as_ref(), spec.mode.as_ref(), scope),
         fields: fields(spec.headers),
     }
 }

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Scope, address, breaker, host, policies, retries, route, tls, traffic};
+use super::{
+    Scope, address, balance, breaker, health, host, outliers, policies, retries, route, tls,
+    traffic,
+};
 use crate::model::{
-    Address, Balance, Endpoint, HostPolicy, Name, Pool, Protocol, ProxyVersion, Service,
-    ServiceTimeouts,
+    Address, Endpoint, HostPolicy, Name, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
 };
 use crate::node::Span;
 use crate::raw::{
-    BalanceSpec, EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec,
-    ServiceSpec, ServiceTimeoutsSpec, Spanned,
+    EndpointSpec, HostPolicySpec, PoolSpec, ProtocolSpec, ProxyVersionSpec, ServiceSpec,
+    ServiceTimeoutsSpec, Spanned,
 };
 
 /// The largest weight of an endpoint.
@@ -19,13 +21,16 @@ const HEAVIEST: u16 = 1000;
 
 pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
     let (retries, retry_budget) = retries::of_service(spec.retries.as_ref(), scope);
+    let endpoints = endpoints(spec, scope);
     Service {
         name: scope.name.clone(),
-        endpoints: endpoints(spec, scope),
-        balance: match spec.balance {
-            None | Some(BalanceSpec::RoundRobin) => Balance::RoundRobin,
-            Some(BalanceSpec::LeastRequests) => Balance::LeastRequests,
-        },
+        health: health::active(spec.health.as_ref(), &endpoints, scope),
+        outliers: outliers::outliers(spec.outliers.as_ref(), endpoints.len(), scope),
+        endpoints,
+        balance: balance::balance(spec.balance.as_ref(), scope),
+        sticky: spec.sticky.as_ref().map(|sticky| balance::sticky(sticky, scope).into()),
+        slow_start: spec.slow_start.as_ref().map(|spec| balance::slow_start(spec, scope)),
+        availability: balance::availability(&spec.availability),
         host: match &spec.host {
             None | Some(HostPolicySpec::Preserve) => HostPolicy::Preserve,
             Some(HostPolicySpec::Endpoint) => HostPolicy::Endpoint,
@@ -60,6 +65,8 @@ fn endpoints(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Vec<Endpoint> {
         if let Some(written) = item.value.weight.as_ref().filter(|_| weight > HEAVIEST) {
             scope.fault(written.span, format!("a weight is at most {HEAVIEST}"));
         }
+        let priority = balance::priority(item.value.priority.as_ref(), scope);
+        let zone = item.value.zone.as_ref().map(|zone| balance::zone(zone, scope));
         if scope.findings.len() > faults {
             continue;
         }
@@ -69,13 +76,14 @@ fn endpoints(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Vec<Endpoint> {
                 Some((*first, "first here".into()));
         }
         seen.insert(address.clone(), written.span);
-        endpoints.push(Endpoint { address, weight });
+        endpoints.push(Endpoint { address, weight, priority, zone });
     }
     if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.weight == 0) {
         scope
             .warn(spec.endpoints.span, format!("the service `{}` takes no requests", scope.name))
             .label = "every endpoint has weight 0".into();
     }
+    balance::levels(&endpoints, spec.endpoints.span, scope);
     endpoints
 }
 

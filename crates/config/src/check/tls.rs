@@ -4,12 +4,12 @@ use portcullis_core::tls::{Curve, Suite};
 
 use super::{Scope, host};
 use crate::model::{
-    Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
-    TlsFile, TlsVersions,
+    Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, StoreTls,
+    TlsChoices, TlsFile, TlsVersions,
 };
 use crate::raw::{
     CertificateSpec, ClientAuthModeSpec, ClientAuthSpec, ClientCertHeaderSpec, LeniencySpec,
-    ListenerTlsSpec, OneOrMany, ServiceTlsSpec, Spanned, TlsVersionSpec,
+    ListenerTlsSpec, OneOrMany, ServiceTlsSpec, Spanned, StoreTlsSpec, TlsVersionSpec,
 };
 use crate::report::nearest;
 
@@ -61,6 +61,16 @@ pub(super) fn service(spec: &ServiceTlsSpec, scope: &mut Scope<'_>) -> ServiceTl
         verify: spec.verify.unwrap_or(true),
         choices: written.check(scope),
         revocation: revocation(spec.crl.as_ref(), unknown, expired, scope),
+    }
+}
+
+pub(super) fn store(spec: &StoreTlsSpec, scope: &mut Scope<'_>) -> StoreTls {
+    if let Some(ocsp) = spec.certificate.as_ref().and_then(|written| written.ocsp.as_ref()) {
+        scope.fault(ocsp.span, "`ocsp` is for certificates that are shown to clients");
+    }
+    StoreTls {
+        ca: spec.ca.as_ref().map(|ca| pem(ca, CERTIFICATE, scope)),
+        certificate: spec.certificate.as_ref().map(|written| certificate(written, scope)),
     }
 }
 

@@ -15,14 +15,16 @@ pub struct Changes {
     pub routes: Delta,
     /// TCP routes.
     pub tcp_routes: Delta,
+    /// Stores.
+    pub stores: Delta,
     /// Whether the settings of the process are different.
     pub process: bool,
 }
 
 impl Changes {
     pub(super) fn sort(&mut self) {
-        let Changes { listeners, services, routes, tcp_routes, process: _ } = self;
-        for delta in [listeners, services, routes, tcp_routes] {
+        let Changes { listeners, services, routes, tcp_routes, stores, process: _ } = self;
+        for delta in [listeners, services, routes, tcp_routes, stores] {
             delta.sort();
         }
     }
@@ -30,7 +32,7 @@ impl Changes {
     /// Whether nothing is different.
     pub fn is_empty(&self) -> bool {
         !self.process
-            && [&self.listeners, &self.services, &self.routes, &self.tcp_routes]
+            && [&self.listeners, &self.services, &self.routes, &self.tcp_routes, &self.stores]
                 .into_iter()
                 .all(Delta::is_empty)
     }

@@ -9,7 +9,7 @@ use super::Touched;
 use super::claims::Claims;
 use super::unit::{Collection, Unit, UnitId, Value};
 use crate::inputs::{Input, Inputs};
-use crate::model::{Action, Name, Process, Route, TcpRoute, WeightedService};
+use crate::model::{Action, Name, Policy, Process, Route, TcpRoute, WeightedService};
 use crate::overlap::Overlap;
 
 #[derive(Default)]
@@ -218,6 +218,7 @@ impl Entries {
                 Some(Value::AccessLog(to)) => process.access_log = to.clone(),
                 Some(Value::Metrics(on)) => process.metrics = *on,
                 Some(Value::Workers(count)) => process.workers = *count,
+                Some(Value::Zone(zone)) => process.zone = Some(zone.clone()),
                 Some(Value::Shutdown(shutdown)) => process.shutdown = *shutdown,
                 Some(Value::Overload(lag)) => process.lag = *lag,
                 Some(Value::Upgrade(upgrade)) => process.upgrade = *upgrade,
@@ -228,21 +229,21 @@ impl Entries {
     }
 }
 
-/// The services and listeners that a route of either kind, or a service, names.
+/// The services, listeners and stores that an entry names.
 fn called(unit: &Unit) -> Vec<(Collection, Name)> {
-    let (services, mirror, listeners) = match &unit.value {
-        Some(Value::Service(service)) => {
-            let backup = service.backup.iter().cloned();
-            return backup.map(|name| (Collection::Services, name)).collect();
-        }
+    let (services, other, listeners) = match &unit.value {
+        Some(Value::Service(service)) => (&[][..], service.backup.as_ref(), &[][..]),
         Some(Value::Route(route)) => called_by_route(route),
         Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
-        _ => return Vec::new(),
+        _ => (&[][..], None, &[][..]),
     };
-    let services = services.iter().map(|part| &part.service).chain(mirror);
+    let policies = unit.value.as_ref().map_or(&[][..], Value::policies);
+    let stores = policies.iter().filter_map(Policy::sharing);
+    let stores = stores.map(|sharing| (Collection::Stores, sharing.store.clone()));
+    let services = services.iter().map(|part| &part.service).chain(other);
     let services = services.map(|name| (Collection::Services, name.clone()));
     let listeners = listeners.iter().map(|name| (Collection::Listeners, name.clone()));
-    services.chain(listeners).collect()
+    services.chain(listeners).chain(stores).collect()
 }
 
 type Called<'a> = (&'a [WeightedService], Option<&'a Name>, &'a [Name]);

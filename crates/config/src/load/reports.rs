@@ -12,7 +12,7 @@ use super::Format;
 use super::entries::Entries;
 use super::file::FileState;
 use super::unit::{Collection, SETTINGS, UnitId, Value};
-use crate::model::{Action, Bind, Name};
+use crate::model::{Action, Bind, Name, Policy};
 use crate::node::{Finding, Kind, Node, Span, json, toml, yaml};
 use crate::overlap::{Conflict, Shadow};
 use crate::report::{Fault, Lines, Place, Report, Severity, nearest};
@@ -169,7 +169,7 @@ fn absences(files: &Files, entries: &Entries, places: &Places<'_>, faults: &mut 
     }
 }
 
-/// A service or listener that a route or service names and nobody defines.
+/// A service, listener or store that is named and nobody defines.
 fn missing(
     collection: Collection,
     name: &str,
@@ -190,8 +190,17 @@ fn missing(
             let of_list = places.within(entries, id, &["match", "listener", &index]);
             ("listener", of_list.filter(|found| found.1).or_else(one))
         }
-        _ if unit.collection == Collection::Services => {
+        Collection::Services if unit.collection == Collection::Services => {
             ("service", places.within(entries, id, &["backup"]))
+        }
+        Collection::Stores => {
+            let named = |policy: &Policy| policy.sharing().is_some_and(|to| &*to.store == name);
+            let index = value.policies().iter().position(named)?;
+            let kind = value.policies()[index].kind();
+            let index = index.to_string();
+            let path = ["policies", &index, kind, "store"];
+            let path = &path[usize::from(unit.collection == Collection::Settings)..];
+            ("store", places.within(entries, id, path))
         }
         _ => {
             let services = match value {
@@ -353,6 +362,7 @@ impl<'a> Places<'a> {
                 Collection::Services => "services",
                 Collection::Routes => "routes",
                 Collection::TcpRoutes => "tcp_routes",
+                Collection::Stores => "stores",
                 Collection::Settings => SETTINGS.iter().find(|key| **key == &*unit.name)?,
             };
             let top = child(root, top)?.0;

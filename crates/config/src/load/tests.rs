@@ -1,7 +1,9 @@
 //! Loading from outside: what is read, what is reported where, what changes, and that a reload gives
 //! what a first load gives.
 
+mod balance;
 mod faults;
+mod health;
 mod mutation;
 mod policies;
 mod reload;
@@ -84,6 +86,7 @@ access_log:
   to: off
 metrics: false
 workers: 2
+zone: eu-1a
 shutdown: { deadline: 5s, delay: 1s }
 upgrade: { timeout: 10s, deadline: 1h }
 overload: { lag: 2s }
@@ -155,7 +158,8 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, tcp_routes, process } = &*loaded.config;
+    let Config { listeners, services, routes, tcp_routes, process, stores } = &*loaded.config;
+    assert!(stores.is_empty());
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!(web.forwarded.via, None);
@@ -229,10 +233,21 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((reply.status, &*reply.body), (201, b"hi".as_slice()));
     assert_eq!(&*reply.headers[0].0, "content-type");
 
-    let Process { admin, access_log, metrics, workers, shutdown, upgrade, policies, state, lag } =
-        process;
+    let Process {
+        admin,
+        access_log,
+        metrics,
+        workers,
+        zone,
+        shutdown,
+        upgrade,
+        policies,
+        state,
+        lag,
+    } = process;
     assert_eq!((policies.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
+    assert_eq!(zone.as_deref(), Some("eu-1a"));
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));
     let seconds = Duration::from_secs;
     assert_eq!((shutdown.deadline, shutdown.delay), (seconds(5), seconds(1)));

@@ -11,7 +11,7 @@ use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
 use crate::model::{
-    AccessLog, Listener, Name, Policy, Route, Service, Shutdown, State, TcpRoute, Upgrade,
+    AccessLog, Listener, Name, Policy, Route, Service, Shutdown, State, Store, TcpRoute, Upgrade,
 };
 use crate::node::{Entry, Finding, Span, reference};
 use crate::raw::{PolicySpec, Spanned};
@@ -27,6 +27,7 @@ pub(crate) enum Collection {
     Services,
     Routes,
     TcpRoutes,
+    Stores,
     /// The keys of the top level that are no collections.
     Settings,
 }
@@ -38,6 +39,7 @@ impl Collection {
             "services" => Some(Collection::Services),
             "routes" => Some(Collection::Routes),
             "tcp_routes" => Some(Collection::TcpRoutes),
+            "stores" => Some(Collection::Stores),
             _ => None,
         }
     }
@@ -51,6 +53,7 @@ pub(crate) const SETTINGS: &[&str] = &[
     "access_log",
     "metrics",
     "workers",
+    "zone",
     "shutdown",
     "upgrade",
     "overload",
@@ -62,12 +65,14 @@ pub(crate) const KEYS: &[&str] = &[
     "services",
     "routes",
     "tcp_routes",
+    "stores",
     "policies",
     "state",
     "admin",
     "access_log",
     "metrics",
     "workers",
+    "zone",
     "shutdown",
     "upgrade",
     "overload",
@@ -97,12 +102,14 @@ pub(crate) enum Value {
     Service(Arc<Service>),
     Route(Arc<Route>),
     TcpRoute(Arc<TcpRoute>),
+    Store(Arc<Store>),
     Policies(Arc<[Policy]>),
     State(State),
     Admin(Option<SocketAddr>),
     AccessLog(AccessLog),
     Metrics(bool),
     Workers(usize),
+    Zone(Arc<str>),
     Shutdown(Shutdown),
     Overload(Option<std::time::Duration>),
     Upgrade(Upgrade),
@@ -123,6 +130,20 @@ impl Value {
 
     pub(crate) fn tcp_route(&self) -> Option<&Arc<TcpRoute>> {
         if let Value::TcpRoute(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn store(&self) -> Option<&Arc<Store>> {
+        if let Value::Store(value) = self { Some(value) } else { None }
+    }
+
+    /// Its policies, if it has any.
+    pub(crate) fn policies(&self) -> &[Policy] {
+        match self {
+            Value::Policies(policies) => policies,
+            Value::Service(service) => &service.policies,
+            Value::Route(route) => &route.policies,
+            _ => &[],
+        }
     }
 }
 
@@ -192,6 +213,9 @@ fn value(
         Collection::TcpRoutes => {
             decode.run(|spec, scope| Value::TcpRoute(check::tcp_route(spec, scope).into()))
         }
+        Collection::Stores => {
+            decode.run(|spec, scope| Value::Store(check::store(spec, scope).into()))
+        }
         Collection::Settings => match &**name {
             "policies" => decode.run(|spec: &Vec<Spanned<PolicySpec>>, scope| {
                 Value::Policies(check::policies(spec, None, scope))
@@ -203,6 +227,7 @@ fn value(
             }
             "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
             "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
+            "zone" => decode.run(|spec, scope| Value::Zone(check::zone(spec, scope))),
             "shutdown" => decode.run(|spec, _| Value::Shutdown(check::shutdown(spec))),
             "overload" => decode.run(|spec, scope| Value::Overload(check::overload(spec, scope))),
             "upgrade" => decode.run(|spec, scope| Value::Upgrade(check::upgrade(spec, scope))),

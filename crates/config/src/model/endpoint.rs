@@ -13,6 +13,10 @@ pub struct Endpoint {
     /// Its share of requests relative to the others of the service, 0 to 1000. An endpoint of
     /// weight 0 takes no new requests.
     pub weight: u16,
+    /// Its level: it gets requests only when too few of the levels before are available.
+    pub priority: u8,
+    /// Where it stands.
+    pub zone: Option<Arc<str>>,
 }
 
 /// Where an endpoint is reached.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Name;
+use super::{Name, Sharing};
 
 /// A policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,16 @@ impl Policy {
             Policy::RateLimit(policy) => &policy.name,
             Policy::Quota(policy) => &policy.name,
             Policy::Concurrency(policy) => &policy.name,
+        }
+    }
+
+    /// Where it counts together with other nodes, if it does.
+    #[must_use]
+    pub fn sharing(&self) -> Option<&Sharing> {
+        match self {
+            Policy::RateLimit(policy) => policy.sharing.as_ref(),
+            Policy::Quota(policy) => policy.sharing.as_ref(),
+            Policy::Concurrency(_) => None,
         }
     }
 
@@ -132,6 +142,8 @@ pub struct RateLimit {
     pub cost: Cost,
     /// What becomes of a request that is too much.
     pub on_limit: OnLimit,
+    /// Where it counts together with other nodes, if it does.
+    pub sharing: Option<Sharing>,
     /// Which fields tell of it.
     pub fields: ReplyFields,
 }
@@ -182,6 +194,8 @@ pub struct Quota {
     pub time_zone: Name,
     /// What a request costs.
     pub cost: Cost,
+    /// Where it counts together with other nodes, if it does.
+    pub sharing: Option<Sharing>,
     /// Which fields tell of it.
     pub fields: ReplyFields,
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Breaker, Endpoint, Name, Overload, Policy, Retries, RetryBudget, ServiceTls};
+use super::{
+    ActiveCheck, Availability, Balance, Breaker, Endpoint, Name, Outliers, Overload, Policy,
+    Retries, RetryBudget, ServiceTls, SlowStart, Sticky,
+};
 
 /// An upstream service.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +17,12 @@ pub struct Service {
     pub endpoints: Vec<Endpoint>,
     /// How an endpoint is chosen.
     pub balance: Balance,
+    /// The cookie that brings clients back, if any.
+    pub sticky: Option<Arc<Sticky>>,
+    /// How an endpoint that has become available gets its share, unless at once.
+    pub slow_start: Option<SlowStart>,
+    /// How many endpoints must be available.
+    pub availability: Availability,
     /// What the upstream sees as `Host`.
     pub host: HostPolicy,
     /// TLS towards the endpoints, if any.
@@ -23,6 +32,10 @@ pub struct Service {
     /// The PROXY header that each connection begins with, if any; such a connection serves one
     /// client and is not kept.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// Active checks of the endpoints, if any.
+    pub health: Option<Arc<ActiveCheck>>,
+    /// When endpoints are ejected for what requests meet there, if ever.
+    pub outliers: Option<Outliers>,
     /// How it is kept from having more to do than it can, if at all.
     pub overload: Option<Overload>,
     /// Idle connections.
@@ -40,15 +53,6 @@ pub struct Service {
     pub breaker: Breaker,
     /// Its policies, in order; no two of one kind and name.
     pub policies: Arc<[Policy]>,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// Smooth weighted round robin.
-    RoundRobin,
-    /// The fewest requests in flight relative to the weight.
-    LeastRequests,
 }
 
 /// A version of the PROXY header.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::{OneOrMany, Spanned, Time};
+use super::{OneOrMany, SharingModeSpec, Spanned, Time};
 
 /// A policy: exactly one of these.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -36,7 +36,7 @@ pub(crate) struct RateLimitSpec {
     /// policy (`unlimited`). Default: `own_bucket`.
     pub(crate) missing: Option<MissingSpec>,
     /// Most keys that are remembered, 1 to 50,000,000; beyond, those go that have used least. A key
-    /// takes 32 bytes. Default: 100,000.
+    /// takes 48 bytes. Default: 100,000.
     #[schemars(range(min = 1, max = 50_000_000))]
     pub(crate) keys: Option<Spanned<u32>>,
     /// Requests in `per`, 1 to 16,000,000.
@@ -59,6 +59,12 @@ pub(crate) struct RateLimitSpec {
     pub(crate) max_delay: Option<Spanned<Time>>,
     /// Most requests that wait at once with `delay`; others are refused. Default: 1000.
     pub(crate) waiters: Option<Spanned<u32>>,
+    /// The store that it counts in together with other gateways. Default: none; every gateway counts
+    /// for itself.
+    pub(crate) store: Option<Spanned<String>>,
+    /// How it counts there: every request asks the store (`exact`), or the gateway takes shares ahead
+    /// (`leased`). Default: `exact`.
+    pub(crate) mode: Option<Spanned<SharingModeSpec>>,
     /// Which fields of every reply tell of it: `standard` (`RateLimit`, `RateLimit-Policy`), `x`
     /// (`X-RateLimit-Limit`, `-Remaining`, `-Reset`), `both` or `off`. Default: `standard`.
     pub(crate) headers: Option<ReplyFieldsSpec>,
@@ -87,6 +93,12 @@ pub(crate) struct QuotaSpec {
     pub(crate) time_zone: Option<Spanned<String>>,
     /// What a request costs, as for a rate limit. Default: 1.
     pub(crate) cost: Option<Spanned<CostSpec>>,
+    /// The store that it counts in together with other gateways. Default: none; every gateway counts
+    /// for itself.
+    pub(crate) store: Option<Spanned<String>>,
+    /// How it counts there: every request asks the store (`exact`), or the gateway takes shares ahead
+    /// (`leased`). Default: `exact`.
+    pub(crate) mode: Option<Spanned<SharingModeSpec>>,
     /// Which fields of every reply tell of it, as for a rate limit. Default: `standard`.
     pub(crate) headers: Option<ReplyFieldsSpec>,
 }

@@ -9,7 +9,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    BreakerSpec, OffOr, OverloadSpec, PolicySpec, RetriesSpec, ServiceTlsSpec, Spanned, Time,
+    AvailabilitySpec, BalanceSpec, BreakerSpec, HealthSpec, OffOr, OutliersSpec, OverloadSpec,
+    PolicySpec, RetriesSpec, ServiceTlsSpec, SlowStartSpec, Spanned, StickySpec, Time,
 };
 
 /// An upstream service.
@@ -18,8 +19,18 @@ use super::{
 pub(crate) struct ServiceSpec {
     /// Where the service is reached: a list, or `{ static: [...] }`.
     pub(crate) endpoints: Spanned<EndpointsSpec>,
-    /// How an endpoint is chosen. Default: `round_robin`.
-    pub(crate) balance: Option<BalanceSpec>,
+    /// How an endpoint is chosen: `round_robin` (in turn, by weight), `least_requests` (the fewest
+    /// in flight relative to the weight), `peak_ewma` (the lowest latency) or `{ hash: { by: ip } }`
+    /// (equal ones to the same). Default: `round_robin`.
+    pub(crate) balance: Option<Spanned<BalanceSpec>>,
+    /// A cookie of the gateway's own brings a client back to the endpoint that it had; `{}` is with
+    /// all defaults. Default: none.
+    pub(crate) sticky: Option<StickySpec>,
+    /// Give an endpoint that has become available its share little by little. Default: at once.
+    pub(crate) slow_start: Option<SlowStartSpec>,
+    /// How many endpoints must be available before others take a part, or all are used.
+    #[serde(default)]
+    pub(crate) availability: AvailabilitySpec,
     /// What the endpoint sees as `Host`: `preserve` (the client's), `endpoint` (its own address) or
     /// `{ set: NAME }`. Default: `preserve`.
     pub(crate) host: Option<HostPolicySpec>,
@@ -31,6 +42,11 @@ pub(crate) struct ServiceSpec {
     /// Begin each connection with a PROXY header of this version: `v1` or `v2`. It tells the client's
     /// address, so a connection serves one client and one request. Default: none.
     pub(crate) proxy_protocol: Option<Spanned<ProxyVersionSpec>>,
+    /// How the gateway finds out whether endpoints are well. Default: by `outliers` alone.
+    pub(crate) health: Option<HealthSpec>,
+    /// Takes an endpoint out for a while when requests fare worse there than they should, or `off`.
+    /// Default: after 5 gateway errors in a row.
+    pub(crate) outliers: Option<OffOr<OutliersSpec>>,
     /// Lets no more requests through than the service can take without becoming slow; its presence,
     /// even as `{}`, means that it is on. Default: off.
     pub(crate) overload: Option<OverloadSpec>,
@@ -111,16 +127,18 @@ impl JsonSchema for EndpointsSpec {
     }
 }
 
-/// An endpoint: an address, or an address with its weight.
+/// An endpoint: an address, or an address with what is known of it.
 #[derive(Debug)]
 pub(crate) struct EndpointSpec {
     pub(crate) address: Option<Spanned<String>>,
     /// The address when it stands alone; its place is the endpoint's.
     pub(crate) short: String,
     pub(crate) weight: Option<Spanned<u16>>,
+    pub(crate) priority: Option<Spanned<u8>>,
+    pub(crate) zone: Option<Spanned<String>>,
 }
 
-/// An endpoint with its weight.
+/// An endpoint with what is known of it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WeightedEndpoint {
@@ -129,6 +147,12 @@ struct WeightedEndpoint {
     /// Its share of requests relative to the others, 0 to 1000; 0 takes no new ones. Default: 1.
     #[schemars(range(max = 1000))]
     weight: Option<Spanned<u16>>,
+    /// Its level: endpoints of a level get requests only when too few of the levels before are
+    /// available. 0 to 15. Default: 0.
+    #[schemars(range(max = 15))]
+    priority: Option<Spanned<u8>>,
+    /// Where it stands. Endpoints in the gateway's own `zone` come first. Default: nowhere.
+    zone: Option<Spanned<String>>,
 }
 
 impl<'de> Deserialize<'de> for EndpointSpec {
@@ -143,11 +167,17 @@ impl<'de> Visitor<'de> for EndpointVisitor {
     type Value = EndpointSpec;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address such as `10.0.0.1:8080`, or `{ address, weight }`")
+        f.write_str("an address such as `10.0.0.1:8080`, or `{ address, weight, priority, zone }`")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<EndpointSpec, E> {
-        Ok(EndpointSpec { address: None, short: text.to_owned(), weight: None })
+        Ok(EndpointSpec {
+            address: None,
+            short: text.to_owned(),
+            weight: None,
+            priority: None,
+            zone: None,
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<EndpointSpec, A::Error> {
@@ -156,6 +186,8 @@ impl<'de> Visitor<'de> for EndpointVisitor {
             address: Some(found.address),
             short: String::new(),
             weight: found.weight,
+            priority: found.priority,
+            zone: found.zone,
         })
     }
 }
@@ -174,16 +206,6 @@ impl JsonSchema for EndpointSpec {
             ]
         })
     }
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum BalanceSpec {
-    /// In turn, by weight.
-    RoundRobin,
-    /// The fewest requests in flight relative to the weight.
-    LeastRequests,
 }
 
 /// How endpoints are spoken to.

@@ -351,6 +351,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ManyVisitor<T> {
         T::deserialize(text.into_deserializer()).map(Many::One)
     }
 
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Many<T>, E> {
+        T::deserialize(number.into_deserializer()).map(Many::One)
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Many<T>, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map)).map(Many::One)
     }

@@ -75,6 +75,7 @@ fn admin() -> Admin {
     Admin {
         ready: Arc::new(|| Readiness::Ready),
         metrics: Arc::new(|page| page.push_str("portcullis_x_total 1\n")),
+        endpoints: Arc::new(|| "{}\n".to_string()),
         reload: Arc::new(|| Box::pin(async { Ok("{\"revision\":2}\n".to_string()) })),
         upgrade: Arc::new(|| Box::pin(async { Err("it is broken\n".to_string()) })),
     }

@@ -175,6 +175,13 @@ fn changed_limits_go_on_with_what_was_counted() {
         assert_eq!((0..9).filter(|_| pass(&after)).count(), 3);
         drop((before, after));
     }
+    // A configuration that is not put to use after all leaves the counts of the one before.
+    let before = run(&[rate_limit("x", 2, 600 * SECOND)]);
+    assert!(pass(&before));
+    drop(run(&[rate_limit("x", 3, 600 * SECOND)]));
+    let after = run(&[rate_limit("x", 2, 600 * SECOND)]);
+    assert!(pass(&after) && !pass(&after));
+    drop((before, after));
     // What nobody has any more is forgotten.
     assert!(registry.counted().is_empty());
 }

@@ -2,6 +2,8 @@
 
 mod ask;
 mod connection;
+mod endpoints;
+mod health;
 mod json;
 mod l4;
 mod patterns;

@@ -34,7 +34,7 @@ impl Quickstart {
         let samples = sample::start(&["hello-1", "hello-2"])?;
         app::init_logging();
         let config = guide::config(web.address, admin.address, &samples);
-        let text = guide::text(&web, &admin, &samples, &config);
+        let text = guide::text(&program(), &web, &admin, &samples, &config);
         let loader = Loader::from_text(CONFIG_NAME, config, Format::Yaml);
         app::run(loader, Origin::default(), move || {
             // From here on the gateway itself holds the ports.
@@ -42,4 +42,15 @@ impl Quickstart {
             print(&text).map(drop)
         })
     }
+}
+
+/// How a shell starts this program: in the way in which it was started.
+fn program() -> String {
+    let program = std::env::args_os().next().and_then(|program| program.into_string().ok());
+    let program = program.unwrap_or_else(|| "portcullis".to_owned());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if program.chars().all(plain) {
+        return program;
+    }
+    format!("'{}'", program.replace('\'', r"'\''"))
 }

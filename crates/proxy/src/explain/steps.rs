@@ -1,24 +1,28 @@
 //! The steps themselves. Each calls the function that the pipeline calls; what stands here is only
 //! their order, which is that of `pipeline::answer`.
 
-use portcullis_config::model::{self, Protocol};
+use std::net::IpAddr;
+
+use portcullis_config::model::{self, Balance, Endpoint, Protocol};
 use portcullis_core::{Failure, Reason};
 use portcullis_policies::Scope;
 use portcullis_wire::h1::{Scan, parse_request};
 use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
 
 use super::{
-    Action, ClientStep, Explanation, HeadSize, Outcome, PathStep, PolicyStep, Question, Reached,
-    Routed, Share, Source, Timeouts,
+    Action, ChosenBy, ClientStep, Explanation, HeadSize, Outcome, PathStep, PolicyStep, Question,
+    Reached, Routed, Share, Source, Timeouts, Why,
 };
 use crate::client::head_failure;
 use crate::forwarding::{self, Peer};
 use crate::path::{self, Normal};
 use crate::pipeline::forward::{self, Plan};
 use crate::pipeline::policies::{Asked, applying};
+use crate::pipeline::steer::Steering;
 use crate::pipeline::{self, Scratch, split};
 use crate::router::{self, Miss};
-use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
+use crate::snapshot::{CompiledRoute, CompiledService, EndpointState, Snapshot, Standing};
+use crate::upstream::balance::{Choice, Choosers};
 
 /// The steps of the pipeline, in its order.
 pub(super) fn walk<'s>(
@@ -66,17 +70,18 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
+    let client = explanation.client.as_ref().and_then(|client| client.address);
     let asked = Asked {
         request,
         path,
         params: &scratch.params,
-        client: explanation.client.as_ref().and_then(|client| client.address),
+        client,
         listener: &listener.name,
         route: &route.route.name,
         service: None,
     };
     let policies = policies(snapshot, route, asked);
-    let action = action(snapshot, route, normal, body_limit, &mut scratch);
+    let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
         route,
         params,
@@ -177,13 +182,14 @@ fn action<'s>(
     route: &'s CompiledRoute,
     normal: Normal,
     body_limit: Option<u64>,
+    client: Option<IpAddr>,
     scratch: &mut Scratch,
 ) -> Action<'s> {
     match &route.route.action {
         model::Action::Forward { rewrite, .. } => {
             let plan = Plan { route, rewrite, normal, body_limit };
             forward::write_path(&plan, scratch);
-            forwarded(snapshot, &plan, scratch)
+            forwarded(snapshot, &plan, client, scratch)
         }
         model::Action::Redirect { to, status } => {
             let Scratch { request, path, params, rewritten, .. } = scratch;
@@ -196,7 +202,12 @@ fn action<'s>(
 }
 
 /// Every service and endpoint that may get the request, and what it would see.
-fn forwarded<'s>(snapshot: &'s Snapshot, plan: &Plan<'s>, scratch: &Scratch) -> Action<'s> {
+fn forwarded<'s>(
+    snapshot: &'s Snapshot,
+    plan: &Plan<'s>,
+    client: Option<IpAddr>,
+    scratch: &Scratch,
+) -> Action<'s> {
     let (mut target, mut upgrade) = (String::new(), None);
     let mut services = Vec::new();
     for &(slot, weight) in &plan.route.services {
@@ -206,22 +217,32 @@ fn forwarded<'s>(snapshot: &'s Snapshot, plan: &Plan<'s>, scratch: &Scratch) -> 
             // Where the endpoint chooses, upgrades go the old way.
             Protocol::Http1 | Protocol::Auto => Version::Http11,
         };
-        let written = service.service.endpoints.iter();
-        let endpoints = service.endpoints.iter().zip(written).map(|(endpoint, written)| {
-            let to = forward::destination(plan, service, endpoint, scratch, version);
-            // The same for every endpoint.
-            target = text(to.path);
-            if let Some(query) = to.query {
-                target = format!("{target}?{}", text(query));
-            }
-            upgrade = to.upgrade.map(text);
-            Reached { address: &endpoint.label, weight: written.weight, host: text(to.authority) }
-        });
+        let Standing { panicking, shares, .. } = service.standing();
+        let written = service.service.endpoints.iter().zip(shares);
+        let endpoints =
+            service.endpoints.iter().zip(written).map(|(endpoint, (written, share))| {
+                let to = forward::destination(plan, service, endpoint, scratch, version);
+                // The same for every endpoint.
+                target = text(to.path);
+                if let Some(query) = to.query {
+                    target = format!("{target}?{}", text(query));
+                }
+                upgrade = to.upgrade.map(text);
+                Reached {
+                    address: &endpoint.label,
+                    weight: written.weight,
+                    host: text(to.authority),
+                    share,
+                    why: why(service, endpoint, written, share),
+                }
+            });
         let endpoints = endpoints.collect();
         services.push(Share {
             service,
             weight,
             timeouts: timeouts(plan.route, service),
+            chosen_by: chosen_by(service, scratch, plan.normal, client),
+            panicking,
             endpoints,
         });
     }
@@ -229,6 +250,52 @@ fn forwarded<'s>(snapshot: &'s Snapshot, plan: &Plan<'s>, scratch: &Scratch) -> 
     let held = held.and_then(|slot| snapshot.services.get(slot)?.as_ref());
     let held = held.map(|service| &*service.service.name);
     Action::Forward { target, upgrade, services, held }
+}
+
+/// What chooses the endpoint.
+fn chosen_by(
+    service: &CompiledService,
+    scratch: &Scratch,
+    normal: Normal,
+    client: Option<IpAddr>,
+) -> ChosenBy {
+    let steering = Steering::of(service, scratch, normal, client);
+    let choice = steering.choice(&[]);
+    match (choice.stuck, &service.service.balance, choice.key) {
+        (Some(stuck), ..) if service.views.newest().serves(&service.endpoints, stuck) => {
+            ChosenBy::Cookie(stuck)
+        }
+        (_, Balance::Hash(_), None) => ChosenBy::MissingKey,
+        (_, Balance::Hash(_), Some(_)) => {
+            let choice = Choice { stuck: None, ..choice };
+            ChosenBy::Hash(Choosers::default().choose(service, 0, &choice))
+        }
+        _ => ChosenBy::Balance,
+    }
+}
+
+/// Why an endpoint gets nothing, or gets something in spite of all.
+fn why(
+    service: &CompiledService,
+    endpoint: &EndpointState,
+    written: &Endpoint,
+    share: f64,
+) -> Option<Why> {
+    let is_available = endpoint.health.is_available();
+    let near = |other: &Endpoint| service.zone.is_some() && other.zone == service.zone;
+    if share > 0.0 {
+        (!is_available).then_some(Why::Panic)
+    } else if written.weight == 0 {
+        Some(Why::NoWeight)
+    } else if !is_available {
+        Some(Why::Unavailable)
+    } else if !near(written)
+        && service.service.endpoints.iter().any(|e| near(e) && e.priority == written.priority)
+    {
+        Some(Why::OtherZone)
+    } else {
+        Some(Why::LaterLevel)
+    }
 }
 
 fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Timeouts {

@@ -18,6 +18,7 @@ use super::ApplyError;
 use crate::accept::{self, Ending, Listening, Shared};
 use crate::snapshot::{ListenerSettings, Snapshot};
 use crate::sockets::Bound;
+use crate::upstream::outlier::Alarm;
 use crate::upstream::pool::SWEEP_EVERY;
 use crate::worker::{LocalListener, Worker};
 
@@ -89,7 +90,7 @@ impl Handle {
 }
 
 /// Starts a worker, which accepts nothing before `gate` becomes true.
-pub(super) fn start(id: usize, gate: watch::Receiver<bool>) -> io::Result<Handle> {
+pub(super) fn start(id: usize, gate: watch::Receiver<bool>, alarm: Alarm) -> io::Result<Handle> {
     let (orders, inbox) = mpsc::unbounded_channel();
     let metrics = Arc::new(WorkerMetrics::default());
     let shared = Arc::clone(&metrics);
@@ -103,7 +104,8 @@ pub(super) fn start(id: usize, gate: watch::Receiver<bool>) -> io::Result<Handle
         match built {
             Ok(runtime) => {
                 let _ = started.send(Ok(()));
-                runtime.block_on(run(id, shared, gate, inbox));
+                let worker = Rc::new(Worker::new(id, shared, alarm));
+                runtime.block_on(run(worker, gate, inbox));
             }
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -158,12 +160,10 @@ impl LiveListener {
 
 /// A worker's life.
 async fn run(
-    id: usize,
-    metrics: Arc<WorkerMetrics>,
+    worker: Rc<Worker>,
     gate: watch::Receiver<bool>,
     mut inbox: mpsc::UnboundedReceiver<Order>,
 ) {
-    let worker = Rc::new(Worker::new(id, metrics));
     let mut listeners: HashMap<Name, LiveListener> = HashMap::new();
     let mut flush = tokio::time::interval(FLUSH_EVERY);
     // What is late once must not look late for ever.

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::record::Record;
 use crate::forwarding::Peer;
 use crate::pipeline::forward::takes_over;
-use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
-use crate::upstream::balance::{self, Choice, Tried};
+use crate::snapshot::{ActiveConnection, ActiveRequest, CompiledService, EndpointState};
+use crate::upstream::balance::{self, Asked, Choice, Tried, key};
 use crate::upstream::load::ConnectionPlace;
 use crate::upstream::outcome::{End, Outcome};
 use crate::upstream::{MOST_TRIES, connect};
@@ -66,9 +66,9 @@ pub(super) async fn open(
 type Parts = (Io, Option<Buffer>, Duration, Held);
 
 /// What a connection counts towards for as long as it lives.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Held {
-    _active: Option<ActiveRequest>,
+    _active: ActiveConnection,
     _place: Option<ConnectionPlace>,
 }
 
@@ -136,9 +136,13 @@ async fn reach(
     record: &mut Record,
 ) -> Result<(Io, Held), Failure> {
     let mut tried = Tried::default();
+    let key = match &service.service.balance {
+        Balance::Hash(hash) => key(hash, &Asked { client: peer.ip, http: None }),
+        _ => None,
+    };
     let mut failure = Failure::from(Reason::NoEndpoint);
     for _ in 0..MOST_TRIES {
-        let choice = Choice { tried: tried.as_slice() };
+        let choice = Choice { tried: tried.as_slice(), stuck: None, key };
         let chosen = balance::choose(service, worker, &choice);
         let Some(chosen) = chosen.filter(|chosen| !choice.tried.contains(chosen)) else { break };
         tried.push(chosen);
@@ -146,8 +150,8 @@ async fn reach(
         let place = service.place(worker)?;
         let endpoint: &Arc<EndpointState> = &service.endpoints[chosen];
         record.endpoint = Some(Arc::clone(endpoint));
-        let active = (service.service.balance == Balance::LeastRequests)
-            .then(|| ActiveRequest::begin(endpoint));
+        let (endpoint_state, state) = (Arc::clone(endpoint), Arc::clone(&service.state));
+        let active = ActiveRequest::begin(service, endpoint_state, state, worker.id);
         let alpn = connect::Alpn::Unasked;
         let begun = Instant::now();
         let due = begun + limit;

@@ -10,6 +10,7 @@ use portcullis_wire::{BodyLength, ReadError, Stream, Upstream, tls};
 
 use super::content::{Download, Pace, Side, Upload};
 use super::shed::LetThrough;
+use super::steer::Cookie;
 use super::{Exchange, Scratch, grpc, head, tunnel, upgrade};
 use crate::client::Client;
 use crate::upstream::acquire::Acquired;
@@ -22,7 +23,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// What an exchange may take.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct Bounds<'s> {
     /// When the connection was at hand: what came before is not the endpoint's first byte's fault.
     pub(crate) begun: Instant,
     pub(crate) total: Option<Instant>,
@@ -31,6 +32,8 @@ pub(crate) struct Bounds {
     pub(crate) upload_stall: Duration,
     pub(crate) stall: Duration,
     pub(crate) tunnel: Duration,
+    /// What becomes of the client's cookie with the reply.
+    pub(crate) cookie: Option<Cookie<'s>>,
 }
 
 /// Sends what waits in the endpoint's connection, and the content behind it, until the head of a
@@ -43,7 +46,7 @@ pub(crate) async fn reach_head<'s>(
     way: &mut Acquired,
     upload: &mut Upload,
     through: &mut Option<LetThrough>,
-    bounds: Bounds,
+    bounds: Bounds<'s>,
 ) -> Result<Watch<'s>, Failure> {
     let Exchange { serving, client, scratch, record, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
@@ -113,6 +116,9 @@ pub(crate) async fn relay(
     if status == 101 {
         upgrade::check(up, scratch)?;
         record.status = 101;
+        if let Some(cookie) = &watch.bounds.cookie {
+            cookie.settle(serving.worker, scratch);
+        }
         upgrade::write_switch(&mut client.down, scratch);
         // A tunnel may last for days, and is no exchange that others should wait for.
         way.seat = None;
@@ -135,6 +141,9 @@ pub(crate) async fn relay(
         client.down.close_after();
     }
     client.end_if_asked(serving.worker);
+    if let Some(cookie) = &watch.bounds.cookie {
+        cookie.settle(serving.worker, scratch);
+    }
     head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
     record.status = scratch.response.status;
 
@@ -161,7 +170,7 @@ pub(crate) struct Watch<'s> {
     /// When to begin watching for the client's going away: most replies are there long before, and
     /// are spared the cost. None once it is watched for.
     look: Option<Instant>,
-    bounds: Bounds,
+    bounds: Bounds<'s>,
 }
 
 impl Watch<'_> {

@@ -22,7 +22,6 @@ use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
-
 use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.

@@ -105,7 +105,7 @@ impl Copy {
         let service = &self.service;
         let timeouts = &service.service.timeouts;
         let due = Instant::now() + timeouts.connect + timeouts.first_byte;
-        let choice = Choice { tried: &[] };
+        let choice = Choice::default();
         let chosen = balance::choose(service, worker, &choice).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
         let wanted = Wanted {

@@ -117,6 +117,7 @@ impl Exchange<'_, '_> {
             service: record.service.map(|service| &*service.service.name),
             endpoint: record.endpoint.map(|endpoint| &*endpoint.label),
             policy: record.policy.map(|running| &**running.policy.name()),
+            store_bypassed: scratch.work.without_store().map(|without| without.as_str()),
             status: record.status,
             bytes_in: record.bytes_in,
             bytes_out: record.bytes_out,

@@ -57,7 +57,7 @@ fn give_cookie(exchange: &mut Exchange<'_, '_>, name: &str, max_age: Option<Dura
 }
 
 /// Whether the client speaks TLS, to us or to a proxy in front that we trust.
-fn is_secure(exchange: &Exchange<'_, '_>) -> bool {
+pub(super) fn is_secure(exchange: &Exchange<'_, '_>) -> bool {
     let Exchange { serving, client, scratch, .. } = exchange;
     let said = || scratch.request.fields.first(Known::XForwardedProto) == Some(b"https");
     client.peer.scheme == Scheme::Https

@@ -8,7 +8,7 @@ use portcullis_wire::{
 };
 
 use super::Scratch;
-use super::head::Nominated;
+use super::head::{self, Nominated};
 
 /// Whether the protocols that a client wants to switch to may pass: everything but HTTP itself
 /// and TLS, through which a request would slip past the gateway (h2c smuggling).
@@ -109,6 +109,7 @@ pub(crate) fn write_switch(down: &mut Downstream, scratch: &Scratch) {
             out.field(field.name, field.value);
         }
     }
+    head::write_added(&mut out, &scratch.added);
     if bridged && let Some(key) = request.fields.all(b"sec-websocket-key").next() {
         // HTTP/2 has no such answer, and the client waits for it. One that speaks HTTP/2 itself
         // sent no key that anybody saw.

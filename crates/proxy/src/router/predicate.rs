@@ -98,7 +98,10 @@ pub(crate) fn each_query_value(query: Option<&[u8]>, name: &str, each: &mut dyn 
 }
 
 /// Values, still encoded, of the query parameters of this name. One without `=` has an empty value.
-fn query_values<'a>(query: Option<&'a [u8]>, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn query_values<'a>(
+    query: Option<&'a [u8]>,
+    name: &'a [u8],
+) -> impl Iterator<Item = &'a [u8]> {
     query
         .unwrap_or_default()
         .split(|&byte| byte == b'&')

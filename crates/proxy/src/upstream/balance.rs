@@ -1,19 +1,31 @@
-//! Choosing an endpoint. Pure but for the worker's own turns: what is counted or known comes in
-//! from outside.
+//! Choosing an endpoint. What is drawn, counted or known comes in from outside; what is known is in
+//! the service's [`View`].
 
+mod hash;
+mod key;
+mod latency;
+mod table;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod view;
+mod weigh;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use portcullis_config::model::Balance;
 
+pub(crate) use self::hash::StableHash;
+pub(crate) use self::key::{Asked, Http, key};
+pub(crate) use self::latency::Latency;
 use self::turns::Turn;
 use self::view::Member;
-pub(crate) use self::view::View;
+pub(crate) use self::view::{Around, View};
 use super::MOST_TRIES;
 use super::state::Numbered;
+use crate::clock;
 use crate::snapshot::{CompiledService, EndpointState, Snapshot};
 use crate::worker::Worker;
 
@@ -25,6 +37,10 @@ const COMPARE_ALL: usize = 8;
 pub(crate) struct Choice<'a> {
     /// Endpoints that have failed this request already; another is preferred.
     pub(crate) tried: &'a [usize],
+    /// The endpoint that the client's cookie asks for.
+    pub(crate) stuck: Option<usize>,
+    /// The hash of the request, where endpoints are chosen by it.
+    pub(crate) key: Option<u64>,
 }
 
 /// Chooses an endpoint: its index, or `None` when none takes requests. One that was tried is chosen
@@ -60,7 +76,12 @@ impl Choosers {
         let Chooser { view, turn } = &mut self.0[service.slot];
         let view = service.views.update(view);
         let turn = turn.get_or_insert_with(|| Turn::first(service.state.origin, worker)).take();
-        view.choose(service, turn, choice)
+        let (random, now_ms) = match service.service.balance {
+            Balance::RoundRobin | Balance::Hash(_) => (0, 0),
+            Balance::LeastRequests => (fastrand::u64(..), 0),
+            Balance::PeakEwma { .. } => (fastrand::u64(..), clock::millis()),
+        };
+        view.choose(service, choice, Draw { turn, random, now_ms })
     }
 
     /// Forgets services that are gone.
@@ -73,36 +94,121 @@ impl Choosers {
     }
 }
 
+/// What comes from outside.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Draw {
+    turn: Turn,
+    random: u64,
+    now_ms: u64,
+}
+
 impl View {
-    fn choose(&self, service: &CompiledService, turn: Turn, choice: &Choice<'_>) -> Option<usize> {
-        let first = match service.service.balance {
-            Balance::RoundRobin => self.turns.at(turn),
-            Balance::LeastRequests => self.least_requests(&service.endpoints, turn),
+    fn choose(&self, service: &CompiledService, choice: &Choice<'_>, draw: Draw) -> Option<usize> {
+        if let Some(stuck) = choice.stuck
+            && !choice.tried.contains(&stuck)
+            && self.serves(&service.endpoints, stuck)
+        {
+            return Some(stuck);
+        }
+        let endpoints = &service.endpoints;
+        let position = match &service.service.balance {
+            Balance::RoundRobin => self.turns.at(draw.turn),
+            Balance::LeastRequests => self.least_requests(endpoints, draw),
+            Balance::PeakEwma { decay } => self.fastest(endpoints, draw, *decay),
+            Balance::Hash(hash) => self.hashed(service, hash.bounded_load, choice, draw.turn),
         }?;
-        let members = self.members.iter().map(|member| member.endpoint as usize);
-        let from_there = members.clone().skip(first).chain(members.take(first));
-        let fresh = from_there.into_iter().find(|endpoint| !choice.tried.contains(endpoint));
-        fresh.or(Some(self.members[first].endpoint as usize))
+        Some(self.untried(position, choice.tried))
+    }
+
+    /// Whether a client that has stayed with an endpoint may go on to.
+    pub(crate) fn serves(&self, endpoints: &[Arc<EndpointState>], endpoint: usize) -> bool {
+        // In a panic nobody believes what is said of endpoints.
+        endpoints[endpoint].health.is_available() || (self.panic && self.member(endpoint).is_some())
+    }
+
+    /// The endpoint at a position or, if it was tried, the next one that was not; after the members
+    /// come those in reserve.
+    fn untried(&self, position: usize, tried: &[usize]) -> usize {
+        let chosen = self.members[position].endpoint as usize;
+        if !tried.contains(&chosen) {
+            return chosen;
+        }
+        let members = || self.members.iter().map(|member| member.endpoint as usize);
+        let others = members().skip(position + 1).chain(members().take(position));
+        let mut others = others.chain(self.reserve.iter().map(|&endpoint| endpoint as usize));
+        others.find(|endpoint| !tried.contains(endpoint)).unwrap_or(chosen)
     }
 
     /// The position of the member with the fewest requests relative to its weight. Whoever's turn
     /// it is wins ties, so that a service with little to do is spread evenly.
-    fn least_requests(&self, endpoints: &[Arc<EndpointState>], turn: Turn) -> Option<usize> {
-        let first = self.turns.at(turn)?;
-        let mut least = (first, load(endpoints, self.members[first]));
+    fn least_requests(&self, endpoints: &[Arc<EndpointState>], draw: Draw) -> Option<usize> {
+        let first = self.turns.at(draw.turn)?;
+        let count = self.members.len();
+        let load = |position: usize| load(endpoints, self.members[position]);
+        let mut least = (first, load(first));
         let mut compare = |position: usize| {
-            let load = load(endpoints, self.members[position]);
+            let load = load(position);
             if load < least.1 {
                 least = (position, load);
             }
         };
-        let count = self.members.len();
         if count <= COMPARE_ALL {
             (1..count).for_each(|step| compare((first + step) % count));
-        } else if let Some(second) = self.turns.point(fastrand::u64(..)) {
+        } else if let Some(second) = self.turns.point(draw.random) {
             compare(second);
         }
         Some(least.0)
+    }
+
+    /// The position of the one of two members where a request costs less.
+    fn fastest(
+        &self,
+        endpoints: &[Arc<EndpointState>],
+        draw: Draw,
+        decay: Duration,
+    ) -> Option<usize> {
+        let first = self.turns.at(draw.turn)?;
+        let mut second = self.turns.point(draw.random)?;
+        if second == first {
+            second = (first + 1) % self.members.len();
+        }
+        let usual = self.total as f32 / self.members.len() as f32;
+        let cost = |position: usize| {
+            let member = self.members[position];
+            let endpoint = &endpoints[member.endpoint as usize];
+            let weight = member.weight as f32 / usual;
+            endpoint.latency.cost(endpoint.active.load(Relaxed), weight, draw.now_ms, decay)
+        };
+        Some(if cost(second) < cost(first) { second } else { first })
+    }
+
+    /// The position of the member that a request belongs to, or of the next one that has not its
+    /// share of requests already. A request without a key takes its turn.
+    fn hashed(
+        &self,
+        service: &CompiledService,
+        bounded_load: Option<f64>,
+        choice: &Choice<'_>,
+        turn: Turn,
+    ) -> Option<usize> {
+        let (Some(key), Some(table)) = (choice.key, &self.table) else {
+            return self.turns.at(turn);
+        };
+        let fresh = |member: Member| !choice.tried.contains(&(member.endpoint as usize));
+        let found = match bounded_load {
+            None => table.find(key, |position| fresh(self.members[position])),
+            Some(factor) => {
+                let all = service.state.active.load(Relaxed) as f64 + 1.0;
+                table.find(key, |position| {
+                    let member = self.members[position];
+                    let share = member.weight as f64 / self.total as f64;
+                    let active = &service.endpoints[member.endpoint as usize].active;
+                    let bound = (factor * all * share).ceil();
+                    fresh(member) && active.load(Relaxed) as f64 + 1.0 <= bound.max(1.0)
+                })
+            }
+        };
+        found.or_else(|| self.turns.at(turn))
     }
 }
 

@@ -9,6 +9,7 @@ use portcullis_config::model::{Address, ProxyVersion};
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::proxy_protocol::{self, Version};
 use portcullis_wire::{Io, Socket};
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout_at;
 use tokio_rustls::TlsConnector;
@@ -23,6 +24,8 @@ pub(crate) enum Alpn {
     AsConfigured,
     /// HTTP/1.1 alone.
     Http1,
+    /// HTTP/2 alone.
+    Http2,
     /// It is not asked: the client knows what is spoken.
     Unasked,
 }
@@ -33,6 +36,16 @@ pub(crate) struct Opened {
     pub(crate) io: Io,
     /// The endpoint chose HTTP/2.
     pub(crate) http2: bool,
+}
+
+/// Where a connection goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) address: &'a Address,
+    /// The same as text.
+    pub(crate) label: &'a str,
+    /// The host for SNI and verification where the service names no other.
+    pub(crate) server_name: Option<&'a ServerName<'static>>,
 }
 
 /// Opens a connection before `due`, for one client where the service wants to be told of it.
@@ -46,20 +59,39 @@ pub(crate) async fn connect(
     alpn: Alpn,
     due: Instant,
 ) -> Result<Opened, Failure> {
-    match timeout_at(due.into(), open(service, endpoint, client, alpn)).await {
+    let target = Target {
+        address: &endpoint.address,
+        label: &endpoint.label,
+        server_name: endpoint.server_name.as_ref(),
+    };
+    connect_to(service, target, client, alpn, due).await
+}
+
+/// The same to a place that need not be an endpoint's own.
+///
+/// # Errors
+/// As [`connect`].
+pub(crate) async fn connect_to(
+    service: &CompiledService,
+    target: Target<'_>,
+    client: Option<&Peer>,
+    alpn: Alpn,
+    due: Instant,
+) -> Result<Opened, Failure> {
+    match timeout_at(due.into(), open(service, target, client, alpn)).await {
         Ok(opened) => opened,
-        Err(_) => Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
+        Err(_) => Err(Failure::new(Reason::ConnectTimeout, target.label)),
     }
 }
 
 async fn open(
     service: &CompiledService,
-    endpoint: &EndpointState,
+    target: Target<'_>,
     client: Option<&Peer>,
     alpn: Alpn,
 ) -> Result<Opened, Failure> {
-    let failed = |e| Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", endpoint.label));
-    let mut socket = dial(&endpoint.address).await.map_err(failed)?;
+    let failed = |e| Failure::new(Reason::ConnectFailed, format_args!("{}: {e}", target.label));
+    let mut socket = dial(target.address).await.map_err(failed)?;
     if let Some(version) = service.service.proxy_protocol {
         let version = match version {
             ProxyVersion::V1 => Version::V1,
@@ -72,16 +104,17 @@ async fn open(
         return Ok(Opened { io: Io::Plain(socket), http2: false });
     };
     let fault = |cause: &dyn fmt::Display| {
-        Failure::new(Reason::UpstreamTls, format_args!("{}: {cause}", endpoint.label))
+        Failure::new(Reason::UpstreamTls, format_args!("{}: {cause}", target.label))
     };
     // Both were read when the configuration was compiled, which refuses one without either.
-    let name = service.server_name.as_ref().or(endpoint.server_name.as_ref());
+    let name = service.server_name.as_ref().or(target.server_name);
     let name = name.ok_or_else(|| fault(&"no name to verify"))?.clone();
     let connector = TlsConnector::from(Arc::clone(tls));
     let handshake = match alpn {
         Alpn::AsConfigured => connector.connect(name, socket),
         Alpn::Unasked => connector.with_alpn(Vec::new()).connect(name, socket),
         Alpn::Http1 => connector.with_alpn(vec![b"http/1.1".to_vec()]).connect(name, socket),
+        Alpn::Http2 => connector.with_alpn(vec![b"h2".to_vec()]).connect(name, socket),
     };
     let stream = handshake.await.map_err(|error| fault(&error))?;
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

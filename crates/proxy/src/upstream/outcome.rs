@@ -3,8 +3,10 @@
 
 use std::time::Instant;
 
+use portcullis_config::model::Balance;
 use portcullis_core::{Fault, Reason};
 
+use super::outlier;
 use crate::clock;
 use crate::snapshot::{CompiledService, EndpointState};
 use crate::worker::Worker;
@@ -53,7 +55,13 @@ impl CompiledService {
     /// Tells how a try ended. A reply counts when its head is here; where it breaks off later,
     /// that is told as well.
     pub(crate) fn report(&self, worker: &Worker, endpoint: &EndpointState, outcome: &Outcome) {
-        let _ = endpoint;
+        if let Balance::PeakEwma { decay } = &self.service.balance {
+            let took = outcome.begun.elapsed();
+            endpoint.latency.note(took, outcome.is_error(), clock::millis(), *decay);
+        }
+        if let Some(settings) = &self.service.outliers {
+            outlier::count(worker, settings, self, endpoint, outcome);
+        }
         if let Some(trip) = &self.service.breaker.trip {
             let now_ms = clock::millis();
             let took = u64::try_from(outcome.begun.elapsed().as_millis()).unwrap_or(u64::MAX);

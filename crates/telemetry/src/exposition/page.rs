@@ -44,6 +44,12 @@ impl<'a> Page<'a> {
         self.integer(value);
     }
 
+    /// A sample with a fraction.
+    pub(super) fn sample_fraction(&mut self, labels: &[(&str, &str)], value: f64) {
+        self.series("", labels);
+        self.fraction(value);
+    }
+
     /// A family of one counter.
     pub(super) fn counter(&mut self, name: &'static str, help: &'static str, value: u64) {
         self.family(name, Kind::Counter, help);

@@ -4,8 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use portcullis_core::health::{CheckResult, EjectionCause, HealthMetrics};
+
 use super::*;
 use portcullis_core::Reason;
+use portcullis_core::metrics::{
+    EndpointMetrics, RetryCause, ServiceMetrics, StickyMetrics, StickyResult,
+};
 
 /// A series: its name and its labels in order.
 type Series = (String, Vec<(String, String)>);
@@ -128,12 +133,77 @@ fn expires() -> Expires<'static> {
 fn files_of_tls_tell_when_they_end() {
     let mut page = String::new();
     let expiries = vec![expires()];
-    let policies = PolicyFacts::default();
-    let (routes, tcp_routes) = (Vec::new(), Vec::new());
-    Scrape { workers: &[], routes, tcp_routes, policies, expiries, process: facts() }
-        .render(&mut page);
+    Scrape {
+        workers: &[],
+        routes: Vec::new(),
+        tcp_routes: Vec::new(),
+        policies: PolicyFacts::default(),
+        stores: Vec::new(),
+        expiries,
+        services: Vec::new(),
+        process: facts(),
+    }
+    .render(&mut page);
     let line = "portcullis_tls_expiry_timestamp_seconds{listener=\"web\",kind=\"certificate\",file=\"/a.pem\"} 1800000000\n";
     assert!(page.contains(line), "{page}");
+}
+
+#[test]
+fn endpoints_tell_what_they_get() {
+    let (metrics, sticky) = (EndpointMetrics::new(2), StickyMetrics::new(2));
+    metrics.shard(0).requests.add(3);
+    metrics.shard(1).requests.add(4);
+    metrics.shard(1).active.add(2);
+    sticky.shard(1).0[StickyResult::Lost as usize].add(5);
+    let endpoint =
+        EndpointScrape { endpoint: "a:1", available: true, share: 0.25, metrics: &metrics };
+    let counted = ServiceMetrics::new(2);
+    counted.shard(0).retries[RetryCause::Reset as usize].add(3);
+    counted.shard(1).retries[RetryCause::Reset as usize].add(1);
+    counted.shard(1).active.add(9);
+    let health = HealthMetrics::default();
+    health.checks[CheckResult::Status as usize].add(6);
+    health.ejections[EjectionCause::SuccessRate as usize].add(2);
+    let service = ServiceScrape {
+        health: HealthScrape { metrics: &health, checked: true, ejected: Some(1) },
+        name: "users",
+        panicking: true,
+        views: 7,
+        sticky: Some(&sticky),
+        metrics: &counted,
+        breaker: Some((2, 8)),
+        endpoints: vec![endpoint],
+    };
+    let mut page = String::new();
+    let scrape = Scrape {
+        workers: &[],
+        routes: Vec::new(),
+        tcp_routes: Vec::new(),
+        stores: Vec::new(),
+        policies: PolicyFacts::default(),
+        expiries: Vec::new(),
+        services: vec![service],
+        process: facts(),
+    };
+    scrape.render(&mut page);
+    for line in [
+        "portcullis_endpoint_requests_total{service=\"users\",endpoint=\"a:1\"} 7\n",
+        "portcullis_endpoint_requests_active{service=\"users\",endpoint=\"a:1\"} 2\n",
+        "portcullis_service_requests_active{service=\"users\"} 9\n",
+        "portcullis_retries_total{service=\"users\",cause=\"reset\"} 4\n",
+        "portcullis_breaker_state{service=\"users\"} 2\n",
+        "portcullis_breaker_trips_total{service=\"users\"} 8\n",
+        "portcullis_endpoint_available{service=\"users\",endpoint=\"a:1\"} 1\n",
+        "portcullis_endpoint_share{service=\"users\",endpoint=\"a:1\"} 0.25\n",
+        "portcullis_health_checks_total{service=\"users\",result=\"status\"} 6\n",
+        "portcullis_endpoints_ejected{service=\"users\"} 1\n",
+        "portcullis_endpoint_ejections_total{service=\"users\",cause=\"success_rate\"} 2\n",
+        "portcullis_service_panicking{service=\"users\"} 1\n",
+        "portcullis_service_views_total{service=\"users\"} 7\n",
+        "portcullis_sticky_requests_total{service=\"users\",result=\"lost\"} 5\n",
+    ] {
+        assert!(page.contains(line), "{line}{page}");
+    }
 }
 
 fn facts() -> ProcessFacts<'static> {
@@ -165,6 +235,7 @@ fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> P
         tcp_routes: Vec::new(),
         services: Vec::new(),
         policies: policies(),
+        stores: Vec::new(),
         expiries: vec![expires()],
         process: facts(),
     }
@@ -301,6 +372,7 @@ fn the_page_is_appended() {
         tcp_routes: Vec::new(),
         services: Vec::new(),
         policies: policies(),
+        stores: Vec::new(),
         expiries: Vec::new(),
         process: facts(),
     }
@@ -327,8 +399,17 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
     let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
     let mut out = String::new();
     let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
-    Scrape { workers: &[], routes, tcp_routes, policies, expiries, process: facts() }
-        .render(&mut out);
+    Scrape {
+        workers: &[],
+        routes,
+        tcp_routes,
+        policies,
+        stores: Vec::new(),
+        expiries,
+        services: Vec::new(),
+        process: facts(),
+    }
+    .render(&mut out);
     let page = parse(&out);
     let labels = |outcome: Option<&'static str>| {
         let of = [("scope", "route/users"), ("kind", "rate_limit"), ("policy", "per-client")];
@@ -339,4 +420,46 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
     assert_eq!(page.value("portcullis_policy_keys", &labels(None)), Some(5.0));
     assert_eq!(page.value("portcullis_policy_evictions_total", &labels(None)), Some(1.0));
     assert_eq!(page.value("portcullis_quota_store_errors_total", &[]), Some(7.0));
+}
+
+#[test]
+fn stores_tell_how_they_do() {
+    let store = StoreFact {
+        name: "limits",
+        up: true,
+        calls: vec![("ok", 3), ("timeout", 1)],
+        fallbacks: vec![("open", 1)],
+        latency: (&[500, 1000], vec![2, 1, 0]),
+        latency_us: 1500,
+        nodes: 3,
+        lease_keys: 4,
+        leased: 50,
+        lease_calls: 6,
+        lease_misses: 7,
+    };
+    let mut page = String::new();
+    let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
+    let (policies, stores) = (policies(), vec![store]);
+    Scrape {
+        workers: &[],
+        routes,
+        tcp_routes,
+        policies,
+        stores,
+        expiries,
+        services: Vec::new(),
+        process: facts(),
+    }
+    .render(&mut page);
+    for line in [
+        "portcullis_store_up{store=\"limits\"} 1",
+        "portcullis_store_calls_total{store=\"limits\",result=\"timeout\"} 1",
+        "portcullis_store_fallbacks_total{store=\"limits\",decision=\"open\"} 1",
+        "portcullis_store_duration_seconds_bucket{store=\"limits\",le=\"0.001\"} 3",
+        "portcullis_store_duration_seconds_sum{store=\"limits\"} 0.0015",
+        "portcullis_store_leased{store=\"limits\"} 50",
+        "portcullis_store_lease_misses_total{store=\"limits\"} 7",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in {page}");
+    }
 }

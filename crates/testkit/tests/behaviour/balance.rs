@@ -1,5 +1,8 @@
 //! How requests are spread over endpoints and services.
 
+mod spread;
+mod steering;
+
 use portcullis_testkit::{Config, Gate, Gateway, Origin, eventually};
 
 fn two_origins() -> (Origin, Origin) {

@@ -10,7 +10,6 @@ mod grpc;
 mod h2spec;
 mod openssl;
 mod origins;
-mod process;
 mod programs;
 mod proxies;
 mod servers;

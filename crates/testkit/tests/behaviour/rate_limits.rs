@@ -274,7 +274,7 @@ fn few_keys_are_kept_and_the_gateway_says_so() {
         assert_eq!(ask(&mut client, &n.to_string()).status, 200);
     }
     let labels = "scope=\"route/all\",kind=\"rate_limit\",policy=\"rate_limit\"";
-    assert_eq!(gateway.metric("portcullis_policy_key_slots", labels), 16.0);
-    assert_eq!(gateway.metric("portcullis_policy_keys", labels), 16.0);
-    assert!(gateway.metric("portcullis_policy_evictions_total", labels) >= 284.0);
+    assert_eq!(gateway.metric("portcullis_policy_key_slots", labels), 24.0);
+    assert_eq!(gateway.metric("portcullis_policy_keys", labels), 24.0);
+    assert!(gateway.metric("portcullis_policy_evictions_total", labels) >= 276.0);
 }

@@ -1,12 +1,14 @@
 //! Two limits that count the same requests for the same keys, of which one can never refuse.
 
 use super::super::Scope;
-use crate::model::{Algorithm, Cost, CountBy, Period, Policy};
+use crate::model::{Algorithm, Cost, CountBy, Name, Period, Policy};
 use crate::node::Span;
 
 /// What a policy lets through: so many at once, and so many in so much time.
 struct Flow<'a> {
     by: &'a CountBy,
+    /// Where it counts: what one gateway counts and what all of them do is not the same.
+    store: Option<&'a Name>,
     cost: &'a Cost,
     at_once: u64,
     limit: u64,
@@ -20,7 +22,7 @@ pub(super) fn check(policies: &[(Policy, Span)], policy: &Policy, at: Span, scop
     let Some(new) = flow(policy) else { return };
     for (other, first) in policies {
         let Some(old) = flow(other) else { continue };
-        if old.by != new.by || old.cost != new.cost {
+        if (old.by, old.store, old.cost) != (new.by, new.store, new.cost) {
             continue;
         }
         let (idle, tighter, span, also) = if is_within(&new, &old) {
@@ -47,9 +49,11 @@ fn is_within(small: &Flow<'_>, large: &Flow<'_>) -> bool {
 
 fn flow(policy: &Policy) -> Option<Flow<'_>> {
     const HOUR: u64 = 3_600_000;
+    let store = policy.sharing().map(|sharing| &sharing.store);
     match policy {
         Policy::RateLimit(policy) => Some(Flow {
             by: &policy.by,
+            store,
             cost: &policy.cost,
             at_once: match policy.algorithm {
                 Algorithm::TokenBucket { burst } => burst.into(),
@@ -60,6 +64,7 @@ fn flow(policy: &Policy) -> Option<Flow<'_>> {
         }),
         Policy::Quota(policy) => Some(Flow {
             by: &policy.by,
+            store,
             cost: &policy.cost,
             at_once: policy.limit,
             limit: policy.limit,

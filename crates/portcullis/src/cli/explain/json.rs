@@ -1,13 +1,12 @@
 //! An explanation for programs: the same steps as the text has, as one JSON object.
 
-use portcullis_config::model::Balance;
 use portcullis_proxy::explain::{
-    Action, Outcome, PolicyStep, Reached, Routed, Share, Source, Timeouts,
+    Action, Outcome, PolicyStep, Reached, Routed, Share, Source, Timeouts, Why,
 };
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
 
-use super::{Told, connection, patterns, text, traffic};
+use super::{Told, connection, endpoints, health, patterns, text, traffic};
 
 /// The whole explanation.
 pub(super) fn render(told: &Told<'_>) -> Value {
@@ -124,7 +123,15 @@ fn policy(told: &Told<'_>, step: &PolicyStep<'_>) -> Value {
 fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
     let service = &share.service.service;
     let Timeouts { connect, first_byte, stall, tunnel, total } = share.timeouts;
-    let endpoint = |reached: &Reached<'_>| json!({ "address": reached.address, "weight": reached.weight, "host": reached.host });
+    let endpoint = |reached: &Reached<'_>| {
+        json!({
+            "address": reached.address,
+            "weight": reached.weight,
+            "share": reached.share,
+            "why": reached.why.map(Why::as_str),
+            "host": reached.host,
+        })
+    };
     json!({
         "name": service.name,
         "place": told.place(&["services", &service.name]),
@@ -134,10 +141,10 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
             "verify": tls.verify,
         })),
         "connection": connection::service_facts(service),
-        "balance": match service.balance {
-            Balance::RoundRobin => "round_robin",
-            Balance::LeastRequests => "least_requests",
-        },
+        "balance": service.balance.name(),
+        "chosen": endpoints::chosen_by(share),
+        "panicking": share.panicking,
+        "health": health::facts(service),
         "timeouts_s": {
             "connect": sourced(json!(connect.0.as_secs_f64()), connect.1),
             "first_byte": sourced(json!(first_byte.0.as_secs_f64()), first_byte.1),

@@ -6,9 +6,10 @@ use anyhow::Context;
 use portcullis_config::Loader;
 use portcullis_config::model::{Bind, Config, Listener, ListenerProtocol, TcpRoute};
 use portcullis_proxy::Snapshot;
+use portcullis_proxy::snapshot::Standing;
 
 use super::ask::Url;
-use super::connection;
+use super::{connection, endpoints};
 
 /// What becomes of a connection, and whether somebody takes it.
 pub(super) fn explain(
@@ -49,6 +50,7 @@ pub(super) fn explain(
     );
     for &(slot, weight) in &taken.services {
         let Some(Some(service)) = snapshot.services.get(slot) else { continue };
+        let Standing { shares, .. } = service.standing();
         let service = &service.service;
         let percent = f64::from(weight) * 100.0 / f64::from(taken.total_weight.max(1));
         let at = place(&["services", &service.name]);
@@ -57,8 +59,10 @@ pub(super) fn explain(
         let connect = route.connect.unwrap_or(service.timeouts.connect);
         let idle = route.idle.unwrap_or(service.timeouts.tunnel);
         line("", format!("connect {connect:?}, idle {idle:?}"));
-        for endpoint in &service.endpoints {
-            line("", format!("  {}  weight {}", endpoint.address, endpoint.weight));
+        line("", format!("endpoints, {}:", endpoints::balance(service)));
+        for (endpoint, share) in service.endpoints.iter().zip(shares) {
+            let percent = endpoints::percent(share);
+            line("", format!("  {}  weight {}  {percent}", endpoint.address, endpoint.weight));
         }
     }
     Ok((page, true))

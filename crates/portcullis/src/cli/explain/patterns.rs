@@ -36,6 +36,15 @@ fn join(segments: &[Segment]) -> String {
     segments.iter().map(segment).collect()
 }
 
+/// Where the policies of a scope are written, as keys from the top.
+pub(super) fn policies_of(scope: &Scope) -> Vec<&str> {
+    match scope {
+        Scope::Global => vec!["policies"],
+        Scope::Service(name) => vec!["services", name, "policies"],
+        Scope::Route(name) => vec!["routes", name, "policies"],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use portcullis_config::{Format, Loader};
@@ -59,14 +68,5 @@ mod tests {
         assert_eq!(shown("path: { prefix: /a/b }"), "any prefix /a/b");
         assert_eq!(shown("path: { prefix: / }"), "any any");
         assert_eq!(shown("path: { regex: \"/v[0-9]+\" }"), "any regex /v[0-9]+");
-    }
-}
-
-/// Where the policies of a scope are written, as keys from the top.
-pub(super) fn policies_of(scope: &Scope) -> Vec<&str> {
-    match scope {
-        Scope::Global => vec!["policies"],
-        Scope::Service(name) => vec!["services", name, "policies"],
-        Scope::Route(name) => vec!["routes", name, "policies"],
     }
 }

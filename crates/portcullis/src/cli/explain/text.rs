@@ -3,14 +3,14 @@
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use portcullis_config::model::{Balance, Bind, Listener, Service, Trust};
+use portcullis_config::model::{Bind, Listener, Service, Trust};
 use portcullis_core::{Failure, Reason};
 use portcullis_proxy::explain::{
     Action, ClientStep, Outcome, PathStep, Routed, Share, Source, Timeouts,
 };
 use portcullis_proxy::router::Verdict;
 
-use super::{Told, connection, patterns, traffic};
+use super::{Told, connection, endpoints, health, patterns, traffic};
 
 /// Columns of the first column.
 const LABEL: usize = 11;
@@ -46,7 +46,7 @@ pub(super) fn render(told: &Told<'_>) -> String {
 }
 
 /// Two columns.
-struct Page(String);
+pub(super) struct Page(String);
 
 impl Page {
     fn line(&mut self, label: &str, text: impl Display) {
@@ -55,7 +55,7 @@ impl Page {
     }
 
     /// A line below the one before.
-    fn more(&mut self, text: impl Display) {
+    pub(super) fn more(&mut self, text: impl Display) {
         self.line("", text);
     }
 }
@@ -225,7 +225,7 @@ fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
 }
 
 fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgrades: bool) {
-    let Service { name, balance, .. } = &*share.service.service;
+    let Service { name, .. } = &*share.service.service;
     let at = At(told.place(&["services", name]));
     let percent = f64::from(share.weight) * 100.0 / f64::from(total.max(1));
     // One digit behind the point, and none where it says nothing.
@@ -235,16 +235,9 @@ fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgr
         page.more(line);
     }
     page.more(timeouts(&share.timeouts, upgrades));
-    let balance = match balance {
-        Balance::RoundRobin => "in turn",
-        Balance::LeastRequests => "the one with the fewest requests",
-    };
-    page.more(format_args!("endpoints, {balance}:"));
-    let width = share.endpoints.iter().map(|reached| reached.address.len()).max().unwrap_or(0);
-    for reached in &share.endpoints {
-        let (address, weight, host) = (reached.address, reached.weight, &reached.host);
-        page.more(format_args!("  {address:width$}  weight {weight:<4}  Host: {host}"));
-    }
+    page.more(format_args!("endpoints, {}:", endpoints::balance(&share.service.service)));
+    endpoints::lines(page, share);
+    health::lines(&share.service.service).for_each(|line| page.more(line));
 }
 
 fn tls(share: &Share<'_>) -> String {

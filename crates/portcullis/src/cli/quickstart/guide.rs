@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::ports::Reserved;
-use super::sample::{SLOW, Sample};
+use super::sample::{INSTANCE, SLOW, Sample};
 
 /// The configuration, as a user would write it.
 pub(super) fn config(web: SocketAddr, admin: SocketAddr, samples: &[Sample]) -> String {
@@ -16,8 +16,11 @@ pub(super) fn config(web: SocketAddr, admin: SocketAddr, samples: &[Sample]) -> 
         r#"listeners:
   web: {{ address: "{web}" }}
 
+policies:                       # for all routes: what each client may send in a minute
+  - rate_limit: {{ name: per-client, by: ip, limit: 10000, per: 1m, algorithm: sliding_window }}
+
 services:
-  hello:                        # the sample instances, which take turns
+  hello:                        # two instances that take turns; one can do it all
     endpoints: [{all}]
   canary:                       # one of them alone
     endpoints: [{last}]
@@ -53,14 +56,19 @@ routes:
 
 admin: {{ address: "{admin}" }}
 access_log: {{ to: stdout }}
-workers: 1                      # so that the instances take turns strictly; the default is one a core
 "#,
         slow = SLOW.as_secs(),
     )
 }
 
-/// The text that is printed once the gateway serves.
-pub(super) fn text(web: &Reserved, admin: &Reserved, samples: &[Sample], config: &str) -> String {
+/// The text that is printed once the gateway serves; `program` is how a shell starts this one.
+pub(super) fn text(
+    program: &str,
+    web: &Reserved,
+    admin: &Reserved,
+    samples: &[Sample],
+    config: &str,
+) -> String {
     let mut out = String::from("\nPortcullis is running.\n\n");
     for reserved in [web, admin] {
         if let Some(wanted) = reserved.instead_of {
@@ -77,29 +85,34 @@ pub(super) fn text(web: &Reserved, admin: &Reserved, samples: &[Sample], config:
     }
     let _ = write!(out, "\nThe configuration that it runs with:\n\n{config}\n");
     out.push_str("Try in another terminal; the status to expect stands before each line:\n\n");
-    for (what, status, line) in tries(&url, &admin_url) {
+    for (what, status, line) in routing(&url) {
+        let _ = writeln!(out, "  {what}\n    {status}  {line}\n");
+    }
+    for (what, status, line) in failing(&url, &admin_url, samples) {
         let _ = writeln!(out, "  {what}\n    {status}  {line}\n");
     }
     let _ = write!(
         out,
         "To see why a request goes where it goes, put the configuration into gateway.yaml and run\n    \
-         portcullis explain --config gateway.yaml GET {url}/users/7\n\n\
+         {program} explain --config gateway.yaml GET {url}/users/7\n\n\
          Each request leaves a line here. Ctrl-C ends it all.\n\n"
     );
     out
 }
 
 /// Something to try: what it shows, the status to expect, the command.
-type Try = (&'static str, u16, String);
+type Try = (String, u16, String);
 
-fn tries(url: &str, admin: &str) -> [Try; 11] {
+/// Where requests go.
+fn routing(url: &str) -> Vec<Try> {
     [
-        ("The gateway answers by itself.", 200, format!("curl {url}/")),
         (
-            "A service answers and tells what it saw. Once more, and the other instance does.",
+            "The gateway answers by itself. RateLimit-Policy has what a client may send (q in w \
+             seconds),\n  RateLimit what this one has left (r).",
             200,
-            format!("curl {url}/hello"),
+            format!("curl -i {url}/"),
         ),
+        ("A service answers and tells what it saw.", 200, format!("curl -i {url}/hello")),
         (
             "A header makes another route win: always hello-2.",
             200,
@@ -120,8 +133,33 @@ fn tries(url: &str, admin: &str) -> [Try; 11] {
         ("Content goes there and comes back.", 200, format!("curl -d 'open sesame' {url}/echo")),
         ("Events, each passed on at once.", 200, format!("curl -N {url}/stream")),
         ("The service takes longer than the route waits.", 504, format!("curl -i {url}/slow")),
-        ("Metrics of all of this.", 200, format!("curl {admin}/metrics")),
     ]
+    .map(|(what, status, line)| (what.to_owned(), status, line))
+    .into()
+}
+
+/// What becomes of requests when an instance goes away.
+fn failing(url: &str, admin: &str, samples: &[Sample]) -> Vec<Try> {
+    let six = format!("curl -si '{url}/hello?[1-6]' | grep -E '^HTTP|instance'");
+    let mut tries = vec![("Six requests: the instances take turns.".to_owned(), 200, six.clone())];
+    // The last one is the canary, too.
+    if let [gone, .., left] = samples {
+        tries.push((
+            format!("Stop {}.", gone.name),
+            200,
+            format!("curl -X DELETE http://{}{INSTANCE}", gone.address),
+        ));
+        tries.push((
+            format!(
+                "The same six: {} has them all, and none fails. All other lines still work.",
+                left.name
+            ),
+            200,
+            six,
+        ));
+    }
+    tries.push(("Metrics of all of this.".to_owned(), 200, format!("curl {admin}/metrics")));
+    tries
 }
 
 /// The URL of an address as a client on this machine writes it.

@@ -1,12 +1,13 @@
 //! The sample service: small HTTP servers on loopback that tell what they were asked.
 //!
-//! `/slow` takes its time, `/stream` sends events, `/echo` sends the content back, and everything
-//! else answers with the request as it arrived.
+//! `/slow` takes its time, `/stream` sends events, `/echo` sends the content back, `DELETE
+//! /instance` ends the instance, and everything else answers with the request as it arrived.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,11 +17,17 @@ use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Interval, interval, sleep};
 
+/// What is deleted to stop an instance. The gateway has no route that leads there, and a page in a
+/// browser may not send this method to another origin.
+pub(super) const INSTANCE: &str = "/instance";
 /// How long `/slow` takes.
 pub(super) const SLOW: Duration = Duration::from_secs(3);
 /// Events that `/stream` sends, and the time between two.
@@ -50,7 +57,7 @@ pub(super) fn start(names: &[&'static str]) -> io::Result<Vec<Sample>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("samples".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let mut serving = tokio::task::JoinSet::new();
+            let mut serving = JoinSet::new();
             for (name, listener) in listeners {
                 serving.spawn(serve(name, listener));
             }
@@ -64,28 +71,73 @@ pub(super) fn start(names: &[&'static str]) -> io::Result<Vec<Sample>> {
     Ok(samples)
 }
 
+/// What the connections of an instance share.
+struct Instance {
+    name: &'static str,
+    stop: Notify,
+    /// Whether nobody listens any more.
+    gone: watch::Sender<bool>,
+}
+
+impl Instance {
+    /// Waits until new connections are refused.
+    async fn is_gone(&self) {
+        // The channel is ours, so it is open.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+    }
+}
+
+/// Serves until the instance is stopped and what was under way has ended.
 async fn serve(name: &'static str, listener: TcpListener) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let instance =
+        Arc::new(Instance { name, stop: Notify::new(), gone: watch::Sender::new(false) });
+    let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(ACCEPT_AGAIN).await;
-            continue;
-        };
-        tokio::spawn(async move {
-            let answer = service_fn(move |request| answer(name, request));
-            // A connection that breaks is the gateway's to report.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
-        });
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(converse(instance.clone(), stream));
+                }
+                Err(_) => sleep(ACCEPT_AGAIN).await,
+            },
+            Some(_) = connections.join_next() => {}
+            () = instance.stop.notified() => break,
+        }
     }
+    drop(listener);
+    instance.gone.send_replace(true);
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Answers what comes on a connection; once the instance is gone, only what is under way.
+async fn converse(instance: Arc<Instance>, stream: TcpStream) {
+    let service = service_fn(|request| answer(&instance, request));
+    let mut connection =
+        pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    // A connection that breaks is the gateway's to report.
+    tokio::select! {
+        _ = &mut connection => return,
+        () = instance.is_gone() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
 }
 
 type Content = UnsyncBoxBody<Bytes, hyper::Error>;
 
 async fn answer(
-    name: &'static str,
+    instance: &Instance,
     request: Request<Incoming>,
 ) -> Result<Response<Content>, Infallible> {
+    let name = instance.name;
     Ok(match request.uri().path() {
+        INSTANCE if request.method() == Method::DELETE => {
+            instance.stop.notify_one();
+            // Whoever has this answer finds nobody there.
+            instance.is_gone().await;
+            text("text/plain", format!("{name} has stopped.\n"))
+        }
         "/echo" => {
             let kind = request.headers().get(CONTENT_TYPE).cloned();
             let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
@@ -100,11 +152,14 @@ async fn answer(
             if path == "/slow" {
                 sleep(SLOW).await;
             }
-            let text = format!("{:#}\n", describe(name, &request));
-            let content = Full::from(text).map_err(|never| match never {});
-            with_type(HeaderValue::from_static("application/json"), content.boxed_unsync())
+            text("application/json", format!("{:#}\n", describe(name, &request)))
         }
     })
+}
+
+fn text(kind: &'static str, text: String) -> Response<Content> {
+    let content = Full::from(text).map_err(|never| match never {});
+    with_type(HeaderValue::from_static(kind), content.boxed_unsync())
 }
 
 fn with_type(kind: HeaderValue, content: Content) -> Response<Content> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis_config::model::{Balance, Retries};
+use portcullis_config::model::Retries;
 use portcullis_core::metrics::{RetryCause, RetryDenial};
 use portcullis_core::{Failure, Fault, Reason};
 use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream, Upstream, Version};
@@ -16,11 +16,12 @@ use crate::clock;
 use crate::pipeline::content::Upload;
 use crate::pipeline::exchange::{self, Bounds};
 use crate::pipeline::shed::LetThrough;
+use crate::pipeline::steer::Steering;
 use crate::pipeline::{Exchange, grpc, upgrade};
 use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
 use crate::upstream::MOST_TRIES;
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
-use crate::upstream::balance::{self, Choice, Tried};
+use crate::upstream::balance::{self, Tried};
 use crate::upstream::outcome::{End, Outcome};
 use crate::upstream::retry::{self, NoMore, RetryPlace};
 use crate::worker::Worker;
@@ -43,6 +44,7 @@ pub(super) struct Tries<'t, 's> {
     repeatable: bool,
     timeouts: Timeouts,
     total: Option<Instant>,
+    steering: Steering,
     /// Endpoints that another one is preferred to.
     tried: Tried,
     /// Who is asked next, if that is decided.
@@ -87,6 +89,7 @@ impl<'t, 's> Tries<'t, 's> {
             repeatable,
             total: timeouts.total.map(|total| exchange.record.started + total),
             timeouts,
+            steering: Steering::of(service, exchange.scratch, plan.normal, exchange.record.client),
             tried: Tried::default(),
             next: None,
             unreached: 0,
@@ -174,8 +177,7 @@ impl<'t, 's> Tries<'t, 's> {
         record.endpoint = Some(endpoint);
         record.tries += 1;
         let begun = if record.tries == 1 { record.started } else { Instant::now() };
-        let _active = (service.service.balance == Balance::LeastRequests)
-            .then(|| ActiveRequest::begin(endpoint));
+        let _active = ActiveRequest::begin(service, &**endpoint, &*service.state, worker.id);
 
         let peer = Rc::clone(&exchange.client.peer);
         let wanted = Wanted {
@@ -202,7 +204,8 @@ impl<'t, 's> Tries<'t, 's> {
         }
         send_head(exchange, self.plan, service, endpoint, &mut way.up);
         self.keep(&exchange.scratch.request, upload, &way);
-        let bounds = self.bounds(if way.at_once { begun } else { Instant::now() });
+        let mut bounds = self.bounds(if way.at_once { begun } else { Instant::now() });
+        bounds.cookie = self.steering.cookie(exchange, service, chosen);
         let watch = match exchange::reach_head(exchange, &mut way, upload, through, bounds).await {
             Ok(watch) => watch,
             Err(failure) => {
@@ -235,13 +238,14 @@ impl<'t, 's> Tries<'t, 's> {
     }
 
     fn choose(&self, worker: &Worker) -> Option<usize> {
-        balance::choose(self.service, worker, &Choice { tried: self.tried.as_slice() })
+        balance::choose(self.service, worker, &self.steering.choice(self.tried.as_slice()))
     }
 
-    fn bounds(&self, begun: Instant) -> Bounds {
+    fn bounds(&self, begun: Instant) -> Bounds<'s> {
         let Timeouts { first_byte, stall, tunnel, .. } = self.timeouts;
         let upload_stall = stall.min(first_byte);
-        Bounds { begun, total: self.total, first_byte, upload_stall, stall, tunnel }
+        let (total, cookie) = (self.total, None);
+        Bounds { begun, total, first_byte, upload_stall, stall, tunnel, cookie }
     }
 
     /// Keeps content that may have to be sent again.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use portcullis_testkit::{Gateway, eventually};
 
-use super::process::run;
 use super::programs::{java, program, python, python_with, script};
 use super::servers::{self, Server, TEXT, sha256};
+use portcullis_testkit::process::run;
 
 /// A gateway with a plain and a TLS listener before Node.
 pub(super) struct Tour {

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::clients::Tour;
-use super::process::run;
 use super::programs::program;
 use super::servers::{TEXT, sha256};
+use portcullis_testkit::process::run;
 
 /// curl on one of its ways to the gateway.
 struct Curl<'a> {

@@ -7,8 +7,8 @@ use std::thread;
 
 use portcullis_testkit::{Authority, Gateway, TempDir, eventually};
 
-use super::process::{Process, run};
 use super::programs::{built, node_with, packages, script};
+use portcullis_testkit::process::{Process, run};
 
 #[derive(Debug, Clone, Copy)]
 enum Library {

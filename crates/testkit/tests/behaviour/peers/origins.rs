@@ -5,9 +5,9 @@ use std::fs;
 
 use portcullis_testkit::{Client, Fields, Framing, Gateway, Reply, chunked, eventually};
 
-use super::process::run;
 use super::programs::program;
 use super::servers::{self, Server, TEXT, sha256};
+use portcullis_testkit::process::run;
 
 /// What not every server can do.
 #[derive(Debug, Clone, Copy)]

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use portcullis_testkit::{Authority, Client, Config, Gateway, Origin, TempDir, eventually, until};
 
-use super::process::{Process, run};
 use super::programs::{program, script};
 use super::servers;
+use portcullis_testkit::process::{Process, run};
 
 /// A running HAProxy that passes connections on. Fields are dropped in order.
 struct Front {

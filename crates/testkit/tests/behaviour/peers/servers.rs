@@ -8,8 +8,8 @@ use std::process::Command;
 
 use portcullis_testkit::{Authority, Config, Gateway, Origin, TempDir, eventually, until};
 
-use super::process::{Process, run};
 use super::programs::{packages, program, python_with, script};
+use portcullis_testkit::process::{Process, run};
 
 /// What small replies contain.
 pub(super) const TEXT: &str = "one two three";

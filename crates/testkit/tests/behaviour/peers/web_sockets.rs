@@ -9,9 +9,9 @@ use std::process::Command;
 
 use portcullis_testkit::{Gateway, TempDir, eventually};
 
-use super::process::{Process, run};
 use super::programs::{node_with, packages, python_with, script};
 use super::servers::{self, Server};
+use portcullis_testkit::process::{Process, run};
 
 /// A client: how it is started, and with what more than every client is told.
 type Client = (fn() -> Option<PathBuf>, &'static str, &'static [&'static str]);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use portcullis_testkit::{eventually, until};
+use crate::patience::{eventually, until};
 
 /// Becomes the program and leaves a guard in its process group. When the input ends, as it does
 /// even for a test that is killed, the guard ends the program, and five seconds later the group.
@@ -20,14 +20,18 @@ const GUARDED: &str = r#"
 
 /// A running program. It is gone, with all processes that it made, when this is dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts it in `dir`, where its output goes to `output.log`.
-    pub(super) fn start(command: &Command, dir: &Path) -> Process {
+    ///
+    /// # Panics
+    /// There is no shell.
+    #[must_use]
+    pub fn start(command: &Command, dir: &Path) -> Process {
         let log = dir.join("output.log");
         let output = File::create(&log).unwrap();
         let mut guarded = Command::new("sh");
@@ -45,7 +49,11 @@ impl Process {
     }
 
     /// The number behind `mark` in its output, as soon as it stands there.
-    pub(super) fn number_behind(&self, mark: &str) -> u16 {
+    ///
+    /// # Panics
+    /// It never does.
+    #[must_use]
+    pub fn number_behind(&self, mark: &str) -> u16 {
         let number = until(|| {
             let text = self.output();
             let digits = text.split_once(mark)?.1;
@@ -57,18 +65,29 @@ impl Process {
     }
 
     /// Sends it a signal.
-    pub(super) fn signal(&self, name: &str) {
+    ///
+    /// # Panics
+    /// It is gone.
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success(), "no {name} for it");
     }
 
     /// Whether it has ended by itself.
-    pub(super) fn has_ended(&mut self) -> bool {
+    ///
+    /// # Panics
+    /// It is no child of ours.
+    #[must_use]
+    pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits for it to end by itself, with success.
-    pub(super) fn ends_well(mut self) -> String {
+    ///
+    /// # Panics
+    /// It does not.
+    #[must_use]
+    pub fn ends_well(mut self) -> String {
         let status = until(|| self.child.try_wait().unwrap());
         let output = self.output();
         assert!(status.is_some_and(|status| status.success()), "{status:?}: {output}");
@@ -76,12 +95,16 @@ impl Process {
     }
 
     /// Waits until it has written this.
-    pub(super) fn writes(&self, text: &str) {
+    ///
+    /// # Panics
+    /// It never does.
+    pub fn writes(&self, text: &str) {
         assert!(eventually(|| self.output().contains(text)), "no {text:?} in {}", self.output());
     }
 
     /// What it has written so far.
-    pub(super) fn output(&self) -> String {
+    #[must_use]
+    pub fn output(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 }
@@ -100,7 +123,10 @@ impl Drop for Process {
 }
 
 /// Runs a client until it ends and gives what it wrote; the test fails where the client does.
-pub(super) fn run(
+///
+/// # Panics
+/// It fails.
+pub fn run(
     program: &Path,
     arguments: &[impl AsRef<OsStr>],
     environment: &[(&str, &OsStr)],
