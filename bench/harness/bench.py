@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import certificate, floods, h2load, idle, machine, origin, probe, routes, streams, turns
+from . import certificate, checks, floods, h2load, idle, kill, limits, machine, origin, overload, probe, routes, streams
+from . import turns
 from .contenders import Contender, able
-from .h2tool import H2Tool
+from .ends import Ends
 from .procs import Child, Procs, free_port
 from .results import Series
 from .scenarios import Scenario
@@ -51,7 +52,7 @@ class Bench:
             self.certificate = certificate.make(self.directory)
             self.message = self.directory / "message"
             self.message.write_bytes(h2load.MESSAGE)
-            self.h2tool = H2Tool(self.procs, self.directory)
+            self.ends = Ends(self.procs, self.directory)
             self.origin_port = free_port()
             self.start_origin()
         except BaseException:
@@ -76,7 +77,7 @@ class Bench:
     @functools.cached_property
     def grpc_origin_port(self) -> int:
         """Started when first asked for."""
-        _, port = self.h2tool.origin()
+        _, port = self.ends.origin()
         return port
 
     def measure(self, scenario: Scenario) -> dict[str, dict[str, Series]]:
@@ -91,6 +92,14 @@ class Bench:
                 return streams.measure(self, taking_part)
             case "floods":
                 return floods.measure(self, scenario, taking_part)
+            case "limits":
+                return limits.measure(self, scenario, taking_part)
+            case "overload":
+                return overload.measure(self, scenario, taking_part)
+            case "checks":
+                return checks.measure(self, scenario, taking_part)
+            case "kill":
+                return kill.measure(self, scenario, taking_part)
             case _:
                 return routes.measure(self, taking_part)
 

@@ -70,8 +70,8 @@ def in_rounds(bench: "Bench", contender: Contender, scenario: Scenario, workers:
     for number in range(bench.rounds + 1):
         settle(running)
         try:
-            client = bench.h2tool.steady(running.setup.port, scenario.path, bench.seconds, CLIENT)
-            quiet = bench.h2tool.result(client, bench.seconds)
+            client = bench.ends.steady(running.setup.port, scenario.path, bench.seconds, CLIENT)
+            quiet = bench.ends.result(client, bench.seconds)
         except OSError as error:
             for own in series.values():
                 own.faults.append(f"without a flood: {error}")
@@ -95,7 +95,7 @@ def settle(running: "Running") -> None:
 
 def flood(bench: "Bench", running: "Running", scenario: Scenario, case: Case, source: str, quiet: dict,
           own: Series, counted: bool) -> None:
-    tool, port = bench.h2tool, running.setup.port
+    tool, port = bench.ends, running.setup.port
     seconds = bench.seconds + 2 * LEAD_SECONDS
     if case.suffix:
         client = tool.steady(port, scenario.path, bench.seconds, source, OPEN_SECONDS + LEAD_SECONDS)

@@ -1,6 +1,6 @@
 """HAProxy, one thread: as an HTTP proxy, and as the floor that knows no HTTP (`mode tcp`)."""
 
-from .setup import GRPC, Setup
+from .setup import ADDRESS, COUNTED_HEADER, GRPC, Limit, Setup
 
 # strict-limits: the default refuses to start where the file limit cannot cover two
 # descriptors for each of maxconn connections, which we never open.
@@ -29,6 +29,18 @@ FULL_FRONTEND = """    log global
 """
 
 
+# Requests a second that nobody reaches.
+MOST = 1_000_000
+
+
+def limited(limit: Limit) -> str:
+    kind, key = ("ip", "src") if limit.by == ADDRESS else ("string len 32", f"req.hdr({COUNTED_HEADER})")
+    return f"""    stick-table type {kind} size 100k expire 60s store http_req_rate(1s)
+    http-request track-sc0 {key}
+    http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt {MOST} }}
+"""
+
+
 def http(binary: str, setup: Setup) -> list[str]:
     tls = f" ssl crt {setup.certificate.both} ssl-min-ver TLSv1.3" if setup.certificate else ""
     if setup.http2:
@@ -42,7 +54,7 @@ def http(binary: str, setup: Setup) -> list[str]:
 
 frontend web
     bind 127.0.0.1:{setup.port}{tls}
-{FULL_FRONTEND if setup.full else ""}    default_backend origin
+{FULL_FRONTEND if setup.full else ""}{limited(setup.limit) if setup.limit else ""}    default_backend origin
 
 backend origin
     server one 127.0.0.1:{setup.origin}{upstream}

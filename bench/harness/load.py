@@ -24,13 +24,16 @@ class Answered:
     requests: int = 0
     seconds: float = 0.0
     bytes: int = 0
+    failed: int = 0  # replies of 400 and above, and what got none
     faults: list[str] = field(default_factory=list)
 
 
-def wrk(port: int, path: str, seconds: int, tls: bool = False, method: str = "GET", body: int = 0) -> Answered:
+def wrk(port: int, path: str, seconds: int, tls: bool = False, method: str = "GET", body: int = 0,
+        keys: int = 0) -> Answered:
     """One wrk thread, inheriting the harness's core. By name over TLS, since SNI takes no address."""
     url = f"https://localhost:{port}{path}" if tls else f"http://127.0.0.1:{port}{path}"
-    argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", method, str(body)]
+    argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", method, str(body),
+            str(keys)]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False, start_new_session=True)
     totals = next((line for line in ran.stdout.splitlines() if line.startswith("{")), None)
     if ran.returncode != 0 or totals is None:
@@ -39,7 +42,8 @@ def wrk(port: int, path: str, seconds: int, tls: bool = False, method: str = "GE
     names = {"status": "replies of 400 and above", "connect": "failed connects", "read": "read errors",
              "write": "write errors", "timeout": "timeouts"}
     faults = [f"{counted[key]} {name}" for key, name in names.items() if counted[key]]
-    return Answered(counted["requests"], counted["microseconds"] / 1e6, counted["bytes"], faults)
+    return Answered(counted["requests"], counted["microseconds"] / 1e6, counted["bytes"],
+                    sum(counted[key] for key in names), faults)
 
 
 def handshakes(port: int, path: str, seconds: int) -> Answered:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from . import route_set
-from .setup import GRPC, TCP, Setup
+from .setup import ADDRESS, COUNTED_HEADER, GRPC, TCP, Limit, Setup
 
 # All on the same level: a location with a proxy_set_header of its own would inherit none of
 # the others, and lose the empty Connection that keeps upstream connections alive.
@@ -76,6 +76,15 @@ def part_text(part: range, changed: int | None) -> str:
     return "".join(location(route) for route in part)
 
 
+def limited(limit: Limit | None) -> tuple[str, str]:
+    """For `http` and for `server`: a rate that nobody reaches."""
+    if not limit:
+        return "", ""
+    key = "$binary_remote_addr" if limit.by == ADDRESS else f"$http_{COUNTED_HEADER.replace('-', '_')}"
+    return (f"\n    limit_req_zone {key} zone=all:10m rate=1000000r/s;",
+            "\n        limit_req zone=all burst=1000000 nodelay;")
+
+
 def write(binary: str, setup: Setup, locations: str) -> list[str]:
     listen = f"127.0.0.1:{setup.port}"
     listen += " ssl" if setup.certificate else ""
@@ -86,19 +95,20 @@ def write(binary: str, setup: Setup, locations: str) -> list[str]:
         ssl_certificate {setup.certificate.chain};
         ssl_certificate_key {setup.certificate.key};
         ssl_protocols TLSv1.3;"""
+    zone, limit = limited(setup.limit)
     text = f"""{preamble(setup.directory, setup.workers)}
 http {{
     {temporary_paths(setup.directory)}
     access_log {f"{setup.log} combined" if setup.full else "off"};
     keepalive_timeout 300s;
-    keepalive_requests 1000000000;
+    keepalive_requests 1000000000;{zone}
     upstream origin {{
         server 127.0.0.1:{setup.origin};
         keepalive {KEPT};
         keepalive_requests 1000000000;
     }}
     server {{
-        listen {listen};{tls}{KEEP_ALIVE}{FORWARDING if setup.full else ""}{locations}
+        listen {listen};{tls}{KEEP_ALIVE}{FORWARDING if setup.full else ""}{limit}{locations}
     }}
 }}
 """

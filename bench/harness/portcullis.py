@@ -6,11 +6,12 @@ from pathlib import Path
 
 from . import route_set
 from .nginx import KEPT
-from .setup import GRPC, TCP, Setup
+from .setup import ADDRESS, COUNTED_HEADER, GRPC, TCP, Limit, Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ROUTES = "routes:\n  all: { service: origin }\n"
+# Most that a limit may be: nobody reaches it.
+MOST = "limit: 1000000, per: 1s"
 
 
 def find(given: Path | None) -> tuple[str | None, str]:
@@ -41,9 +42,24 @@ def last_line(text: str) -> str:
 
 def command(binary: str, setup: Setup) -> list[str]:
     config = setup.directory / "portcullis.yaml"
-    routes = "tcp_routes:\n  all: { listener: web, service: origin }\n" if setup.speaks == TCP else ROUTES
+    routes = "tcp_routes:\n  all: { listener: web, service: origin }\n" if setup.speaks == TCP else routes_of(setup)
     config.write_text(base(setup) + routes)
     return [binary, "run", "--config", str(config)]
+
+
+def routes_of(setup: Setup) -> str:
+    policies = f", policies: [{{ rate_limit: {{ {limit(setup.limit)} }} }}]" if setup.limit else ""
+    store = ""
+    if setup.limit and setup.limit.store:
+        store = f'stores:\n  shared: {{ redis: {{ address: "127.0.0.1:{setup.limit.store}" }} }}\n'
+    return f"routes:\n  all: {{ service: origin{policies} }}\n{store}"
+
+
+def limit(limit: Limit) -> str:
+    by = "ip" if limit.by == ADDRESS else f"{{ header: {COUNTED_HEADER} }}"
+    shared = ", store: shared, mode: leased" if limit.store else ""
+    fields = "" if limit.fields else ", headers: off"
+    return f"by: {by}, {MOST}{shared}{fields}"
 
 
 def with_routes(binary: str, setup: Setup, routes: range) -> list[str]:
@@ -96,6 +112,8 @@ def base(setup: Setup) -> str:
         upstream = "    protocol: http2\n"
         if setup.most:
             upstream += f"    pool: {{ http2_connections: {setup.most} }}\n"
+    upstream += "".join(f"    {line}\n" for line in setup.service.splitlines())
+    endpoints = ", ".join(f'"{one}"' for one in setup.endpoints or (f"127.0.0.1:{setup.origin}",))
     visible = 'admin: false\naccess_log: { to: false }\nmetrics: false\n'
     if setup.full:
         visible = f'admin: {{ address: "127.0.0.1:{setup.admin}" }}\naccess_log: {{ to: "{setup.log}" }}\nmetrics: true\n'
@@ -104,6 +122,6 @@ def base(setup: Setup) -> str:
     address: "127.0.0.1:{setup.port}"
 {protocol}{tls}services:
   origin:
-    endpoints: ["127.0.0.1:{setup.origin}"]
+    endpoints: [{endpoints}]
 {upstream}{visible}workers: {setup.workers}
 """

@@ -48,7 +48,8 @@ def cell(quantity: Quantity, by_proxy: dict, name: str) -> str:
 
 
 def words(bar: Bar) -> str:
-    return f"{bar.limit:.2f} x {bar.against}" if bar.against else f"{bar.limit:g}"
+    limit = f"{bar.limit:.2f} x {bar.against}" if bar.against else f"{bar.limit:g}"
+    return f"at least {limit}" if bar.least else limit
 
 
 def verdict(quantity: Quantity, bar: Bar, by_proxy: dict) -> str:
@@ -59,8 +60,9 @@ def verdict(quantity: Quantity, bar: Bar, by_proxy: dict) -> str:
         value = value / base if base else None
     if value is None:
         return "-"
+    reached = value >= bar.limit if bar.least else value <= bar.limit
     digits = 2 if bar.against else quantity.digits
-    return f"{value:.{digits}f} {'yes' if value <= bar.limit else '**NO**'}"
+    return f"{value:.{digits}f} {'yes' if reached else '**NO**'}"
 
 
 def conditions(measured: dict) -> str:
@@ -100,8 +102,8 @@ def lines(measured: dict, name: str) -> str:
             text.append(f"  {proxy:<12} {cell(quantity, by_proxy, proxy):>16} {quantity.unit:<10} ({spread})"
                         f"{load_note(result['notes'])}")
         if SUBJECT in by_proxy:
-            text += [f"  {quantity.key}: at most {words(bar)}: {verdict(quantity, bar, by_proxy)}"
-                     for bar in quantity.bars]
+            text += [f"  {quantity.key}: {'' if bar.least else 'at most '}{words(bar)}: "
+                     f"{verdict(quantity, bar, by_proxy)}" for bar in quantity.bars]
     return "\n".join(text)
 
 
@@ -112,10 +114,17 @@ def load_note(notes: dict) -> str:
             statistics.median(notes[key]) for key in ("quiet_us", "flooded_us", "frames_per_s", "thrown_out_per_s")
         )
         return f"  p99 {quiet:.0f} us, then {flooded:.0f} us at {frames:,.0f} frames/s, {thrown:,.0f} thrown out/s"
+    if "us_a_check" in notes:
+        return f"  {notes['checks_per_s'][0]:,.0f} checks/s, {notes['us_a_check'][0]:.1f} us each"
+    if "served_before_killed" in notes:
+        return f"  {len(notes['requests'])} kills, {sum(notes['requests']):,.0f} requests"
     if "rps" not in notes:
         return ""
     rps, busy, others = (statistics.mean(notes[key]) for key in ("rps", "core_busy", "core_others"))
-    return f"  {rps:,.0f} requests/s, core {busy:.0%} busy, others {others:.0%} {notes.get('tls', '')}".rstrip()
+    compared = ""
+    if "us_with" in notes:
+        compared = f"  {statistics.median(notes['us_with']):.2f} us, without {statistics.median(notes['us_without']):.2f}"
+    return f"{compared}  {rps:,.0f} requests/s, core {busy:.0%} busy, others {others:.0%} {notes.get('tls', '')}".rstrip()
 
 
 def faults(measured: dict) -> list[str]:

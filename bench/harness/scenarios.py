@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 
 from . import contenders
-from .setup import GRPC, HTTP1, HTTP2, TCP
+from .setup import ADDRESS, GRPC, HEADER, HTTP1, HTTP2, TCP, Limit
 
 WITHOUT_TCP = [name for name in contenders.NAMES if name != "haproxy-tcp"]
 WITH_ROUTES = ["nginx", "portcullis"]
@@ -15,13 +15,24 @@ FLOODED_WORKERS = {1: "one worker", 2: "two workers"}
 # From where the flood comes, as the other client sees it, and which kinds are measured so: keys have the suffix.
 FLOODERS = {"": ("", FLOODS), "_beside": (" from its own address", ("resets", "continuations"))}
 
+# Limits by scenario and quantity. None is ever reached.
+LIMITS = {
+    "rate-limit": {"address": Limit(ADDRESS), "header": Limit(HEADER), "quiet": Limit(HEADER, fields=False)},
+    "leased": {"leased": Limit(HEADER, shared=True)},
+}
+KEYS = 1000  # that the requests of those have in turn
+
+CHECKED = 10_000  # endpoints
+
 
 @dataclass(frozen=True)
 class Bar:
-    """Portcullis's value may be at most `limit`: times another proxy's, or as it stands."""
+    """Portcullis's value may be at most `limit`: times another proxy's, or as it stands. With `least` it must be
+    at least so much."""
 
     limit: float
     against: str | None = None
+    least: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Scenario:
     name: str
     title: str
     quantities: tuple[Quantity, ...]
-    kind: str = "cpu"  # cpu | idle | routes | streams | floods
+    kind: str = "cpu"  # cpu | idle | routes | streams | floods | limits | overload | checks | kill
     proxies: tuple[str, ...] = tuple(contenders.NAMES)
     speaks: str = HTTP1
     path: str = "/1k"
@@ -48,6 +59,7 @@ class Scenario:
     chunked: bool = False
     method: str = "GET"
     body: int = 0  # bytes of body in the request
+    keys: int = 0  # requests have so many values of a header field in turn
     tls: bool = False
     full: bool = False
     handshakes: bool = False  # a new TLS session for each request
@@ -109,6 +121,28 @@ ALL = [
                    for workers, words in FLOODED_WORKERS.items()
                    for suffix, (where, kinds) in FLOODERS.items() for kind in kinds),
              kind="floods", speaks=HTTP2, **NO_TCP),
+    Scenario("rate-limit", "rate limits that nobody reaches: CPU a request over that without",
+             (Quantity("address", "a rate limit by address: CPU a request over that without", "ratio", (Bar(1.05),)),
+              Quantity("header", "a rate limit by a header, 1,000 keys: the same", "ratio", (Bar(1.05),)),
+              Quantity("quiet", "the same without fields in the replies", "ratio")),
+             kind="limits", proxies=("nginx", "haproxy", "portcullis"), keys=KEYS),
+    Scenario("leased", "a rate limit that takes shares of a Redis ahead: CPU a request over that without",
+             (Quantity("leased", "a rate limit with shares of a Redis, 1,000 keys: CPU a request over that without",
+                       "ratio", (Bar(1.10),)),),
+             kind="limits", proxies=("portcullis",), keys=KEYS),
+    Scenario("overload", "replies in time of a service that gets twice what it can do, with shedding and without",
+             (Quantity("shedding", "twice what a service can do, shedding on: replies in time, of what it can", "%",
+                       (Bar(90.0, least=True),), 1),
+              Quantity("without", "the same with shedding off", "%", (), 1)),
+             kind="overload", proxies=("portcullis",)),
+    Scenario("checks", "active checks of 10,000 endpoints: share of a core",
+             (Quantity("checks_share", "active checks of 10,000 endpoints, no requests: share of a core", "%",
+                       (Bar(5.0),), 1),),
+             kind="checks", proxies=("portcullis",)),
+    Scenario("kill", "one of three endpoints killed under load: requests that fail",
+             (Quantity("failed", "one of three endpoints killed under load: GETs that fail, of all rounds",
+                       "requests", (Bar(0.0),), 0),),
+             kind="kill", proxies=("portcullis",)),
 ]
 
 

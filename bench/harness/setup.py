@@ -9,6 +9,19 @@ from .certificate import Certificate
 # sides, and then gRPC, since nginx does only that; bytes.
 HTTP1, HTTP2, GRPC, TCP = "http1", "http2", "grpc", "tcp"
 
+# What a rate limit that nobody reaches counts by.
+ADDRESS, HEADER = "address", "header"
+COUNTED_HEADER = "x-api-key"
+
+
+@dataclass(frozen=True)
+class Limit:
+    by: str  # ADDRESS or HEADER
+    store: int = 0  # the port of a Redis that it takes shares from; 0: every gateway counts for itself
+    fields: bool = True  # replies tell of it, where the proxy can
+    shared: bool = False  # it needs a store
+
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -21,6 +34,10 @@ class Setup:
     certificate: Certificate | None = None  # given: TLS 1.3 only
     full: bool = False  # forwarding headers, access log to a file, metrics
     admin: int = 0  # a free port for metrics, where a proxy wants one; used only when full
+    limit: Limit | None = None
+    # Only Portcullis knows these.
+    endpoints: tuple[str, ...] = ()  # instead of the one origin
+    service: str = ""  # more settings of the service, a line of YAML each
 
     @property
     def http2(self) -> bool:

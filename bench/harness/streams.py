@@ -50,7 +50,7 @@ def measure(bench: "Bench", taking_part: list[Contender]) -> dict[str, dict[str,
 
 def hold(bench: "Bench", contender: Contender, own: Series) -> None:
     """A fresh origin as well: it counts from its start."""
-    origin, port = bench.h2tool.origin(held=HELD_BACK)
+    origin, port = bench.ends.origin(held=HELD_BACK)
     peak(bench, contender, HELD, port, own, most=MOST)
     if not own.faults and f"held {HELD_BACK}" not in origin.tail():
         own.faults.append(f"the origin never had {HELD_BACK} requests open")

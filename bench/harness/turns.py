@@ -69,7 +69,8 @@ def put_under_load(bench: "Bench", port: int, scenario: Scenario) -> load.Answer
     if scenario.speaks in (HTTP2, GRPC):
         message = bench.message if scenario.speaks == GRPC else None
         return h2load.timed(port, scenario.path, bench.seconds, scenario.tls, message)
-    return load.wrk(port, scenario.path, bench.seconds, scenario.tls, scenario.method, scenario.body)
+    return load.wrk(port, scenario.path, bench.seconds, scenario.tls, scenario.method, scenario.body,
+                    scenario.keys)
 
 
 def check_answer(one: "Running", scenario: Scenario, own: Series) -> list[str]:

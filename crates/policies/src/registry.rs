@@ -107,6 +107,9 @@ pub struct Counted {
     keys: usize,
 }
 
+/// A policy's counter in a store: how it is read, for how many keys, and itself.
+type InStore = (Layout, usize, Weak<Shared>);
+
 /// All that is counted.
 #[derive(Debug)]
 pub struct Registry {
@@ -116,7 +119,7 @@ pub struct Registry {
     counted: Mutex<HashMap<PolicyId, Vec<Weak<Counted>>>>,
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
-    shared: Mutex<HashMap<PolicyId, (Layout, usize, Weak<Shared>)>>,
+    shared: Mutex<HashMap<PolicyId, InStore>>,
 }
 
 impl Registry {

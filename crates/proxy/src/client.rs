@@ -13,7 +13,7 @@ use crate::accept::{Accepted, Counted};
 use crate::admit::{Admitted, admit};
 use crate::deadline::Deadline;
 use crate::forwarding::Peer;
-use crate::multiplex;
+use crate::multiplex::{self, Carrier};
 use crate::pipeline::{self, Scratch, Serving, Skipped};
 use crate::snapshot::ListenerSettings;
 use crate::worker::{LocalListener, Place, Worker};
@@ -36,13 +36,16 @@ pub(crate) struct Client {
     pub(crate) listener: Rc<LocalListener>,
     /// Its place among the exchanges over HTTP/2; none over other versions, and none for tunnels.
     pub(crate) place: Option<Place>,
+    /// The connection that it shares with others over HTTP/2; none over other versions.
+    pub(crate) carrier: Option<Carrier>,
     /// The connection must not be used again, not even to end it politely.
     cut: bool,
 }
 
 impl Client {
     pub(crate) fn new(down: Downstream, peer: Rc<Peer>, listener: Rc<LocalListener>) -> Client {
-        Client { down, deadline: Deadline::default(), peer, listener, place: None, cut: false }
+        let (place, carrier) = (None, None);
+        Client { down, deadline: Deadline::default(), peer, listener, place, carrier, cut: false }
     }
 
     /// Makes the exchange under way the last one if the worker or the listener is to end.
@@ -58,6 +61,16 @@ impl Client {
         if !self.cut && !self.down.is_read() {
             discard_content(self).await;
         }
+    }
+
+    /// A failure, with the cause known better: where the gateway has dropped a connection that its
+    /// client did not read, each exchange on it sees no more than that it is gone.
+    pub(crate) fn explained(&self, failure: Failure) -> Failure {
+        let gone = failure.reason == Reason::ClientGone;
+        if gone && self.carrier.as_ref().is_some_and(Carrier::has_stalled) {
+            return Reason::ClientStalled.into();
+        }
+        failure
     }
 
     /// Ends the exchange and what carries it at once, as the only way left to tell that something

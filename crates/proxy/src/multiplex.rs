@@ -16,7 +16,7 @@ use portcullis_wire::Downstream;
 use portcullis_wire::h2::{Flood, Prelude, SentError, Server};
 use tokio::time::timeout;
 
-use hands::{Hands, Job};
+use hands::Hands;
 
 use crate::client::{Client, DRAIN_IDLE, LINGER};
 use crate::deadline::Deadline;
@@ -53,13 +53,12 @@ pub(crate) async fn serve(
 
 async fn run(worker: &Rc<Worker>, listener: &Rc<LocalListener>, peer: &Rc<Peer>, server: Server) {
     let waker = worker.register_waker().await;
-    let open = Rc::new(Cell::new(0));
     let mut owner = Owner {
         worker,
         listener,
         peer,
         server,
-        open,
+        shared: Rc::default(),
         in_line: Rc::default(),
         deadline: Deadline::default(),
         watched: Watched::default(),
@@ -77,8 +76,7 @@ struct Owner<'a> {
     listener: &'a Rc<LocalListener>,
     peer: &'a Rc<Peer>,
     server: Server,
-    /// Exchanges under way.
-    open: Rc<Cell<usize>>,
+    shared: Rc<Shared>,
     /// The listener has no room for more of them.
     in_line: Rc<Cell<bool>>,
     deadline: Deadline,
@@ -169,7 +167,8 @@ impl Owner<'_> {
         }
         let mut client = Client::new(stream, Rc::clone(self.peer), Rc::clone(self.listener));
         client.place = Some(Place::take(self.listener));
-        Hands::give(self.worker, Job { _count: Count::one(&self.open), client });
+        client.carrier = Some(Carrier::take(&self.shared));
+        Hands::give(self.worker, client);
     }
 
     /// When the connection has been as it is for too long; `None` when nothing is waited for.
@@ -177,7 +176,7 @@ impl Owner<'_> {
         if let Some(ending) = self.ending {
             return Some(ending);
         }
-        let quiet = self.open.get() == 0 && !self.in_line.get();
+        let quiet = self.shared.open.get() == 0 && !self.in_line.get();
         // What an exchange has handed over may still be on its way out, or the client may have taken
         // the window for it back, which is no progress either.
         let leaving = quiet && self.server.has_streams();
@@ -212,6 +211,7 @@ impl Owner<'_> {
             return true;
         }
         if self.watched.blocked.is_some_and(|(_, since)| since + timeouts.stall <= now) {
+            self.shared.stalled.set(true);
             return true;
         }
         if self.watched.waiting.is_some_and(|since| since + timeouts.head <= now) {
@@ -309,19 +309,33 @@ fn since(was: Option<(u64, Instant)>, now_is: Option<u64>, now: Instant) -> Opti
     now_is.map(|id| was.filter(|(old, _)| *old == id).unwrap_or((id, now)))
 }
 
-/// Counts an exchange of a connection for as long as it lives.
-#[derive(Debug)]
-struct Count(Rc<Cell<usize>>);
+/// What a connection and its exchanges know of each other.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Exchanges under way.
+    open: Cell<usize>,
+    /// The connection was dropped because the client took nothing of it.
+    stalled: Cell<bool>,
+}
 
-impl Count {
-    fn one(open: &Rc<Cell<usize>>) -> Count {
-        open.set(open.get() + 1);
-        Count(Rc::clone(open))
+/// The connection that carries an exchange, which counts it for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Carrier(Rc<Shared>);
+
+impl Carrier {
+    fn take(shared: &Rc<Shared>) -> Carrier {
+        shared.open.set(shared.open.get() + 1);
+        Carrier(Rc::clone(shared))
+    }
+
+    /// Whether it was dropped because the client took nothing of it.
+    pub(crate) fn has_stalled(&self) -> bool {
+        self.0.stalled.get()
     }
 }
 
-impl Drop for Count {
+impl Drop for Carrier {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.open.set(self.0.open.get() - 1);
     }
 }

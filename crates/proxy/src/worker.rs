@@ -36,6 +36,9 @@ use crate::upstream::state::ServiceState;
 /// Most requests' worth of memory that a worker keeps for the next ones.
 const KEPT_SCRATCH: usize = 256;
 
+/// The limit of a service, and whose it is: a slot may pass to another.
+type OwnedLimit = (Arc<ServiceState>, Adaptive);
+
 /// The state of a worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -55,7 +58,7 @@ pub(crate) struct Worker {
     #[expect(clippy::vec_box, reason = "lent at every request, and a pointer moves cheaper")]
     scratch: RefCell<Vec<Box<Scratch>>>,
     /// How many requests services may have under way, by slot.
-    adaptives: RefCell<Vec<Option<(Arc<ServiceState>, Adaptive)>>>,
+    adaptives: RefCell<Vec<Option<OwnedLimit>>>,
     /// Copies of requests that are under way.
     copies: Cell<usize>,
     /// One a connection, to wake all of them when the worker drains.

@@ -1,6 +1,7 @@
 //! A certificate authority for tests, and both sides' TLS settings.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rcgen::{
@@ -15,6 +16,9 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig, Supported
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::TempDir;
+
+/// How many authorities there are.
+static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
 
 /// A certificate authority.
 #[derive(Debug)]
@@ -56,7 +60,10 @@ impl Authority {
         let mut params = CertificateParams::new([]).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "Portcullis test authority");
+        // Issuers and their revocation lists are found by name, so that each has its own.
+        let name = format!("Test authority {}", AUTHORITIES.fetch_add(1, Ordering::Relaxed));
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.self_signed(&key).expect("a certificate");
         Authority { issuer: Issuer::new(params, key), certificate }
     }

@@ -28,6 +28,7 @@ mod reader;
 pub mod redis;
 mod stream;
 mod temp_dir;
+mod web_sockets;
 
 pub use binary::binary;
 pub use certificates::{Authority, Issued, TlsClient};
@@ -42,3 +43,4 @@ pub use patience::{PATIENCE, eventually, until};
 pub use reader::Reader;
 pub use stream::Stream;
 pub use temp_dir::TempDir;
+pub use web_sockets::WebSocket;

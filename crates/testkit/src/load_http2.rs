@@ -13,6 +13,7 @@ use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::web_sockets::converse;
 use crate::{Load, LoadReport, PATIENCE};
 
 impl Load {
@@ -21,14 +22,22 @@ impl Load {
     /// connection is refused is done.
     #[must_use]
     pub fn http2(address: SocketAddr, path: &str, connections: usize, requests: usize) -> Load {
+        Load::over(address, Some(format!("http://a.example{path}")), connections, requests)
+    }
+
+    /// The same with WebSockets (RFC 8441) of [`Origin::web_sockets`](crate::Origin::web_sockets):
+    /// each is opened, gets its messages back and is closed, which counts as one request.
+    #[must_use]
+    pub fn web_sockets(address: SocketAddr, connections: usize, at_once: usize) -> Load {
+        Load::over(address, None, connections, at_once)
+    }
+
+    fn over(address: SocketAddr, uri: Option<String>, connections: usize, requests: usize) -> Load {
         let stopping = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
         let client = |_| {
-            let asking = Asking {
-                uri: format!("http://a.example{path}"),
-                stopping: stopping.clone(),
-                answered: answered.clone(),
-            };
+            let asking =
+                Asking { uri: uri.clone(), stopping: stopping.clone(), answered: answered.clone() };
             thread::spawn(move || {
                 let runtime = Builder::new_current_thread().enable_all().build();
                 runtime.expect("a runtime").block_on(ask(address, requests, &Arc::new(asking)))
@@ -40,7 +49,8 @@ impl Load {
 }
 
 struct Asking {
-    uri: String,
+    /// What is asked for; none for WebSockets.
+    uri: Option<String>,
     stopping: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
 }
@@ -85,12 +95,18 @@ async fn one_after_the_other(mut sender: SendRequest<Bytes>, asking: Arc<Asking>
             // Nothing was sent.
             Err(_) => break,
         };
-        match timeout(PATIENCE, exchange(&mut sender, &asking.uri)).await {
-            Ok(Ok(200)) => {
+        let asked = async {
+            match &asking.uri {
+                Some(uri) => exchange(&mut sender, uri).await,
+                None => converse(&mut sender).await,
+            }
+        };
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(Ok(()))) => {
                 report.answered += 1;
                 asking.answered.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(Ok(status)) => report.failed.push(format!("{status}")),
+            Ok(Ok(Err(wrong))) => report.failed.push(wrong),
             Ok(Err(error)) if is_unprocessed(&error) => break,
             Ok(Err(error)) => report.failed.push(format!("{error:?}")),
             Err(_) => report.failed.push("no answer".to_owned()),
@@ -102,17 +118,21 @@ async fn one_after_the_other(mut sender: SendRequest<Bytes>, asking: Arc<Asking>
     report
 }
 
-async fn exchange(sender: &mut SendRequest<Bytes>, uri: &str) -> Result<u16, h2::Error> {
+/// Asks for something; what is wrong with the answer, if anything is.
+pub(crate) async fn exchange(
+    sender: &mut SendRequest<Bytes>,
+    uri: &str,
+) -> Result<Result<(), String>, h2::Error> {
     let request = Request::get(uri).body(()).expect("a request");
     let (reply, _) = sender.send_request(request, true)?;
     let reply = reply.await?;
-    let status = reply.status().as_u16();
+    let status = reply.status();
     let mut content = reply.into_body();
     while let Some(bytes) = content.data().await {
         let length = bytes?.len();
         content.flow_control().release_capacity(length)?;
     }
-    Ok(status)
+    Ok(if status == 200 { Ok(()) } else { Err(status.to_string()) })
 }
 
 /// Whether the server has said that it never looked at a request, which may be sent again

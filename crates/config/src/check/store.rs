@@ -131,10 +131,8 @@ fn login(
         scope.fault(username.span, "a user without a password").label =
             "add `password` beside it".into();
     }
-    if let Some(password) = password {
-        if password.as_str().is_empty() {
-            scope.fault(password.span, "an empty password is none");
-        }
+    if let Some(password) = password.filter(|password| password.as_str().is_empty()) {
+        scope.fault(password.span, "an empty password is none");
     }
     Login {
         username: username.map(|name| name.as_str().into()),

@@ -120,7 +120,8 @@ pub(crate) enum ClientCertHeaderSpec {
 pub(crate) struct ServiceTlsSpec {
     /// Name for SNI and for verifying the endpoint's certificate. Default: the endpoint's host.
     pub(crate) server_name: Option<Spanned<String>>,
-    /// Path of the PEM certificates that are trusted. Default: the system's.
+    /// Path of the PEM certificates that are trusted: authorities, and endpoints' own, which are
+    /// believed as they are. Default: the system's.
     pub(crate) ca: Option<Spanned<String>>,
     /// Certificate to show to the endpoint. Default: none.
     pub(crate) certificate: Option<CertificateSpec>,

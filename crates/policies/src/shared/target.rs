@@ -38,7 +38,7 @@ impl StoreError {
 
 /// What connections to a store are made from. It holds passwords and is never shown.
 pub(crate) enum Target {
-    Single(Client),
+    Single(Box<Client>),
     /// Made anew from this for every connection: it remembers nothing worth keeping.
     Sentinel(Box<dyn Fn() -> Result<SentinelClient, RedisError> + Send + Sync>, u32),
     Cluster(Box<ClusterClient>),
@@ -65,7 +65,7 @@ impl Target {
                     Some(tls) => Client::build_with_tls(info, tls),
                     None => Client::open(info),
                 };
-                Ok(Target::Single(client.map_err(crate_fault)?))
+                Ok(Target::Single(Box::new(client.map_err(crate_fault)?)))
             }
             Servers::Cluster(addresses) => {
                 let login = &store.login;

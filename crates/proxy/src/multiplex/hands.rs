@@ -8,7 +8,6 @@ use std::task::{Poll, Waker};
 
 use tokio::task::spawn_local;
 
-use super::Count;
 use crate::client::{Client, exchange};
 use crate::worker::Worker;
 
@@ -22,28 +21,21 @@ pub(crate) struct Hands(RefCell<Vec<Rc<Hand>>>);
 /// One task.
 #[derive(Debug)]
 struct Hand {
-    job: RefCell<Option<Job>>,
+    /// The exchange to serve next.
+    job: RefCell<Option<Client>>,
     waker: Waker,
 }
 
-/// One exchange.
-#[derive(Debug)]
-pub(super) struct Job {
-    /// Counts it for as long as it lives.
-    pub(super) _count: Count,
-    pub(super) client: Client,
-}
-
 impl Hands {
-    /// Gives a job to a hand at rest, or to a new one.
-    pub(super) fn give(worker: &Rc<Worker>, job: Job) {
+    /// Gives an exchange to a hand at rest, or to a new one.
+    pub(super) fn give(worker: &Rc<Worker>, client: Client) {
         let rested = worker.hands.0.borrow_mut().pop();
         match rested {
             Some(hand) => {
-                *hand.job.borrow_mut() = Some(job);
+                *hand.job.borrow_mut() = Some(client);
                 hand.waker.wake_by_ref();
             }
-            None => drop(spawn_local(work(Rc::clone(worker), job))),
+            None => drop(spawn_local(work(Rc::clone(worker), client))),
         }
     }
 
@@ -59,20 +51,20 @@ impl Hands {
 }
 
 /// The life of a hand.
-async fn work(worker: Rc<Worker>, mut job: Job) {
+async fn work(worker: Rc<Worker>, mut client: Client) {
     let waker = worker.register_waker().await;
     let own = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let hand = Rc::new(Hand { job: RefCell::default(), waker: own });
     loop {
-        exchange(&worker, &mut job.client).await;
-        job.client.let_finish().await;
-        let deadline = job.client.deadline.rest();
-        drop(job);
+        exchange(&worker, &mut client).await;
+        client.let_finish().await;
+        let deadline = client.deadline.rest();
+        drop(client);
         if !worker.hands.rest(&hand) {
             break;
         }
-        job = poll_fn(|_| hand.job.borrow_mut().take().map_or(Poll::Pending, Poll::Ready)).await;
-        job.client.deadline = deadline;
+        client = poll_fn(|_| hand.job.borrow_mut().take().map_or(Poll::Pending, Poll::Ready)).await;
+        client.deadline = deadline;
     }
     drop(waker);
 }

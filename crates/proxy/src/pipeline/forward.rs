@@ -1,6 +1,7 @@
 //! Sending a request to a service: which service, what the endpoint sees, and the backup where a
 //! service cannot take it.
 
+mod again;
 mod tries;
 
 use std::future::poll_fn;

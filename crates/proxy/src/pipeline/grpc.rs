@@ -1,7 +1,7 @@
 //! What gRPC asks of an intermediary beyond HTTP: failures in its own terms.
 
 use portcullis_core::Reason;
-use portcullis_wire::RequestHead;
+use portcullis_wire::{BodyLength, RequestHead, ResponseHead};
 
 /// Whether this is a call of gRPC.
 pub(crate) fn is_grpc(request: &RequestHead) -> bool {
@@ -33,9 +33,29 @@ pub(crate) fn status(reason: Reason) -> &'static str {
     }
 }
 
+/// The `grpc-status` of a reply that is nothing but its head, as failures are told at once.
+pub(crate) fn status_of_head(response: &ResponseHead) -> Option<u8> {
+    // Others tell it in their trailers, and nothing else need be looked through.
+    if response.length != BodyLength::Empty {
+        return None;
+    }
+    let code = response.fields.all(b"grpc-status").next()?;
+    std::str::from_utf8(code).ok()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_found_where_there_is_only_a_head() {
+        let mut response = ResponseHead { length: BodyLength::Empty, ..ResponseHead::default() };
+        assert_eq!(status_of_head(&response), None);
+        response.fields.push(b"grpc-status", b"14");
+        assert_eq!(status_of_head(&response), Some(14));
+        response.length = BodyLength::Unknown;
+        assert_eq!(status_of_head(&response), None);
+    }
 
     #[test]
     fn calls_are_told_by_their_type() {

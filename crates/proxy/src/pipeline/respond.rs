@@ -74,8 +74,9 @@ pub(crate) async fn redirect(
 
 /// Turns a failure into an answer where one can still be given, and else into a cut connection.
 pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
-    let reason = failure.reason;
     let Exchange { client, scratch, record, .. } = &mut *exchange;
+    let failure = client.explained(failure);
+    let reason = failure.reason;
     record.failure = Some(failure);
     if record.status != 0 || matches!(reason, Reason::ClientGone | Reason::ClientStalled) {
         // The client has seen the head of another reply, or is not there to see one.

@@ -1,6 +1,7 @@
 //! After 101 (Switching Protocols): bytes both ways until both sides have ended.
 
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -20,31 +21,41 @@ struct Direction {
     done: bool,
 }
 
+/// Which end of a direction failed.
+#[derive(Debug)]
+enum Fault {
+    Reading(ReadError),
+    Writing(io::Error),
+}
+
 impl Direction {
     /// Moves what can be moved; ready when the direction has ended.
+    ///
+    /// # Errors
+    /// Either end failed.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &mut impl Stream,
         to: &mut impl Stream,
-    ) -> Poll<Result<(), ReadError>> {
+    ) -> Poll<Result<(), Fault>> {
         while !self.ended {
             match from.poll_content(cx) {
                 Poll::Ready(Ok(true)) => {
-                    let sent = ready!(to.poll_send(cx, from.content()))?;
+                    let sent = ready!(to.poll_send(cx, from.content())).map_err(Fault::Writing)?;
                     from.consume(sent);
                     self.bytes += sent as u64;
                 }
                 Poll::Ready(Ok(false)) => self.ended = true,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Fault::Reading(error))),
                 Poll::Pending => {
-                    ready!(to.poll_flush(cx))?;
+                    ready!(to.poll_flush(cx)).map_err(Fault::Writing)?;
                     return Poll::Pending;
                 }
             }
         }
         if !self.done {
-            ready!(to.poll_shutdown(cx))?;
+            ready!(to.poll_shutdown(cx)).map_err(Fault::Writing)?;
             self.done = true;
         }
         Poll::Ready(Ok(()))
@@ -71,10 +82,16 @@ pub(crate) async fn run(
         let inward = to_up.poll(cx, &mut client.down, up);
         let outward = to_client.poll(cx, up, &mut client.down);
         match (inward, outward) {
-            (Poll::Ready(Err(error)), _) => {
+            (Poll::Ready(Err(Fault::Reading(error))), _) => {
                 return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
             }
-            (_, Poll::Ready(Err(error))) => {
+            (_, Poll::Ready(Err(Fault::Writing(error)))) => {
+                return Poll::Ready(Err(Failure::new(Reason::ClientGone, error)));
+            }
+            (_, Poll::Ready(Err(Fault::Reading(error)))) => {
+                return Poll::Ready(Err(Failure::new(Reason::UpstreamTruncated, error)));
+            }
+            (Poll::Ready(Err(Fault::Writing(error))), _) => {
                 return Poll::Ready(Err(Failure::new(Reason::UpstreamTruncated, error)));
             }
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(Ok(())),

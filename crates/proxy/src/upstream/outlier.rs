@@ -70,6 +70,13 @@ impl Encounters {
         self.gateway_errors_in_a_row.store(0, Relaxed);
     }
 
+    /// So many gateway errors more in a row.
+    #[cfg(test)]
+    pub(crate) fn fail(&self, times: u32) {
+        self.errors_in_a_row.fetch_add(times, Relaxed);
+        self.gateway_errors_in_a_row.fetch_add(times, Relaxed);
+    }
+
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for series in self.series.shards() {

@@ -1,6 +1,6 @@
 //! The end of a process: what is under way is finished, nothing new is begun.
 
-use portcullis_testkit::{Client, Config, Gate, Gateway, Load, Origin, eventually};
+use portcullis_testkit::{Client, Config, Gate, Gateway, Load, Origin, WebSocket, eventually};
 
 #[test]
 fn a_termination_under_load_fails_no_request() {
@@ -128,6 +128,38 @@ fn a_tunnel_is_cut_at_the_deadline() {
     gateway.stop();
     assert!(client.is_closed());
     assert!(eventually(|| origin.open_connections() == 0));
+}
+
+#[test]
+fn a_termination_fails_no_web_socket_over_http2() {
+    let origin = Origin::web_sockets();
+    let config = Config::before(&origin).also("workers: 2\nshutdown: { deadline: 1h }");
+    let gateway = Gateway::start(&config);
+    let load = Load::web_sockets(gateway.address(), 4, 4);
+    let mut staying = WebSocket::open(gateway.address());
+    load.wait_for_more(40);
+    gateway.signal("TERM");
+    let report = load.finished();
+    assert!(report.failed.is_empty(), "{:#?} of {}", report.failed, report.answered);
+    assert_eq!(report.refused, 4, "every client was told to go, and found nobody");
+    staying.echoes();
+    staying.end();
+    let exited = gateway.exited();
+    assert_eq!(exited.code, Some(0), "{}", exited.log);
+}
+
+#[test]
+fn a_web_socket_over_http2_lives_until_the_deadline() {
+    let origin = Origin::web_sockets();
+    let config = Config::before(&origin).also("shutdown: { deadline: 2s }");
+    let gateway = Gateway::start(&config);
+    let mut web_socket = WebSocket::open(gateway.address());
+    gateway.signal("TERM");
+    gateway.wait_for_log("draining");
+    web_socket.echoes();
+    web_socket.is_cut();
+    assert_eq!(gateway.logged_request("/socket")["error"], "shutdown");
+    assert_eq!(gateway.exited().code, Some(0));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::time::{Duration, Instant};
 
 use portcullis_testkit::{
-    Client, Config, Gateway, Load, Origin, PATIENCE, Starting, eventually, signal,
+    Client, Config, Gateway, Load, Origin, PATIENCE, Starting, WebSocket, eventually, signal,
 };
 
 /// Starts the gateway with its standard input as the first passed socket, as a manager would: the
@@ -218,6 +218,29 @@ fn a_passed_socket_is_used_for_the_listener_with_its_address() {
     let next = passed(&config, socket.into(), "unknown");
     assert_eq!(waiting.reply().status, 200);
     next.stop();
+}
+
+#[test]
+fn a_passed_socket_loses_no_web_socket_over_http2() {
+    let origin = Origin::web_sockets();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let config =
+        Config::before(&origin).address(&address.to_string()).also("workers: 2").to_string();
+    let gateway = passed(&config, socket.into(), "unknown");
+    let load = Load::web_sockets(address, 2, 4);
+    let mut staying = WebSocket::open(address);
+    for _ in 0..3 {
+        load.wait_for_more(20);
+        gateway.upgrade();
+        staying.echoes();
+    }
+    load.wait_for_more(20);
+    let report = load.stop();
+    assert!(report.failed.is_empty() && report.refused == 0, "{report:#?}");
+    assert!(eventually(|| gateway.stopped() == 2), "all but the first and the last have ended");
+    staying.end();
+    assert!(eventually(|| gateway.stopped() == 3));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod failures;
 mod sockets;
+mod web_sockets;
 
 use std::path::Path;
 

@@ -54,6 +54,17 @@ fn a_certificate_for_another_name_is_refused() {
 }
 
 #[test]
+fn an_endpoints_own_certificate_may_be_all_that_is_believed() {
+    let (dir, authority) = (TempDir::new(), Authority::new());
+    let own = authority.issue(&["127.0.0.1"]);
+    let ca = format!("{:?}", dir.write("own.pem", &own.cert));
+    assert_eq!(status(&secured(&own), &format!("{{ ca: {ca} }}")), 200);
+    let another = secured(&authority.issue(&["127.0.0.1"]));
+    assert_eq!(status(&another, &format!("{{ ca: {ca} }}")), 502, "of the same authority");
+    assert!(another.requests().is_empty());
+}
+
+#[test]
 fn verification_may_be_switched_off() {
     let origin = secured(&Authority::new().issue(&["other.example"]));
     assert_eq!(status(&origin, "{ verify: false }"), 200);

@@ -40,7 +40,7 @@ impl ClientVerifier {
         let mut roots = RootCertStore::empty();
         let authorities = certificates(&options.ca)?;
         for (index, der) in authorities.iter().enumerate() {
-            if Parsed::of(der).is_some_and(|parsed| !parsed.is_authority) {
+            if Parsed::of(der).is_some_and(|parsed| !parsed.may_issue && !parsed.is_self_issued) {
                 // Whoever has its key could make certificates that we would believe.
                 let (label, position) = (Arc::clone(&options.ca.label), index + 1);
                 return Err(TlsError::NoAuthority { label, position });

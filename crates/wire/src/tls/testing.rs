@@ -57,12 +57,12 @@ impl Authority {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).unwrap();
         change(&mut params);
-        let chain = params.signed_by(key, &self.issuer).unwrap().pem();
-        CertificatePem {
-            chain: pem("/cert.pem", &chain),
-            key: pem("/key.pem", &key.serialize_pem()),
-            ocsp: None,
-        }
+        signed(&params, key, &self.issuer)
+    }
+
+    /// A certificate for `params` and the key.
+    pub(super) fn sign(&self, params: &CertificateParams, key: &KeyPair) -> CertificatePem {
+        signed(params, key, &self.issuer)
     }
 
     /// A list of the certificates with these serial numbers, good until the first day of a year.
@@ -82,6 +82,20 @@ impl Authority {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         pem("/ca.crl", &params.signed_by(&self.issuer).unwrap().pem().unwrap())
+    }
+}
+
+/// A certificate that whoever has the issuer's key signs, authority or not.
+pub(super) fn signed(
+    params: &CertificateParams,
+    key: &KeyPair,
+    issuer: &Issuer<'_, KeyPair>,
+) -> CertificatePem {
+    let chain = params.signed_by(key, issuer).unwrap().pem();
+    CertificatePem {
+        chain: pem("/cert.pem", &chain),
+        key: pem("/key.pem", &key.serialize_pem()),
+        ocsp: None,
     }
 }
 

@@ -128,8 +128,8 @@ fn outcome(loaded: Result<Loaded, Report>) -> (String, String) {
             tcp_routes.sort_by_key(|(name, _)| (*name).clone());
             (
                 format!(
-                    "{:?} {:?} {routes:?} {tcp_routes:?} {:?}",
-                    config.listeners, config.services, config.process
+                    "{:?} {:?} {routes:?} {tcp_routes:?} {:?} {:?}",
+                    config.listeners, config.services, config.stores, config.process
                 ),
                 loaded.warnings.render(false),
             )

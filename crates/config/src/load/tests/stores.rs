@@ -27,7 +27,10 @@ fn what_is_left_out_has_its_default() {
     let address = "127.0.0.1:6379".parse().unwrap();
     assert_eq!(store.servers, Servers::Single(Address::Ip(address)));
     assert_eq!((&*store.prefix, store.timeout.as_millis()), ("portcullis", 20));
-    assert_eq!((store.on_failure, store.database, store.tls.is_some()), (OnFailure::Local, 0, false));
+    assert_eq!(
+        (store.on_failure, store.database, store.tls.is_some()),
+        (OnFailure::Local, 0, false)
+    );
     let loaded = good(&with("redis: { cluster: [\"a.example:1\"] }", LIMIT));
     let Policy::RateLimit(policy) = &loaded.config.routes["r"].policies[0] else {
         panic!("another policy");
@@ -83,10 +86,8 @@ fn faults_of_policies_that_count_in_stores() {
     assert!(found[0].contains("there is no store `t`"), "{found:?}");
     let found = faults(store, "quota: { limit: 5, per: day, mode: leased }");
     assert!(found[0].contains("without a store nobody counts together"), "{found:?}");
-    let found = faults(
-        store,
-        "rate_limit: { limit: 5, per: 1m, store: s, mode: leased, on_limit: delay }",
-    );
+    let found =
+        faults(store, "rate_limit: { limit: 5, per: 1m, store: s, mode: leased, on_limit: delay }");
     assert!(found[0].contains("with `leased` no request can wait for its turn"), "{found:?}");
 }
 
@@ -100,10 +101,9 @@ fn missing_stores_are_found_wherever_a_policy_stands() {
 
 #[test]
 fn a_store_that_changes_is_told() {
-    let (mut loader, dir) = loader_of(&with("redis: { address: \"a:1\" }", LIMIT));
-    loader.load().unwrap();
-    loader.accept();
-    dir.write(&with("redis: { address: \"a:2\" }", LIMIT));
+    let mut loader = yaml(&with("redis: { address: \"a:1\" }", LIMIT));
+    assert_eq!(loader.load().unwrap().changes.stores.added, ["s".into()]);
+    loader.set_text(with("redis: { address: \"a:2\" }", LIMIT));
     let changes = loader.load().unwrap().changes;
     assert_eq!(changes.stores.changed, ["s".into()]);
     assert!(changes.routes.is_empty());

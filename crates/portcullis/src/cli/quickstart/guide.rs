@@ -22,6 +22,7 @@ policies:                       # for all routes: what each client may send in a
 services:
   hello:                        # two instances that take turns; one can do it all
     endpoints: [{all}]
+    health: {{ active: {{ path: /health, interval: 2s }} }}
   canary:                       # one of them alone
     endpoints: [{last}]
 
@@ -158,6 +159,12 @@ fn failing(url: &str, admin: &str, samples: &[Sample]) -> Vec<Try> {
             six,
         ));
     }
+    tries.push((
+        "What is known of the instances; a stopped one fails its checks after a few seconds."
+            .to_owned(),
+        200,
+        format!("curl {admin}/endpoints"),
+    ));
     tries.push(("Metrics of all of this.".to_owned(), 200, format!("curl {admin}/metrics")));
     tries
 }

@@ -1,16 +1,15 @@
 //! One request at one service: tries, until one gives a reply that the client may see.
 
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_config::model::Retries;
 use portcullis_core::metrics::{RetryCause, RetryDenial};
 use portcullis_core::{Failure, Fault, Reason};
-use portcullis_wire::{BodyLength, RequestHead, ResponseHead, Stream, Upstream, Version};
+use portcullis_wire::{BodyLength, RequestHead};
 
+use super::again::{drain, fits, is_idempotent, is_repeatable, retire_if_dead};
 use super::{Plan, Timeouts, send_head, timeouts, unless_over};
 use crate::clock;
 use crate::pipeline::content::Upload;
@@ -32,8 +31,6 @@ const KEPT_FOR_REFUSALS: usize = 16 * 1024;
 const MOST_PAUSES: usize = 10;
 /// How often in a row without any good reply in between.
 const MOST_IN_VAIN: usize = 3;
-/// Most content of a reply that is thrown away to keep its connection, in bytes.
-const MOST_DRAINED: usize = 64 * 1024;
 
 /// The tries of a request at one service.
 pub(super) struct Tries<'t, 's> {
@@ -212,7 +209,8 @@ impl<'t, 's> Tries<'t, 's> {
                 return self.failed(exchange, upload, (chosen, begun), way, failure);
             }
         };
-        let end = end_of(&exchange.scratch.response);
+        let reply = &exchange.scratch.response;
+        let end = End::Replied { status: reply.status, grpc: grpc::status_of_head(reply) };
         let outcome = Outcome { end, begun };
         service.report(worker, endpoint, &outcome);
         if outcome.is_error() {
@@ -487,71 +485,4 @@ impl<'t, 's> Tries<'t, 's> {
 /// Whether no connection could be opened, so that nothing was sent.
 pub(super) fn is_unreached(reason: Reason) -> bool {
     matches!(reason, Reason::ConnectFailed | Reason::ConnectTimeout | Reason::UpstreamTls)
-}
-
-/// Whether a request may be sent again though it may have been worked on.
-fn is_repeatable(retries: &Retries, request: &RequestHead) -> bool {
-    retries.methods.iter().any(|method| method.as_bytes() == request.method())
-        || (retries.idempotency_key && request.fields.all(b"idempotency-key").next().is_some())
-}
-
-/// Whether doing it twice is the same as once (RFC 9110, 9.2.2).
-fn is_idempotent(method: &[u8]) -> bool {
-    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
-}
-
-/// Whether content of a length that is known can be kept.
-fn fits(request: &RequestHead, most: usize) -> bool {
-    match request.length {
-        BodyLength::Exact(length) => length <= most as u64,
-        BodyLength::Empty | BodyLength::Unknown => true,
-    }
-}
-
-/// What came back. A code of gRPC stands in the head where there is nothing else.
-fn end_of(response: &ResponseHead) -> End {
-    let status = response.status;
-    let alone = response.version == Version::Http2 && response.length == BodyLength::Empty;
-    let code = || {
-        let value = response.fields.all(b"grpc-status").next()?;
-        std::str::from_utf8(value).ok()?.trim().parse().ok()
-    };
-    End::Replied { status, grpc: if alone { code() } else { None } }
-}
-
-/// Has a shared connection take no more requests that may be dead without anybody having noticed.
-fn retire_if_dead(way: &Acquired, reason: Reason) {
-    let silence =
-        matches!(reason, Reason::FirstByteTimeout | Reason::UpstreamStalled | Reason::TotalTimeout);
-    if let Some(hold) = way.hold.as_ref().filter(|_| silence || way.up.is_lost()) {
-        hold.retire();
-    }
-}
-
-/// Throws away the content of a reply that nobody gets, as far as it is here already, so that its
-/// connection may carry the next request; one that would have to be waited for is closed.
-async fn drain(
-    worker: &Worker,
-    service: &CompiledService,
-    endpoint: &Arc<EndpointState>,
-    mut way: Acquired,
-) {
-    let mut drained = 0;
-    let up: &mut Upstream = &mut way.up;
-    let whole = poll_fn(|cx| {
-        loop {
-            match up.poll_content(cx) {
-                Poll::Ready(Ok(true)) if drained <= MOST_DRAINED => {
-                    let here = up.content().len();
-                    up.consume(here);
-                    drained += here;
-                }
-                Poll::Ready(Ok(false)) => return Poll::Ready(true),
-                Poll::Ready(_) | Poll::Pending => return Poll::Ready(false),
-            }
-        }
-    });
-    if whole.await && way.up.is_reusable() {
-        worker.keep(service, endpoint, (way.up, way.place), Instant::now());
-    }
 }

@@ -246,3 +246,135 @@ fn may_eject(service: &CompiledService, settings: &Outliers, endpoint: &Endpoint
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use portcullis_config::{Format, Loader};
+
+    use super::*;
+    use crate::Compiler;
+
+    const SETTINGS: &str =
+        "consecutive_gateway_errors: 3, base_ejection: 10s, max_ejection: 25s, interval: 20s";
+
+    fn service(endpoints: &str, outliers: &str) -> Arc<CompiledService> {
+        let yaml = format!(
+            "listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\n\
+             services: {{ s: {{ endpoints: [{endpoints}], outliers: {{ {outliers} }} }} }}\n"
+        );
+        let loaded = Loader::from_text("g.yaml", yaml, Format::Yaml).load().unwrap();
+        let compiled = Compiler::new(1).compile(&loaded.config, &loaded.changes).unwrap();
+        compiled.snapshot.services[0].clone().unwrap()
+    }
+
+    /// A service, and its ejector at a time of the test's.
+    struct Case {
+        service: Arc<CompiledService>,
+        settings: Outliers,
+        ejector: Ejector,
+    }
+
+    impl Case {
+        fn new(endpoints: &str, outliers: &str) -> Case {
+            let service = service(endpoints, outliers);
+            let settings = service.service.outliers.unwrap();
+            let ejector = Ejector::new(&settings, 0);
+            Case { service, settings, ejector }
+        }
+
+        fn look(&mut self, now: u64) -> Looked {
+            self.ejector.look(&self.service, &self.settings, now)
+        }
+
+        /// Three gateway errors in a row at an endpoint.
+        fn fail(&mut self, endpoint: usize, now: u64) -> Looked {
+            let endpoint = &self.service.endpoints[endpoint];
+            endpoint.health.encounters.fail(3);
+            self.ejector.suspect(&self.service, &self.settings, endpoint.slot, now)
+        }
+
+        fn ejected(&self) -> Vec<usize> {
+            let endpoints = self.service.endpoints.iter().enumerate();
+            endpoints.filter(|(_, e)| e.health.is_ejected()).map(|(i, _)| i).collect()
+        }
+    }
+
+    #[test]
+    fn ejections_grow_up_to_a_bound_and_shrink_when_it_is_quiet() {
+        let mut case = Case::new("\"a:1\", \"b:1\"", SETTINGS);
+        // The first lasts as long as the base, the second twice as long, the third the most.
+        for (at, until) in [(1_000, 11_000), (11_000, 31_000), (31_000, 56_000)] {
+            assert_eq!(case.fail(0, at), Looked { changed: true, again: Some(until) });
+            assert_eq!(case.ejected(), [0]);
+            assert!(!case.look(until - 1).changed, "{until}");
+            assert!(case.look(until).changed, "{until}");
+            assert!(case.ejected().is_empty());
+        }
+        // Three quiet intervals take back what three ejections had come to.
+        let mut now = 56_000;
+        while let Some(again) = case.look(now).again {
+            now = again.max(now + 1);
+        }
+        assert!((96_000..=136_000).contains(&now), "{now}");
+        assert_eq!(case.fail(0, now).again, Some(now + 10_000));
+    }
+
+    #[test]
+    fn a_row_that_ends_ejects_nobody() {
+        let mut case = Case::new("\"a:1\", \"b:1\"", SETTINGS);
+        let endpoint = Arc::clone(&case.service.endpoints[0]);
+        endpoint.health.encounters.fail(3);
+        endpoint.health.encounters.forget_row();
+        let looked = case.ejector.suspect(&case.service, &case.settings, endpoint.slot, 5);
+        assert_eq!(looked, Looked { changed: false, again: None });
+        let stranger = case.ejector.suspect(&case.service, &case.settings, 99, 5);
+        assert!(!stranger.changed);
+    }
+
+    #[test]
+    fn half_may_be_ejected_and_who_was_spared_is_looked_at_again() {
+        let five = "\"a:1\", \"b:1\", \"c:1\", \"d:1\", { address: \"e:1\", weight: 0 }";
+        let mut case = Case::new(five, SETTINGS);
+        // Of the four that take requests two.
+        for endpoint in 0..4 {
+            case.fail(endpoint, 1_000);
+        }
+        assert_eq!(case.ejected(), [0, 1]);
+        assert_eq!(case.service.state.health().spared.value(), 2);
+        // When the two are back the interval has not ended; at its end the others go.
+        assert!(case.look(11_000).changed);
+        assert!(case.ejected().is_empty());
+        assert!(case.look(20_000).changed);
+        assert_eq!(case.ejected(), [2, 3]);
+    }
+
+    #[test]
+    fn the_last_one_that_is_available_stays() {
+        let mut case = Case::new("\"a:1\", \"b:1\"", &format!("{SETTINGS}, max_ejected: 100%"));
+        case.service.endpoints[1].health.set_verdict(crate::snapshot::Verdict::Unhealthy);
+        assert!(!case.fail(0, 1_000).changed);
+        case.service.endpoints[1].health.set_verdict(crate::snapshot::Verdict::Healthy);
+        assert!(case.fail(0, 2_000).changed);
+        assert!(!case.fail(1, 3_000).changed);
+    }
+
+    #[test]
+    fn an_ejected_endpoint_is_not_judged_by_what_still_comes() {
+        let mut case = Case::new("\"a:1\", \"b:1\"", SETTINGS);
+        assert!(case.fail(0, 1_000).changed);
+        assert!(!case.fail(0, 2_000).changed);
+        assert!(case.look(11_000).changed);
+        assert!(!case.look(20_000).changed, "the row was of before");
+    }
+
+    #[test]
+    fn without_ejections_all_are_back() {
+        let mut case = Case::new("\"a:1\", \"b:1\"", SETTINGS);
+        assert!(case.fail(1, 1_000).changed);
+        assert!(take_all_back(&case.service));
+        assert!(case.ejected().is_empty());
+        assert!(!take_all_back(&case.service));
+    }
+}

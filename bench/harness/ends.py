@@ -1,4 +1,4 @@
-"""The program under tools/: compiled for the run, and started in its three parts."""
+"""The program under tools/: compiled for the run, and started in its parts."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ START_SECONDS = 10.0
 PATIENCE = 20.0  # beyond what was asked for; the steady client waits ten seconds for an answer
 
 
-class H2Tool:
+class Ends:
     def __init__(self, procs: Procs, directory: Path):
         self.procs = procs
         self.directory = directory
@@ -27,14 +27,20 @@ class H2Tool:
         child, and its port."""
         port = free_port()
         child = self.start("origin", str(port), str(held))
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                return child, port
-            except OSError:
-                time.sleep(0.02)
-        raise machine.Unfit(f"the HTTP/2 origin does not start: {child.tail()}")
+        return listening(child, port), port
+
+    def places(self, places: int, millis: int, address: str = "127.0.0.1", port: int = 0) -> tuple[Child, int]:
+        """An HTTP/1.1 origin that takes so many requests at a time, and so many milliseconds for each.
+        The child, and its port."""
+        port = port or free_port()
+        child = self.start("places", address, str(port), str(places), str(millis))
+        return listening(child, port), port
+
+    def arrivals(self, port: int, path: str, rate: float, deadline: int, warm: int, seconds: int) -> dict:
+        """Requests that come at a rate, whatever becomes of those before; the deadline is in milliseconds.
+        What became of them, or OSError."""
+        words = (path, str(rate), str(deadline), str(warm), str(seconds))
+        return self.result(self.start("arrivals", str(port), *words), warm + seconds)
 
     def flood(self, port: int, kind: str, connections: int, seconds: float, source: str) -> Child:
         """Ends by itself. It gets what the others on its core leave: a client and an origin
@@ -62,15 +68,26 @@ class H2Tool:
         if self.binary is None:
             self.binary = self.compile()
         self.started += 1
-        output = self.directory / f"h2tool-{self.started}"
+        output = self.directory / f"ends-{self.started}"
         return self.procs.start([str(self.binary), *words], machine.LOAD_CORE, output, leftover)
 
     def compile(self) -> Path:
         if not shutil.which("rustc"):
-            raise machine.Unfit("rustc is missing; the HTTP/2 origin and the flooder are compiled with it")
-        binary = self.directory / "h2tool"
+            raise machine.Unfit("rustc is missing; the program under tools/ is compiled with it")
+        binary = self.directory / "ends"
         ran = subprocess.run(["rustc", "-O", "--edition", "2024", SOURCE, "-o", binary],
                              capture_output=True, text=True, check=False)
         if ran.returncode != 0:
             raise machine.Unfit(f"rustc could not compile {SOURCE.name}: {ran.stderr.strip()[-400:]}")
         return binary
+
+
+def listening(child: Child, port: int) -> Child:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return child
+        except OSError:
+            time.sleep(0.02)
+    raise machine.Unfit(f"an origin does not start: {child.tail()}")
