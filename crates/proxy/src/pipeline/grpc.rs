@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_status_is_found_where_there_is_only_a_head() {
-        let mut response = ResponseHead { length: BodyLength::Empty, ..ResponseHead::default() };
+        let mut response = ResponseHead::default();
+        response.length = BodyLength::Empty;
         assert_eq!(status_of_head(&response), None);
         response.fields.push(b"grpc-status", b"14");
         assert_eq!(status_of_head(&response), Some(14));

@@ -42,9 +42,11 @@ fn load_over_one_connection(gateway: &Gateway, requests: usize) -> usize {
 #[track_caller]
 fn assert_even(origins: &[Origin], total: usize, workers: usize, balance: &str) {
     for count in counts(origins) {
-        // A worker is off by less than one request an endpoint.
+        // A worker is off by less than one request an endpoint. With the fewest requests, one that
+        // its client has seen answered may still count as under way at another worker.
+        let slack = if balance == "least_requests" { total / 10 } else { 0 };
         let off = count.abs_diff(total / 5);
-        assert!(off <= workers, "{:?} by {workers} workers, {balance}", counts(origins));
+        assert!(off <= workers + slack, "{:?} by {workers} workers, {balance}", counts(origins));
     }
 }
 

@@ -95,7 +95,8 @@ fn quotas_survive_a_restart_and_a_kill() {
     }
     gateway.kill();
     let gateway = Gateway::start(&config);
-    assert_eq!(left(&gateway, "a"), (200, 2));
+    // The file grows before what is written counts, so the last request may be lost and no more.
+    assert!(matches!(left(&gateway, "a"), (200, 2 | 3)));
     assert_eq!(left(&gateway, "b"), (200, 9));
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use portcullis_testkit::h2::{Block, Frame, H2Client, H2Served, Outcome, code, flag};
-use portcullis_testkit::{Gateway, Origin, Reply};
+use portcullis_testkit::{Gateway, Origin, Reply, eventually};
 
 use super::before;
 
@@ -261,7 +261,8 @@ fn a_head_whose_continuations_never_end_costs_little() {
     assert_eq!(gateway.get("/case").status, 502);
     let grown = gateway.resident().saturating_sub(resident);
     assert!(grown < 16 * 1024 * 1024, "{grown} bytes more");
-    assert_eq!(gateway.get("/next").status, 200);
+    // One that comes while the connection is being given up may be lost with it.
+    assert!(eventually(|| gateway.get("/next").status == 200));
 }
 
 #[test]
