@@ -109,7 +109,6 @@ impl Scrape<'_> {
         let mut page = Page::new(out);
         self.routes(&mut page);
         tcp::render(&self.tcp_routes, &mut page);
-        retries::render(&self.services, &mut page);
         self.policies.render(&mut page);
         stores::render(&self.stores, &mut page);
         self.failures(&mut page);

@@ -36,7 +36,7 @@ impl Phase {
 
 /// A breaker's state.
 #[derive(Debug)]
-pub struct BreakerState {
+pub(crate) struct BreakerState {
     standing: AtomicU64,
     /// What was tried before then says nothing any more; [`crate::clock::millis`].
     judged_from: AtomicU64,
@@ -81,7 +81,7 @@ impl BreakerState {
     }
 
     /// Where it stands; one that was open for long enough is half open.
-    pub fn phase(&self, now_ms: u64) -> Phase {
+    pub(crate) fn phase(&self, now_ms: u64) -> Phase {
         let standing = self.standing();
         match standing.phase {
             Phase::Open if standing.until_ms <= now_ms => Phase::HalfOpen,
@@ -90,7 +90,7 @@ impl BreakerState {
     }
 
     /// How often it has opened.
-    pub fn trips(&self) -> u64 {
+    pub(crate) fn trips(&self) -> u64 {
         self.trips.load(Relaxed)
     }
 

@@ -18,7 +18,7 @@ const SHORT_FOR: u64 = 1000;
 
 /// What counts towards a service's caps.
 #[derive(Debug, Default)]
-pub struct LoadState {
+pub(crate) struct LoadState {
     connections: AtomicU64,
     pending: AtomicU64,
     requests: AtomicU64,
