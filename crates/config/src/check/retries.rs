@@ -18,10 +18,19 @@ pub(super) fn of_service(
     written: Option<&Spanned<OffOr<RetriesSpec>>>,
     scope: &mut Scope<'_>,
 ) -> (Option<Arc<Retries>>, Option<RetryBudget>) {
-    let Some(OffOr::On(spec)) = written.map(|written| &written.value) else {
-        return (None, Some(RetryBudget::default()));
-    };
-    (Some(retries(spec, scope).into()), budget(spec, scope))
+    match written.map(|written| &written.value) {
+        None => (Some(elsewhere(scope).into()), Some(RetryBudget::default())),
+        Some(OffOr::On(spec)) => (Some(retries(spec, scope).into()), budget(spec, scope)),
+        Some(_) => (None, Some(RetryBudget::default())),
+    }
+}
+
+/// What holds where nothing is written: that an endpoint dies is no reason for a request to fail
+/// that another can answer just as well.
+fn elsewhere(scope: &mut Scope<'_>) -> Retries {
+    let on = RetryOn { reset: true, refused: true, ..RetryOn::default() };
+    let usual = retries(&RetriesSpec::default(), scope);
+    Retries { attempts: 2, on, elsewhere: true, backoff_base: Duration::ZERO, ..usual }
 }
 
 /// A route's retries; `None` leaves the service's, `Some(None)` is "off".
@@ -49,6 +58,7 @@ fn retries(spec: &RetriesSpec, scope: &mut Scope<'_>) -> Retries {
         backoff_max,
         retry_after: spec.retry_after.as_ref().map_or(Duration::from_secs(1), |w| w.value.0),
         buffer: buffer(spec, scope),
+        elsewhere: false,
     }
 }
 

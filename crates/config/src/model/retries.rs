@@ -16,7 +16,7 @@ pub struct Retries {
     pub idempotency_key: bool,
     /// How long one try may take to connect, and then to reply; `None` leaves the timeouts.
     pub per_try_timeout: Option<Duration>,
-    /// The most that is waited before the second try; doubles with each. Not zero.
+    /// The most that is waited before the second try; doubles with each.
     pub backoff_base: Duration,
     /// The most that is waited before any; at least `backoff_base`.
     pub backoff_max: Duration,
@@ -24,6 +24,8 @@ pub struct Retries {
     pub retry_after: Duration,
     /// Most bytes of content that are kept to be sent again.
     pub buffer: usize,
+    /// Only another endpoint is asked, and at once; where there is none, nobody is.
+    pub elsewhere: bool,
 }
 
 /// What is worth another try.

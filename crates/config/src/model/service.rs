@@ -42,7 +42,7 @@ pub struct Service {
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
     pub timeouts: ServiceTimeouts,
-    /// When a request is sent once more, if ever.
+    /// When a request is sent once more; `None` is "off".
     pub retries: Option<Arc<Retries>>,
     /// Most retries at once, whoever asks for them; `None` is no limit.
     pub retry_budget: Option<RetryBudget>,

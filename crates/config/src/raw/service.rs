@@ -59,7 +59,8 @@ pub(crate) struct ServiceSpec {
     /// How long the gateway waits for an endpoint. A route may override them.
     #[serde(default)]
     pub(crate) timeouts: ServiceTimeoutsSpec,
-    /// When a request is sent once more, or `off`. A route may have its own instead. Default: `off`.
+    /// When a request is sent once more, or `off`. A route may have its own instead. Default: an
+    /// idempotent one whose connection was lost before any reply goes to another endpoint, once.
     pub(crate) retries: Option<Spanned<OffOr<RetriesSpec>>>,
     /// The service that takes over when this one has no endpoint that takes requests, none can be
     /// connected to, or its breaker is open. Default: none.

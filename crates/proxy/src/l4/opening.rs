@@ -98,16 +98,21 @@ async fn steps(
     loop {
         record.service = Some(Arc::clone(&service.service.name));
         let limit = route.route.connect.unwrap_or(service.service.timeouts.connect);
-        match reach(worker, &service, peer, limit, record).await {
+        let backup = service.backup.and_then(|slot| snapshot.services.get(slot)?.clone());
+        let reached = if backup.is_some() && balance::is_down(&service, worker) {
+            Err(Reason::NoEndpoint.into())
+        } else {
+            reach(worker, &service, peer, limit, record).await
+        };
+        match reached {
             Ok((upstream, held)) => {
                 record.connected = Some(record.begun.elapsed());
                 let idle = route.route.idle.unwrap_or(service.service.timeouts.tunnel);
                 return Ok((upstream, received, idle, held));
             }
             Err(failure) => {
-                let backup = takes_over(&failure).then_some(service.backup).flatten();
                 // No way over backups leads back, so this ends.
-                let backup = backup.and_then(|slot| snapshot.services.get(slot)?.clone());
+                let backup = backup.filter(|_| takes_over(&failure));
                 service.state.series.shard(worker.id).passed_on.add(backup.is_some().into());
                 service = backup.ok_or(failure)?;
             }

@@ -2,6 +2,7 @@
 //! service cannot take it.
 
 mod again;
+mod decide;
 mod tries;
 
 use std::future::poll_fn;
@@ -23,6 +24,7 @@ use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
+use crate::upstream::balance;
 use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.
@@ -71,12 +73,16 @@ async fn send<'s>(
     let mut service = service;
     loop {
         exchange.record.service = Some(service);
-        let tries = Tries::new(exchange, plan, service);
-        let Err(failure) = tries.run(exchange, upload, through).await else { return Ok(()) };
-        let backup = takes_over(&failure).then_some(service.backup).flatten();
-        let backup = backup.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
+        let backup = service.backup.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
+        // Some endpoint would get the request in any case; the backup's is the better one.
+        let sent = if backup.is_some() && balance::is_down(service, serving.worker) {
+            Err(Reason::NoEndpoint.into())
+        } else {
+            Tries::new(exchange, plan, service).run(exchange, upload, through).await
+        };
+        let Err(failure) = sent else { return Ok(()) };
         // No way over backups leads back, so this ends.
-        let Some(backup) = backup else { return Err(failure) };
+        let Some(backup) = backup.filter(|_| takes_over(&failure)) else { return Err(failure) };
         service.state.series.shard(serving.worker.id).passed_on.add(1);
         service = backup;
     }

@@ -31,7 +31,7 @@ impl<'s> RetryPlace<'s> {
         let cooling = metrics.sum(|series| &series.cooling);
         let retrying = metrics.sum(|series| &series.retrying);
         let active = metrics.sum(|series| &series.active);
-        if budget.is_some_and(|budget| retrying + cooling >= most(budget, active, retrying)) {
+        if budget.is_some_and(|budget| !has_room(budget, active, retrying, cooling)) {
             return None;
         }
         own.retrying.add(1);
@@ -52,12 +52,15 @@ impl Drop for RetryPlace<'_> {
     }
 }
 
-/// Most retries at once, with so many requests under way, retries among them.
-fn most(budget: RetryBudget, active: u64, retrying: u64) -> u64 {
+/// Whether there may be another retry, with so many requests under way, retries among them.
+///
+/// The minimum counts what is under way and nothing else, so that a few requests are always sent as
+/// often as configured; the share counts what has failed a moment ago as well.
+fn has_room(budget: RetryBudget, active: u64, retrying: u64, cooling: u64) -> bool {
     let first_tries = active.saturating_sub(retrying);
     // Whole retries: a part of one is none.
     let share = (first_tries as f64 * budget.share) as u64;
-    share.max(budget.minimum.into())
+    retrying < u64::from(budget.minimum) || retrying + cooling < share
 }
 
 /// How long the retry of this number, from 1, waits at most; what it waits is drawn from that.
@@ -114,11 +117,11 @@ mod tests {
 
     #[test]
     fn a_fifth_of_the_first_tries_but_three_always() {
-        assert_eq!(most(BUDGET, 0, 0), 3);
-        assert_eq!(most(BUDGET, 15, 0), 3);
-        assert_eq!(most(BUDGET, 100, 0), 20);
-        assert_eq!(most(BUDGET, 120, 20), 20);
-        assert_eq!(most(BUDGET, 3, 5), 3);
+        let most = |active: u64| {
+            (0..).find(|&retrying| !has_room(BUDGET, active + retrying, retrying, 0)).unwrap()
+        };
+        assert_eq!([0, 15, 19, 20, 100].map(most), [3, 3, 3, 4, 20]);
+        assert!(!has_room(BUDGET, 3, 5, 0));
     }
 
     #[test]
@@ -138,10 +141,14 @@ mod tests {
     #[test]
     fn what_failed_counts_for_a_while() {
         let metrics = ServiceMetrics::new(1);
+        metrics.shard(0).active.add(100);
         let take = |now_ms| RetryPlace::take(Some(BUDGET), &metrics, 0, now_ms);
-        (0..3).for_each(|_| take(5000).unwrap().spend(5000));
+        (0..20).for_each(|_| take(5000).unwrap().spend(5000));
+        // The minimum stays: three at once, one after the other.
+        let held: Vec<_> = (0..3).map(|_| take(6000).unwrap()).collect();
         assert!(take(6000).is_none());
         assert!(take(6001).is_some());
+        drop(held);
     }
 
     fn retries() -> Retries {
@@ -155,6 +162,7 @@ mod tests {
             backoff_max: Duration::from_millis(250),
             retry_after: Duration::from_secs(1),
             buffer: 0,
+            elsewhere: false,
         }
     }
 

@@ -27,10 +27,12 @@ fn defaults() {
     ));
     let config = config.load().unwrap().config;
     let plain = &config.services["a"];
-    assert_eq!(plain.retries, None);
+    let unasked = plain.retries.as_deref().unwrap();
+    assert!(unasked.elsewhere && unasked.on.reset && unasked.on.refused && !unasked.on.timeout);
+    assert_eq!((unasked.attempts, unasked.on.statuses.len()), (2, 0));
     assert_eq!(plain.retry_budget, Some(RetryBudget { share: 0.2, minimum: 3 }));
     let retries = config.services["b"].retries.as_deref().unwrap();
-    assert_eq!(retries.attempts, 3);
+    assert_eq!((retries.attempts, retries.elsewhere), (3, false));
     assert!(retries.on.has_status(503) && !retries.on.has_status(500) && !retries.on.has_grpc(14));
     assert!(!retries.methods.iter().any(|method| &**method == "POST"));
     assert_eq!((retries.buffer, retries.retry_after), (65_536, Duration::from_secs(1)));

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use portcullis_config::model::Retries;
 use portcullis_core::metrics::{RetryCause, RetryDenial};
 use portcullis_core::{Failure, Fault, Reason};
 use portcullis_wire::{BodyLength, RequestHead};
 
-use super::again::{drain, fits, is_idempotent, is_repeatable, retire_if_dead};
+use super::again::{drain, fits, is_repeatable, retire_if_dead};
 use super::{Plan, Timeouts, send_head, timeouts, unless_over};
 use crate::clock;
 use crate::pipeline::content::Upload;
@@ -18,11 +18,10 @@ use crate::pipeline::shed::LetThrough;
 use crate::pipeline::steer::Steering;
 use crate::pipeline::{Exchange, grpc, upgrade};
 use crate::snapshot::{ActiveRequest, CompiledService, EndpointState};
-use crate::upstream::MOST_TRIES;
 use crate::upstream::acquire::{Acquired, Wanted, acquire};
 use crate::upstream::balance::{self, Tried};
 use crate::upstream::outcome::{End, Outcome};
-use crate::upstream::retry::{self, NoMore, RetryPlace};
+use crate::upstream::retry::{self, RetryPlace};
 use crate::worker::Worker;
 
 /// Most content that is kept for requests which an HTTP/2 endpoint may refuse, in bytes.
@@ -34,32 +33,32 @@ const MOST_IN_VAIN: usize = 3;
 
 /// The tries of a request at one service.
 pub(super) struct Tries<'t, 's> {
-    plan: &'t Plan<'s>,
-    service: &'s Arc<CompiledService>,
-    retries: Option<&'s Retries>,
+    pub(super) plan: &'t Plan<'s>,
+    pub(super) service: &'s Arc<CompiledService>,
+    pub(super) retries: Option<&'s Retries>,
     /// It may be sent again though it may have been worked on.
-    repeatable: bool,
-    timeouts: Timeouts,
-    total: Option<Instant>,
-    steering: Steering,
+    pub(super) repeatable: bool,
+    pub(super) timeouts: Timeouts,
+    pub(super) total: Option<Instant>,
+    pub(super) steering: Steering,
     /// Endpoints that another one is preferred to.
-    tried: Tried,
+    pub(super) tried: Tried,
     /// Who is asked next, if that is decided.
-    next: Option<usize>,
+    pub(super) next: Option<usize>,
     /// Endpoints in a row that could not be connected to.
-    unreached: usize,
+    pub(super) unreached: usize,
     /// How often it was sent again because nothing can have happened.
-    unprocessed: usize,
+    pub(super) unprocessed: usize,
     /// How often for any other cause.
-    retried: u32,
+    pub(super) retried: u32,
     /// An idle connection will not do: the last one was dead.
-    fresh: bool,
+    pub(super) fresh: bool,
     /// Its place in the budget.
-    place: Option<RetryPlace<'s>>,
+    pub(super) place: Option<RetryPlace<'s>>,
     /// Good replies of the service when there was no place.
-    good: u64,
+    pub(super) good: u64,
     /// What the last try came to, where the next one still has to find its place in the budget.
-    owing: Option<Failure>,
+    pub(super) owing: Option<Failure>,
 }
 
 impl<'t, 's> Tries<'t, 's> {
@@ -142,6 +141,8 @@ impl<'t, 's> Tries<'t, 's> {
             self.place = self.take_place(worker);
             if self.place.is_some() {
                 self.owing = None;
+                // Much may have changed since.
+                self.next = None;
                 return Ok(());
             }
             let good = self.good(worker);
@@ -235,7 +236,7 @@ impl<'t, 's> Tries<'t, 's> {
         Ok(None)
     }
 
-    fn choose(&self, worker: &Worker) -> Option<usize> {
+    pub(super) fn choose(&self, worker: &Worker) -> Option<usize> {
         balance::choose(self.service, worker, &self.steering.choice(self.tried.as_slice()))
     }
 
@@ -260,222 +261,40 @@ impl<'t, 's> Tries<'t, 's> {
         }
     }
 
-    /// No way to the endpoint: nothing was sent, so another may be asked at once.
-    fn unreached(
-        &mut self,
-        exchange: &Exchange<'s, '_>,
-        upload: &mut Upload,
-        chosen: usize,
-        failure: Failure,
-    ) -> Result<Option<Duration>, Failure> {
-        if !is_unreached(failure.reason) {
-            return Err(failure);
-        }
-        let worker = exchange.serving.worker;
-        self.spend();
-        self.tried.push(chosen);
-        self.unreached += 1;
-        let next = self.choose(worker).filter(|next| !self.tried.as_slice().contains(next));
-        if self.unreached < MOST_TRIES && next.is_some() {
-            self.next = next;
-            self.count(worker, RetryCause::ConnectFailure);
-            return Ok(Some(Duration::ZERO));
-        }
-        let wanted = self.retries.is_some_and(|retries| retries.on.connect_failure);
-        // Where there is a backup, it is asked before anybody is asked twice.
-        if wanted
-            && self.service.backup.is_none()
-            && let Some(wait) = self.again(exchange, upload, RetryCause::ConnectFailure, Ok(None))
-        {
-            (self.tried, self.unreached) = (Tried::default(), 0);
-            return Ok(Some(wait));
-        }
-        Err(failure)
-    }
-
-    /// No reply came.
-    fn failed(
-        &mut self,
-        exchange: &Exchange<'s, '_>,
-        upload: &mut Upload,
-        (chosen, begun): (usize, Instant),
-        way: Acquired,
-        failure: Failure,
-    ) -> Result<Option<Duration>, Failure> {
-        let (worker, request) = (exchange.serving.worker, &exchange.scratch.request);
-        self.spend();
-        retire_if_dead(&way, failure.reason);
-        let lost = failure.reason == Reason::UpstreamReset && !exchange.record.interim;
-        let stale = lost && way.reused && way.up.is_lost() && !way.up.has_begun_reply();
-        // That an idle connection had ended says nothing about the endpoint, and a request that
-        // came too slowly is not its fault.
-        let slow_client = failure.reason == Reason::TotalTimeout && !upload.is_over();
-        if !stale && !slow_client {
-            self.report(worker, &self.service.endpoints[chosen], begun, failure.reason);
-        }
-        if lost && way.up.is_refused() && self.may_repeat(worker, upload) {
-            return Ok(self.repeat(worker, RetryCause::Refused));
-        }
-        if stale && !self.fresh && is_idempotent(request.method()) && upload.rewind() {
-            return Ok(self.repeat(worker, RetryCause::Stale));
-        }
-        let Some(retries) = self.retries else { return Err(failure) };
-        let cause = match failure.reason {
-            Reason::UpstreamReset if way.up.is_refused() && retries.on.refused => {
-                RetryCause::Refused
-            }
-            Reason::UpstreamReset if retries.on.reset => RetryCause::Reset,
-            Reason::FirstByteTimeout | Reason::UpstreamStalled if retries.on.timeout => {
-                RetryCause::Timeout
-            }
-            _ => return Err(failure),
-        };
-        self.tried.push(chosen);
-        if let Some(wait) = self.again(exchange, upload, cause, Ok(None)) {
-            if self.place.is_none() {
-                self.owing = Some(failure);
-            }
-            return Ok(Some(wait));
-        }
-        Err(failure)
-    }
-
-    /// A reply came, and perhaps another is wanted.
-    fn after_reply(
-        &mut self,
-        exchange: &Exchange<'s, '_>,
-        upload: &mut Upload,
-        chosen: usize,
-        end: End,
-    ) -> Option<Duration> {
-        let on = &self.retries?.on;
-        let cause = match end {
-            End::Replied { grpc: Some(code), .. } if on.has_grpc(code) => RetryCause::GrpcStatus,
-            End::Replied { status, .. } if on.has_status(status) => RetryCause::Status,
-            _ => return None,
-        };
-        if cause == RetryCause::GrpcStatus && !grpc::is_grpc(&exchange.scratch.request) {
-            return None;
-        }
-        self.tried.push(chosen);
-        let asked = retry::asked_to_wait(&exchange.scratch.response, SystemTime::now());
-        self.again(exchange, upload, cause, asked)
-    }
-
-    /// Whether a request that was certainly not worked on may be sent again: once in any case,
-    /// more often only as the budget allows, for a service that refuses everything has enough to do.
-    fn may_repeat(&mut self, worker: &Worker, upload: &mut Upload) -> bool {
-        if self.unprocessed + 1 >= MOST_TRIES {
-            return false;
-        }
-        if self.unprocessed > 0 {
-            self.place = self.take_place(worker);
-            if self.place.is_none() {
-                self.deny(worker, RetryDenial::Budget);
-                return false;
-            }
-        }
-        upload.rewind()
-    }
-
-    /// At once, over a connection of its own: that the last one was ending says nothing about the
-    /// endpoint; another one tells.
-    fn repeat(&mut self, worker: &Worker, cause: RetryCause) -> Option<Duration> {
-        self.unprocessed += 1;
-        self.fresh = true;
-        self.count(worker, cause);
-        Some(Duration::ZERO)
-    }
-
-    /// How long to wait before the request is sent once more, if it may be.
-    fn again(
-        &mut self,
-        exchange: &Exchange<'s, '_>,
-        upload: &mut Upload,
-        cause: RetryCause,
-        asked: Result<Option<Duration>, NoMore>,
-    ) -> Option<Duration> {
-        let worker = exchange.serving.worker;
-        match self.decide(exchange, upload, cause, asked) {
-            Ok(wait) => {
-                self.retried += 1;
-                self.count(worker, cause);
-                Some(wait)
-            }
-            Err(denial) => {
-                self.deny(worker, denial);
-                None
-            }
-        }
-    }
-
-    fn decide(
-        &mut self,
-        exchange: &Exchange<'s, '_>,
-        upload: &mut Upload,
-        cause: RetryCause,
-        asked: Result<Option<Duration>, NoMore>,
-    ) -> Result<Duration, RetryDenial> {
-        let retries = self.retries.ok_or(RetryDenial::Method)?;
-        let harmless = matches!(cause, RetryCause::ConnectFailure | RetryCause::Refused);
-        // Calls of gRPC are all POST, so whoever names a code of it means them.
-        if !harmless && !self.repeatable && cause != RetryCause::GrpcStatus {
-            return Err(RetryDenial::Method);
-        }
-        if self.retried + 1 >= retries.attempts {
-            return Err(RetryDenial::Attempts);
-        }
-        let asked = asked.map_err(|NoMore| RetryDenial::RetryAfter)?.unwrap_or_default();
-        if asked > retries.retry_after {
-            return Err(RetryDenial::RetryAfter);
-        }
-        let wait = retry::jitter(retry::backoff(retries, self.retried + 1)).max(asked);
-        if self.total.is_some_and(|total| Instant::now() + wait >= total) {
-            return Err(RetryDenial::Time);
-        }
-        if exchange.record.interim || !upload.can_rewind() {
-            return Err(RetryDenial::Content);
-        }
-        self.place = self.take_place(exchange.serving.worker);
-        if self.place.is_none() {
-            // A burst, as when one of several endpoints dies, is waited out where others do well.
-            self.good = self.good(exchange.serving.worker);
-            if self.good == 0 || !matches!(cause, RetryCause::Reset | RetryCause::Timeout) {
-                return Err(RetryDenial::Budget);
-            }
-        }
-        upload.rewind();
-        Ok(wait)
-    }
-
-    fn take_place(&self, worker: &Worker) -> Option<RetryPlace<'s>> {
+    pub(super) fn take_place(&self, worker: &Worker) -> Option<RetryPlace<'s>> {
         let budget = self.service.service.retry_budget;
         RetryPlace::take(budget, &self.service.state.series, worker.id, clock::millis())
     }
 
     /// Good replies of the service that this worker has seen.
-    fn good(&self, worker: &Worker) -> u64 {
+    pub(super) fn good(&self, worker: &Worker) -> u64 {
         self.service.state.series.shard(worker.id).good.value()
     }
 
     /// The last try failed: if it was a retry, its place stays taken for a while.
-    fn spend(&mut self) {
+    pub(super) fn spend(&mut self) {
         if let Some(place) = self.place.take() {
             place.spend(clock::millis());
         }
     }
 
-    fn count(&self, worker: &Worker, cause: RetryCause) {
+    pub(super) fn count(&self, worker: &Worker, cause: RetryCause) {
         worker.metrics.upstream_retries.add(1);
         self.service.state.series.shard(worker.id).retries[cause as usize].add(1);
     }
 
-    fn deny(&self, worker: &Worker, denial: RetryDenial) {
+    pub(super) fn deny(&self, worker: &Worker, denial: RetryDenial) {
         self.service.state.series.shard(worker.id).denied[denial as usize].add(1);
     }
 
     /// Tells what the endpoint failed in; what is no fault of it is nobody's business.
-    fn report(&self, worker: &Worker, endpoint: &EndpointState, begun: Instant, reason: Reason) {
+    pub(super) fn report(
+        &self,
+        worker: &Worker,
+        endpoint: &EndpointState,
+        begun: Instant,
+        reason: Reason,
+    ) {
         if reason.fault() == Fault::Upstream {
             self.service.report(worker, endpoint, &Outcome { end: End::Failed(reason), begun });
         }
