@@ -132,7 +132,7 @@ impl Copy {
             Err(_) => return Err(Reason::FirstByteTimeout.into()),
         }
         if way.up.is_reusable() {
-            worker.keep(service, endpoint, way.up, begun);
+            worker.keep(service, endpoint, (way.up, way.place), begun);
         }
         Ok(())
     }
