@@ -158,8 +158,6 @@ mod vocabulary {
             duration: Duration::ZERO,
             connected: Some(Duration::ZERO),
             failure: Some(&failure),
-            tries: 2,
-            fallback: true,
         };
         let mut line = Vec::new();
         event.write_json(&mut line);

@@ -155,7 +155,7 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let served = act(exchange, route, normal, body_limit).await;
     // Its policies had let it pass, and then there was no room for it: that counts nowhere.
     if let Err(failure) = &served
-        && failure.reason == Reason::Overloaded
+        && matches!(failure.reason, Reason::Overloaded | Reason::CircuitOpen)
     {
         policies::give_back(exchange, applying);
     }
