@@ -36,11 +36,12 @@ if granted == 0 then
 end
 have = have + granted
 local valid = min(ttl, kind.valid(p) or ttl)
+entry.held = entry.held + have
+write(entry, valid)
+-- After what has expired is gone, for that may be an older share of this very node.
 if have > 0 then
   redis.call('HSET', entry.key, node, whole(have) .. ':' .. whole(now + valid))
 elseif held then
   redis.call('HDEL', entry.key, node)
 end
-entry.held = entry.held + have
-write(entry, valid)
 return { granted, left - granted, wait, kind.reset(p, c), others + (have > 0 and 1 or 0), valid }
