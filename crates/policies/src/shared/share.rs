@@ -204,7 +204,7 @@ impl Book {
         // It rises at once and falls slowly: too much goes back, and too little makes requests wait.
         self.rate = (used as f64 / seconds).max(self.rate * 0.7);
         (self.held, self.looked) = (there, now);
-        let enough = ((self.rate * AHEAD_S) as u64).clamp(least, MOST / 2);
+        let enough = ((self.rate * AHEAD_S) as u64).min(MOST / 2).max(least);
         let order = Order { have: there, back: 0, debt: 0, want: 0, least };
 
         if self.lent > 0 {

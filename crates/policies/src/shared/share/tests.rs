@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use portcullis_config::model::Sharing;
 use proptest::prelude::*;
 
 use super::*;
@@ -298,6 +299,17 @@ proptest! {
         prop_assert_eq!(Share::of(share.state()), share);
         prop_assert!(share.state() >> crate::limit::STATE_BITS == 0);
     }
+}
+
+/// The dearest request that a configuration allows, and any other.
+#[test]
+fn no_cost_is_too_high_for_a_share() {
+    for cost in [1, MOST / 2, MOST / 2 + 1, Sharing::MOST_LEASED.into(), u32::MAX.into()] {
+        let (share, step) = Book::new(1).look(Share::default(), 1000, cost, true);
+        let Step::Tell(order) = step else { panic!("{step:?}") };
+        assert_eq!((order.want, order.least, share.tokens), (cost, cost, 0));
+    }
+    assert!(u64::from(Sharing::MOST_LEASED) <= MOST / 2);
 }
 
 /// Nearly all of a limit can be used, even by one node of three, and hardly any request waits.
