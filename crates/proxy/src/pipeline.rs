@@ -124,10 +124,18 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let route = find(*serving, request, path, record.client, &mut scratch.params);
     let route = match route {
         Ok(route) => route,
-        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
-        Err(Miss::MethodNotAllowed(allowed)) => {
-            record.allow = Some(allowed.join(", "));
-            return Err(Reason::MethodNotAllowed.into());
+        Err(miss) => {
+            // Policies for all requests are for these as well: who looks for what is not there is
+            // limited like everybody.
+            let applying = policies::applying(exchange.serving.snapshot, None, None);
+            policies::ask(exchange, applying, normal).await?;
+            return Err(match miss {
+                Miss::NotFound => Reason::NoRoute.into(),
+                Miss::MethodNotAllowed(allowed) => {
+                    exchange.record.allow = Some(allowed.join(", "));
+                    Reason::MethodNotAllowed.into()
+                }
+            });
         }
     };
     record.route = Some(route);
@@ -140,13 +148,8 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let service = forward::choose_service(exchange, route)?;
     exchange.record.service = service;
     let snapshot = exchange.serving.snapshot;
-    let applying = policies::applying(snapshot, route, service.map(|service| &**service));
-    if !applying.is_empty()
-        && let Some(later) = policies::admit(exchange, applying, normal)?
-    {
-        // A future of its own, for requests that wait are few, and it is large.
-        Box::pin(policies::wait(exchange, applying, later)).await?;
-    }
+    let applying = policies::applying(snapshot, Some(route), service.map(|service| &**service));
+    policies::ask(exchange, applying, normal).await?;
 
     act(exchange, route, normal, body_limit).await
 }
