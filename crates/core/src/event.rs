@@ -122,6 +122,10 @@ pub struct HandshakeEvent<'a> {
     pub listener: &'a str,
     /// The client's address; none over a Unix socket.
     pub client: Option<IpAddr>,
+    /// The server name that the client asked for; lower case.
+    pub sni: Option<&'a str>,
+    /// The subject of the client's certificate (RFC 4514) where that was refused: what it claims.
+    pub client_cert: Option<&'a str>,
     /// What went wrong.
     pub fault: HandshakeFault,
     /// The same in the words of TLS.
@@ -140,6 +144,8 @@ impl HandshakeEvent<'_> {
             write_ip(client, out);
             out.push(b'"');
         }
+        text(out, "sni", self.sni.map(str::as_bytes));
+        text(out, "client_cert", self.client_cert.map(str::as_bytes));
         text(out, "error", Some(b"tls_handshake"));
         text(out, "reason", Some(self.fault.code().as_bytes()));
         text(out, "detail", Some(self.detail.as_bytes()));
@@ -287,13 +293,16 @@ mod tests {
             at: UNIX_EPOCH,
             listener: "web",
             client: Some(IpAddr::from([192, 0, 2, 1])),
+            sni: Some("a.example"),
+            client_cert: Some("CN=gone"),
             fault: HandshakeFault::ClientCertificateRevoked,
             detail: "certificate \"revoked\"",
         };
         let mut out = Vec::new();
         event.write_json(&mut out);
         let expected = "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"listener\":\"web\",\
-                        \"client\":\"192.0.2.1\",\"error\":\"tls_handshake\",\
+                        \"client\":\"192.0.2.1\",\"sni\":\"a.example\",\
+                        \"client_cert\":\"CN=gone\",\"error\":\"tls_handshake\",\
                         \"reason\":\"client_certificate_revoked\",\
                         \"detail\":\"certificate \\\"revoked\\\"\"}\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);

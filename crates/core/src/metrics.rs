@@ -91,6 +91,8 @@ pub struct RouteSeries {
     pub by_class: [Counter; 6],
     /// From the head's last byte to the reply's last.
     pub durations: Durations,
+    /// Copies for another service that are drawn or under way now.
+    pub copies: Counter,
     /// Content bytes from clients.
     pub bytes_in: Counter,
     /// Content bytes to clients.

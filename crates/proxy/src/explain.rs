@@ -124,6 +124,8 @@ pub struct Routed<'s> {
     pub params: Vec<(String, String)>,
     /// Most bytes of content, `None` for no limit, and who says so.
     pub body_limit: (Option<u64>, Source),
+    /// How late a worker may be before it turns the request away, if it ever does.
+    pub bearable: Option<Duration>,
     /// The policies that are asked, in order.
     pub policies: Vec<PolicyStep<'s>>,
     /// What happens.

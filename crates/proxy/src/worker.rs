@@ -59,8 +59,6 @@ pub(crate) struct Worker {
     scratch: RefCell<Vec<Box<Scratch>>>,
     /// How many requests services may have under way, by slot.
     adaptives: RefCell<Vec<Option<OwnedLimit>>>,
-    /// Copies of requests that are under way.
-    copies: Cell<usize>,
     /// One a connection, to wake all of them when the worker drains.
     wakers: RefCell<Slab<Waker>>,
     /// Tasks that wait for an exchange over HTTP/2.
@@ -86,7 +84,6 @@ impl Worker {
             date: RefCell::new((0, [0; 29])),
             scratch: RefCell::default(),
             adaptives: RefCell::default(),
-            copies: Cell::new(0),
             wakers: RefCell::default(),
             hands: Hands::default(),
             lag: Lag::default(),
@@ -190,17 +187,6 @@ impl Worker {
         if let Some((_, adaptive)) = place.filter(|(owner, _)| Arc::ptr_eq(owner, state)) {
             work(adaptive);
         }
-    }
-
-    /// Copies of requests that are under way.
-    pub(crate) fn copies(&self) -> usize {
-        self.copies.get()
-    }
-
-    /// Counts one more, or one less.
-    pub(crate) fn count_copy(&self, begins: bool) {
-        let copies = self.copies.get();
-        self.copies.set(if begins { copies + 1 } else { copies - 1 });
     }
 
     /// What a worker does now and then: closing old connections, handing over the log.
