@@ -1,5 +1,6 @@
 //! `portcullis explain`: what the gateway would do with a request, told without sending it.
 
+mod again;
 mod ask;
 mod connection;
 mod endpoints;

@@ -45,7 +45,7 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// A request, or a connection of a TCP route, that a service has.
+/// A request that a service has.
 #[derive(Debug)]
 pub(crate) struct Active<'s> {
     series: &'s ServiceSeries,

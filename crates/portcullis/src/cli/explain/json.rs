@@ -6,7 +6,7 @@ use portcullis_proxy::explain::{
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
 
-use super::{Told, connection, endpoints, health, patterns, text, traffic};
+use super::{Told, again, connection, endpoints, health, patterns, text, traffic};
 
 /// The whole explanation.
 pub(super) fn render(told: &Told<'_>) -> Value {
@@ -88,7 +88,15 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
     });
     let (action, value) = match &routed.action {
         Action::Forward { target, upgrade, services, held } => {
-            let services: Vec<Value> = services.iter().map(|share| service(told, share)).collect();
+            let services: Vec<Value> = services
+                .iter()
+                .map(|share| {
+                    let mut page = service(told, share);
+                    let method = told.question.method;
+                    page["failing"] = again::json(&routed.route.route, share, method);
+                    page
+                })
+                .collect();
             page["traffic"] = traffic::json(routed, *held);
             ("forward", json!({ "target": target, "upgrade": upgrade, "services": services }))
         }

@@ -10,7 +10,7 @@ use portcullis_proxy::explain::{
 };
 use portcullis_proxy::router::Verdict;
 
-use super::{Told, connection, endpoints, health, patterns, traffic};
+use super::{Told, again, connection, endpoints, health, patterns, traffic};
 
 /// Columns of the first column.
 const LABEL: usize = 11;
@@ -214,6 +214,8 @@ fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
             let total: u32 = services.iter().map(|share| share.weight).sum();
             for share in services {
                 service(page, told, share, total, upgrade.is_some());
+                let lines = again::lines(&routed.route.route, share, told.question.method);
+                lines.iter().for_each(|line| page.more(line));
             }
         }
         Action::Redirect { status, location } => {
