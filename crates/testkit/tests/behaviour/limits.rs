@@ -163,9 +163,8 @@ fn connections_that_come_too_fast_are_closed_and_told_of() {
     assert!(eventually(|| gateway.logged_requests().iter().any(told)));
 
     // What has come so far outlives a reload.
-    gateway.write_config(
-        &Config::before(&origin).listener(&limits.replace("1h", "2h")).also("workers: 2"),
-    );
+    let changed = Config::before(&origin).listener(limits).route("priority: 1");
+    gateway.write_config(&changed.also("workers: 2"));
     assert_eq!(gateway.reload().status, 200);
     assert!(!is_served(&gateway));
 }
