@@ -4,6 +4,7 @@
 mod address;
 mod balance;
 mod breaker;
+mod connection_rate;
 mod health;
 mod host;
 mod http;

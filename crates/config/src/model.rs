@@ -6,6 +6,7 @@
 
 mod balance;
 mod breaker;
+mod connection_rate;
 mod endpoint;
 mod health;
 mod listener;
@@ -30,6 +31,7 @@ pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
 pub use breaker::{Breaker, Trip, TripShare};
+pub use connection_rate::{ConnectionRate, Pace};
 pub use endpoint::{Address, Endpoint};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,

@@ -3,6 +3,7 @@
 
 mod balance;
 mod breaker;
+mod connection_rate;
 mod health;
 mod http2;
 mod listener;
@@ -26,6 +27,7 @@ pub(crate) use balance::{
     SlowStartSpec, StickySpec,
 };
 pub(crate) use breaker::BreakerSpec;
+pub(crate) use connection_rate::{ConnectionRateSpec, PaceSpec};
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
 };

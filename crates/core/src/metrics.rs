@@ -229,6 +229,8 @@ pub struct WorkerMetrics {
     pub connections_open: Counter,
     /// Client connections refused because a listener was full.
     pub connections_refused: Counter,
+    /// Client connections refused because they came too fast.
+    pub connections_too_fast: Counter,
     /// Client connections that had to wait, since their address had flooded the listener.
     pub connections_held_total: Counter,
     /// Client connections that wait for it now.

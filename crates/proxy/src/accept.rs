@@ -1,5 +1,6 @@
 //! Accepting connections on one listener of one worker.
 
+mod arrivals;
 pub(crate) mod held;
 mod turned_away;
 
@@ -17,6 +18,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout_at;
 
+use self::arrivals::Arrivals;
 use self::held::{Hold, hold};
 pub(crate) use self::turned_away::TurnedAway;
 use crate::client;
@@ -63,8 +65,12 @@ pub(crate) struct Shared {
     pub(crate) open: AtomicUsize,
     /// Who floods it.
     pub(crate) penalties: Penalties,
+    /// How fast connections come.
+    pub(crate) arrivals: Arrivals,
     /// Connections that there was no room for.
     pub(crate) turned_away: TurnedAway,
+    /// Connections that came too fast.
+    pub(crate) too_fast: TurnedAway,
 }
 
 /// Accepts until told to stop, and then, if the socket is to close, what has connected already: a
@@ -131,6 +137,7 @@ fn take(worker: &Rc<Worker>, listener: &Rc<LocalListener>, accepted: io::Result<
     let settings = listener.settings();
     let ip = accepted.addresses.map(|(remote, _)| remote.ip());
     let hold = match settings.listener.proxy_protocol {
+        None if !listener.let_in(&settings, worker, ip) => return true,
         None => hold(worker, listener, ip),
         // Its header says whose it is.
         Some(_) => Hold::No,

@@ -71,6 +71,9 @@ pub(crate) async fn admit(
     }
     let ip = addresses.map(|(source, _)| source.ip().to_canonical());
     if settings.listener.proxy_protocol.is_some() {
+        if !listener.let_in(&settings, worker, ip) {
+            return None;
+        }
         match held::hold(worker, listener, ip) {
             Hold::No => {}
             Hold::For(time) => Box::pin(held::wait(worker, listener, time)).await,

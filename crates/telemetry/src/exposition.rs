@@ -201,6 +201,11 @@ impl Scrape<'_> {
             self.sum(|w| &w.connections_refused),
         );
         page.counter(
+            "portcullis_connections_too_fast_total",
+            "Client connections refused because they came too fast.",
+            self.sum(|w| &w.connections_too_fast),
+        );
+        page.counter(
             "portcullis_connections_held_total",
             "Client connections that had to wait because their address had flooded the listener.",
             self.sum(|w| &w.connections_held_total),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::connection_rate::connection_rate;
 use super::{Scope, address, http, http2, protocol, proxy_protocol, tls};
 use crate::model::{
     EncodedSlash, Forwarded, Limits, Listener, ListenerTimeouts, PathPolicy, Trust,
@@ -104,6 +105,7 @@ fn limits(spec: &LimitsSpec, scope: &mut Scope<'_>) -> Limits {
         },
         streams: count(spec.streams.as_ref().map(|s| (s.value.into(), s.span)), 8192),
         connections: count(spec.connections.as_ref().map(|s| (s.value.into(), s.span)), 100_000),
+        connection_rate: connection_rate(&spec.connection_rate, scope),
     };
     check_head(spec, &limits, scope);
     limits

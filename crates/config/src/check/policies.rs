@@ -14,7 +14,7 @@ use crate::model::{
 use crate::node::Span;
 use crate::raw::{
     AlgorithmSpec, ConcurrencySpec, CostSpec, OnLimitSpec, PeriodSpec, PolicySpec, QuotaSpec,
-    RateLimitSpec, ReplyFieldsSpec, SharingModeSpec, Spanned,
+    RateLimitSpec, ReplyFieldsSpec, SharingModeSpec, Spanned, Time,
 };
 
 pub(crate) use keys::KEY_WORDS;
@@ -99,13 +99,7 @@ fn rate_limit(
 ) -> RateLimit {
     let most = RateLimit::MOST;
     let limit = within(&spec.limit, u64::from(most), "lets nobody pass", scope) as u32;
-    let per = scope.time(Some(&spec.per), spec.per.value.0);
-    if !per.is_zero() && !(SHORTEST..=LONGEST).contains(&per) {
-        scope.fault(spec.per.span, "a rate limit counts over `1ms` to `31d`").help =
-            Some("a `quota` counts over a month of the calendar".into());
-    } else if per.as_nanos() / u128::from(limit) < 1_000 && !per.is_zero() {
-        scope.fault(spec.limit.span, "more than a million requests a second is no limit");
-    }
+    let per = stretch(&spec.per, &spec.limit, limit, scope);
     let algorithm = algorithm(spec, limit, per, scope);
     let capacity = match algorithm {
         Algorithm::TokenBucket { burst } => burst,
@@ -125,6 +119,23 @@ fn rate_limit(
     }
 }
 
+/// The stretch of time in which so many may come.
+pub(super) fn stretch(
+    written: &Spanned<Time>,
+    limit_written: &Spanned<u32>,
+    limit: u32,
+    scope: &mut Scope<'_>,
+) -> Duration {
+    let per = scope.time(Some(written), written.value.0);
+    if !per.is_zero() && !(SHORTEST..=LONGEST).contains(&per) {
+        scope.fault(written.span, "a rate limit counts over `1ms` to `31d`").help =
+            Some("a `quota` counts over a month of the calendar".into());
+    } else if per.as_nanos() / u128::from(limit) < 1_000 && !per.is_zero() {
+        scope.fault(limit_written.span, "more than a million requests a second is no limit");
+    }
+    per
+}
+
 fn algorithm(spec: &RateLimitSpec, limit: u32, per: Duration, scope: &mut Scope<'_>) -> Algorithm {
     if spec.algorithm == Some(AlgorithmSpec::SlidingWindow) {
         if let Some(burst) = &spec.burst {
@@ -133,12 +144,22 @@ fn algorithm(spec: &RateLimitSpec, limit: u32, per: Duration, scope: &mut Scope<
         }
         return Algorithm::SlidingWindow;
     }
-    let Some(written) = &spec.burst else { return Algorithm::TokenBucket { burst: limit } };
+    Algorithm::TokenBucket { burst: bucket(spec.burst.as_ref(), limit, per, scope) }
+}
+
+/// How much a bucket holds.
+pub(super) fn bucket(
+    written: Option<&Spanned<u32>>,
+    limit: u32,
+    per: Duration,
+    scope: &mut Scope<'_>,
+) -> u32 {
+    let Some(written) = written else { return limit };
     let burst = within(written, u64::from(RateLimit::MOST), "lets nobody pass", scope) as u32;
     if per.as_nanos() * u128::from(burst) / u128::from(limit) > SLOWEST.as_nanos() {
         scope.fault(written.span, "this bucket would need more than ten years to fill");
     }
-    Algorithm::TokenBucket { burst }
+    burst
 }
 
 fn on_limit(spec: &RateLimitSpec, scope: &mut Scope<'_>) -> OnLimit {
@@ -230,7 +251,7 @@ fn concurrency(
 }
 
 /// A number from 1 to `most`; 1 if it is not.
-fn within<N: Copy + Into<u64>>(
+pub(super) fn within<N: Copy + Into<u64>>(
     written: &Spanned<N>,
     most: u64,
     none: &str,

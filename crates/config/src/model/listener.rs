@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::ConnectionRate;
+
 /// A place where the gateway accepts connections.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listener {
@@ -163,6 +165,8 @@ pub struct Limits {
     pub streams: usize,
     /// Most connections at once over all workers.
     pub connections: usize,
+    /// How fast they may come.
+    pub connection_rate: ConnectionRate,
 }
 
 /// How long a listener waits for a client.

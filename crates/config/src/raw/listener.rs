@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Http2Spec, Limit, ListenerTlsSpec, OffOr, Size, Spanned, Switch, Time};
+use super::{
+    ConnectionRateSpec, Http2Spec, Limit, ListenerTlsSpec, OffOr, Size, Spanned, Switch, Time,
+};
 
 /// A place where the gateway accepts connections.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -112,6 +114,9 @@ pub(crate) struct LimitsSpec {
     pub(crate) streams: Option<Spanned<u32>>,
     /// Most connections at once over all workers. Default: 100000.
     pub(crate) connections: Option<Spanned<u32>>,
+    /// How fast connections may come; those beyond are closed at once.
+    #[serde(default)]
+    pub(crate) connection_rate: ConnectionRateSpec,
 }
 
 /// How long a listener waits for a client.

@@ -1,4 +1,4 @@
-//! Connections that a listener had no room for.
+//! Connections that a listener did not let in.
 
 use std::time::SystemTime;
 
@@ -12,6 +12,8 @@ pub struct RefusedEvent<'a> {
     pub at: SystemTime,
     /// The listener they came to.
     pub listener: &'a str,
+    /// They came too fast; else there was no room for them.
+    pub too_fast: bool,
     /// How many since it was told last.
     pub count: u64,
 }
@@ -23,7 +25,8 @@ impl RefusedEvent<'_> {
         write_time(self.at, out);
         out.push(b'"');
         text(out, "listener", Some(self.listener.as_bytes()));
-        text(out, "error", Some(b"connections_refused"));
+        let error = if self.too_fast { "connections_too_fast" } else { "connections_refused" };
+        text(out, "error", Some(error.as_bytes()));
         out.extend_from_slice(b",\"count\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.count).as_bytes());
         out.extend_from_slice(b"}\n");
@@ -38,10 +41,15 @@ mod tests {
 
     #[test]
     fn it_is_a_line_with_a_count() {
-        let mut out = Vec::new();
-        RefusedEvent { at: UNIX_EPOCH, listener: "web", count: 7 }.write_json(&mut out);
-        let expected = "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"listener\":\"web\",\
-                        \"error\":\"connections_refused\",\"count\":7}\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        for (too_fast, error) in [(false, "connections_refused"), (true, "connections_too_fast")] {
+            let mut out = Vec::new();
+            let event = RefusedEvent { at: UNIX_EPOCH, listener: "web", too_fast, count: 7 };
+            event.write_json(&mut out);
+            let expected = format!(
+                "{{\"time\":\"1970-01-01T00:00:00.000000Z\",\"listener\":\"web\",\
+                 \"error\":\"{error}\",\"count\":7}}\n"
+            );
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Connections that a listener had no room for: counted, and told once a second.
+//! Connections that a listener did not let in: counted, and told once a second.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

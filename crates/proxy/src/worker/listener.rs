@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
-use portcullis_config::model::Name;
+use portcullis_config::model::{ConnectionRate, Name};
 use portcullis_core::RefusedEvent;
 use portcullis_core::metrics::WorkerMetrics;
 
@@ -116,6 +116,24 @@ impl LocalListener {
         self.closed.get()
     }
 
+    /// Whether a new connection of this address may come in. If not, it is told of.
+    pub(crate) fn let_in(
+        &self,
+        settings: &ListenerSettings,
+        worker: &Worker,
+        ip: Option<IpAddr>,
+    ) -> bool {
+        let rate = &settings.listener.limits.connection_rate;
+        if *rate == ConnectionRate::default()
+            || self.shared.arrivals.let_in(rate, ip, portcullis_policies::nanos(Instant::now()))
+        {
+            return true;
+        }
+        self.shared.too_fast.count();
+        worker.metrics.connections_too_fast.add(1);
+        false
+    }
+
     /// How long a new connection of this address has to wait.
     pub(crate) fn penalty_of(&self, ip: IpAddr) -> Option<Duration> {
         let most = self.settings.borrow().listener.http2.as_ref()?.penalty?;
@@ -131,12 +149,17 @@ impl LocalListener {
         Some(self.shared.penalties.flooded(ip, most, Instant::now()))
     }
 
-    /// Logs how many connections there was no room for, once a second at most over all workers.
+    /// Logs how many connections there was no room for, and how many came too fast, once a second
+    /// at most over all workers.
     pub(crate) fn tell_turned_away(&self, worker: &Worker) {
-        let count = self.shared.turned_away.to_tell(Instant::now());
-        if count > 0 {
-            let event = RefusedEvent { at: SystemTime::now(), listener: &self.name, count };
-            worker.log_line(|out| event.write_json(out));
+        let Shared { turned_away, too_fast, .. } = &*self.shared;
+        for (untold, too_fast) in [(turned_away, false), (too_fast, true)] {
+            let count = untold.to_tell(Instant::now());
+            if count > 0 {
+                let (at, listener) = (SystemTime::now(), &*self.name);
+                let event = RefusedEvent { at, listener, too_fast, count };
+                worker.log_line(|out| event.write_json(out));
+            }
         }
     }
 }

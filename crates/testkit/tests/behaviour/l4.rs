@@ -350,6 +350,21 @@ fn a_listener_may_change_what_it_speaks() {
 }
 
 #[test]
+fn connections_are_let_in_at_a_rate() {
+    let origin = Origin::with(mirror);
+    let limits = "limits: { connection_rate: { total: { limit: 1, per: 1h, burst: 3 } } }";
+    let gateway = Gateway::start(&tcp(&[&origin.address()], limits, "", ""));
+    let mut clients: Vec<Client> = (0..3).map(|_| gateway.client()).collect();
+    for client in &mut clients {
+        client.send("x");
+        assert_eq!(client.exactly(1).unwrap(), b"x");
+    }
+    assert!(gateway.client().is_closed());
+    assert_eq!(origin.connections(), 3);
+    assert!(eventually(|| gateway.metric("portcullis_connections_too_fast_total", "") == 1.0));
+}
+
+#[test]
 fn connections_are_limited_and_balanced() {
     let (one, two) = (Origin::with(mirror), Origin::with(mirror));
     let endpoints = [one.address(), two.address()];

@@ -143,6 +143,33 @@ fn connections_over_the_cap_are_turned_away_until_one_ends() {
 }
 
 #[test]
+fn connections_that_come_too_fast_are_closed_and_told_of() {
+    let origin = Origin::echo();
+    let limits = "limits: { connection_rate: { per_client: { limit: 2, per: 1h } } }";
+    let gateway = Gateway::start(&Config::before(&origin).listener(limits).also("workers: 2"));
+    let is_served = |gateway: &Gateway| {
+        let mut client = gateway.client();
+        let asked = client.try_send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        asked.and_then(|()| client.try_reply("GET")).is_ok_and(|reply| reply.status == 200)
+    };
+    let mut open = gateway.client();
+    assert_eq!(open.get("/").status, 200);
+    let served: Vec<bool> = (0..4).map(|_| is_served(&gateway)).collect();
+    assert_eq!(served, [true, false, false, false]);
+    assert_eq!(open.get("/").status, 200, "requests are no connections");
+    let refused = || gateway.metric("portcullis_connections_too_fast_total", "");
+    assert!(eventually(|| refused() == 3.0));
+    let told = |line: &Value| line["error"] == "connections_too_fast" && line["listener"] == "web";
+    assert!(eventually(|| gateway.logged_requests().iter().any(told)));
+
+    // What has come so far outlives a reload.
+    let changed = Config::before(&origin).listener(limits).route("priority: 1");
+    gateway.write_config(&changed.also("workers: 2"));
+    assert_eq!(gateway.reload().status, 200);
+    assert!(!is_served(&gateway));
+}
+
+#[test]
 fn a_flood_of_chunk_extensions_is_refused() {
     let origin = Origin::echo();
     let gateway = Gateway::before(&origin);

@@ -305,6 +305,16 @@ fn listeners() {
         of_listener("address: \"127.0.0.1:0\", limits: { fields: 0 }"),
         "a limit of 0 lets nothing in"
     );
+    for (pace, fault) in [
+        ("limit: 0, per: 1s", "a limit of zero lets nobody in"),
+        ("limit: 1, per: 40d", "a rate limit counts over `1ms` to `31d`"),
+        ("limit: 1, per: 1s, burst: 0", "a limit of zero lets nobody pass"),
+        ("limit: 1", "`per` is missing"),
+    ] {
+        let rate = format!("connection_rate: {{ total: {{ {pace} }} }}");
+        let listener = format!("address: \"127.0.0.1:0\", limits: {{ {rate} }}");
+        assert_eq!(of_listener(&listener), fault);
+    }
     assert_eq!(
         of_listener("address: \"127.0.0.1:0\", limits: { uri: 8kib }"),
         "invalid value: `8kib`"

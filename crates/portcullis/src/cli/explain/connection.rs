@@ -2,7 +2,7 @@
 //! certificates of clients, and the version of HTTP that a service is spoken to in.
 
 use portcullis_config::model::{
-    ClientAuth, ClientCertHeader, Listener, Protocol, ProxySenders, ProxyVersion, Service,
+    ClientAuth, ClientCertHeader, Listener, Pace, Protocol, ProxySenders, ProxyVersion, Service,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +22,14 @@ pub(super) fn of_listener(listener: &Listener) -> Vec<String> {
         }
     });
     let auth = listener.tls.as_ref().and_then(|tls| tls.client_auth.as_ref());
-    proxied.into_iter().chain(auth.map(certificates)).collect()
+    let rate = &listener.limits.connection_rate;
+    let paces = [("from one address", rate.per_client), ("from all together", rate.total)];
+    let paces = paces.into_iter().filter_map(|(whose, pace)| {
+        pace.map(|Pace { limit, per, burst }| {
+            format!("new connections {whose}: {limit} in {per:?}, {burst} at once")
+        })
+    });
+    proxied.into_iter().chain(paces).chain(auth.map(certificates)).collect()
 }
 
 fn certificates(auth: &ClientAuth) -> String {
@@ -97,12 +104,20 @@ pub(super) fn listener_facts(listener: &Listener) -> Value {
     json!({
         "http2": listener.http2.is_some(),
         "proxy_protocol": senders,
+        "connection_rate": {
+            "per_client": listener.limits.connection_rate.per_client.map(pace),
+            "total": listener.limits.connection_rate.total.map(pace),
+        },
         "client_auth": auth.map(|auth| json!({
             "required": auth.required,
             "ca": auth.ca.path,
             "headers": names(&auth.headers),
         })),
     })
+}
+
+fn pace(Pace { limit, per, burst }: Pace) -> Value {
+    json!({ "limit": limit, "per_seconds": per.as_secs_f64(), "burst": burst })
 }
 
 /// The same of a service.
