@@ -132,6 +132,11 @@ impl Share {
     pub(super) fn unasked(self) -> Share {
         Share { asked: false, ..self }
     }
+
+    /// The share with nothing in it, but not as if it were new.
+    pub(super) fn emptied(self) -> Share {
+        Share { tokens: 0, ..self }
+    }
 }
 
 /// What the background remembers of a key.
@@ -145,6 +150,8 @@ pub(super) struct Book {
     rate: f64,
     /// As long as it takes no more than this, it takes nothing away from others.
     plenty: u64,
+    /// The store had nothing to give when it was last asked.
+    scarce: bool,
     looked: u64,
 }
 
@@ -190,7 +197,7 @@ pub(super) struct Grant {
 impl Book {
     /// For a key that is new to the background.
     pub(super) fn new(now: u64) -> Book {
-        Book { held: 0, lent: 0, rate: 0.0, plenty: 0, looked: now }
+        Book { held: 0, lent: 0, rate: 0.0, plenty: 0, scarce: false, looked: now }
     }
 
     /// Notes that so much was lent of a key that seemed new.
@@ -233,6 +240,8 @@ impl Book {
             // Nobody has come since the last look.
             let order = Order { have: 0, back: there, ..order };
             return match there {
+                // Nothing is lent of what is used up: the next request asks the store.
+                0 if self.scarce => (Share { until: 1, ..Share::default() }, Step::Forget),
                 0 => (Share::default(), Step::Forget),
                 // Not as if it were new: what is lent of a new key is not expected here.
                 _ => (Share { tokens: 0, asked: true, ..share }, Step::Tell(order)),
@@ -274,6 +283,7 @@ impl Book {
         }
         self.held = order.have + grant.granted;
         self.plenty = grant.left / (PLENTY * grant.holders.max(1));
+        self.scarce = grant.granted == 0 && (order.want > 0 || self.scarce);
         if tokens < order.least && grant.granted == 0 && order.want > 0 && grant.wait > 0 {
             // Requests are refused at once; when something should have come in, the background looks.
             let look = sent + grant.wait.max(LOOK_MS);

@@ -32,7 +32,7 @@ if granted < least then
 end
 local wait = 0
 if granted == 0 then
-  wait = kind.wait(p, c, entry.held + have + least)
+  wait = wait_for(entry, have + least)
 end
 have = have + granted
 local valid = min(ttl, kind.valid(p) or ttl)

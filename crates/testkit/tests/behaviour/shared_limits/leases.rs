@@ -58,3 +58,26 @@ fn a_share_that_follows_one_that_ran_out_is_known() {
     assert_eq!(used(&redis), 70);
     assert_eq!(lease(&redis, Order { node: "b", want: 100, ..ORDER })[1], 15);
 }
+
+#[test]
+fn what_others_hold_is_waited_for_no_longer_than_it_takes_to_come_back() {
+    if !redis_is_here() {
+        return;
+    }
+    let redis = Redis::start();
+    assert_eq!(lease(&redis, Order { want: 50, ..ORDER })[0], 50);
+    let b = Order { node: "b", want: 50, ..ORDER };
+    let wait = loop {
+        // What it was granted before is used.
+        let [granted, _, wait] = lease(&redis, b);
+        if granted == 0 {
+            break wait;
+        }
+    };
+    assert_eq!((used(&redis), wait), (50, 1_000_000));
+    lease(&redis, Order { back: 50, ..ORDER });
+    assert_eq!(lease(&redis, b)[0], 25);
+    // Where nobody holds anything there is nothing to be had before the period ends.
+    while lease(&redis, b)[0] > 0 {}
+    assert_eq!(lease(&redis, b)[2], 36_000_000_000);
+}
