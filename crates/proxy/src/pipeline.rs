@@ -140,9 +140,13 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     };
     record.route = Some(route);
 
+    // Before anything is done for it: a gateway that is late must not be later still.
+    shed::turn_away(exchange, route.route.importance)?;
+
     // Before any service is bothered: content that says itself that it is too large.
-    let body_limit = route.route.body_limit.unwrap_or(listener.limits.body);
-    check_length(request.length, body_limit)?;
+    let body_limit =
+        route.route.body_limit.unwrap_or(exchange.serving.settings.listener.limits.body);
+    check_length(exchange.scratch.request.length, body_limit)?;
 
     // Which service comes before the policies, for it may have some.
     let service = forward::choose_service(exchange, route)?;
@@ -151,7 +155,14 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let applying = policies::applying(snapshot, Some(route), service.map(|service| &**service));
     policies::ask(exchange, applying, normal).await?;
 
-    act(exchange, route, normal, body_limit).await
+    let served = act(exchange, route, normal, body_limit).await;
+    // Its policies had let it pass, and then there was no room for it: that counts nowhere.
+    if let Err(failure) = &served
+        && matches!(failure.reason, Reason::Overloaded | Reason::CircuitOpen)
+    {
+        policies::give_back(exchange, applying);
+    }
+    served
 }
 
 /// Refuses content that says itself that it is too large.
@@ -218,8 +229,6 @@ async fn act<'s>(
     {
         return Err(Reason::UpgradeRefused.into());
     }
-    // Before anything is done for it: a gateway that is late must not be later still.
-    shed::turn_away(exchange, route.route.importance)?;
     fault::inject(exchange, &route.route.faults).await?;
     match &route.route.action {
         Action::Forward { rewrite, .. } => {
