@@ -353,7 +353,7 @@ fn a_key_that_is_used_up_is_lent_nothing() {
     const BURST: u32 = 900;
     const DAY_S: u64 = 86_400;
     let bucket = Limit::Bucket(Bucket::new(BURST, DAY_S * 1000 * MS, BURST, 0));
-    let mut events = vec![Event::Requests { node: 0, count: 90 }, Event::Time(100)].repeat(12);
+    let mut events = [Event::Requests { node: 0, count: 90 }, Event::Time(100)].repeat(12);
     for _ in 0..30 {
         events.extend([Event::Time(60_000), Event::Time(60_000)]);
         events.push(Event::Requests { node: 0, count: 3 });
