@@ -135,7 +135,8 @@ impl Work {
                     later.get_or_insert_with(|| Later::none(now));
                     continue;
                 };
-                (in_store.counted, asked.told) = (verdict.allowed, true);
+                (in_store.counted, in_store.at) = (verdict.allowed, now.steady);
+                asked.told = true;
                 asked.verdict = verdict;
                 if !verdict.allowed {
                     return Err(Refusal { running, why: why(running) });
@@ -310,7 +311,8 @@ impl Work {
                 && std::mem::take(&mut in_store.counted)
                 && let Some(shared) = &counter.shared
             {
-                shared.give_back(&in_store.ask(&self.keys, asked.key, asked.cost, now));
+                let ask = in_store.ask(&self.keys, asked.key, asked.cost, now);
+                shared.give_back(&ask, in_store.at, asked.verdict.reset);
             }
         }
     }

@@ -8,7 +8,7 @@ mod window;
 
 pub use bucket::Bucket;
 pub use period::Allowance;
-pub(crate) use period::Spent;
+pub(crate) use period::{Spent, Written};
 pub use window::Window;
 
 /// Bits that an algorithm has for what it remembers of a key.

@@ -2,9 +2,12 @@
 //! who finds none may stand in line for a while.
 //!
 //! Seats are counted in the table, without a lock. Only who waits, and who leaves a seat while
-//! somebody waits, takes the lock of the lines, for as long as it takes to look at one.
+//! somebody waits for one of a key nearby, takes the lock of these lines, for as long as it takes to
+//! look at the head or the end of one.
 
-use std::collections::{HashMap, VecDeque};
+mod line;
+
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
@@ -13,6 +16,7 @@ use std::time::Duration;
 use portcullis_config::model::Concurrency;
 use tokio::sync::oneshot;
 
+use self::line::Line;
 use crate::registry::{Counted, lock};
 use crate::table::Key;
 
@@ -24,11 +28,22 @@ pub(crate) struct Seats {
     wait: Duration,
 }
 
+/// Parts of the lines, each with a lock of its own.
+const PARTS: usize = 16;
+
 /// Requests that wait for a policy.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pub(crate) count: AtomicU32,
-    lines: Mutex<HashMap<Key, VecDeque<oneshot::Sender<()>>>>,
+    parts: [Part; PARTS],
+}
+
+/// Those of some keys.
+#[derive(Debug, Default)]
+struct Part {
+    /// Who waits, or is about to.
+    count: AtomicU32,
+    lines: Mutex<HashMap<Key, Line>>,
 }
 
 /// A place among those who wait for their turn.
@@ -53,6 +68,10 @@ impl Waiting {
     pub(crate) fn enter(&self, most: u32) -> Option<WaitingTurn<'_>> {
         let more = |count: u32| (count < most).then_some(count + 1);
         self.count.fetch_update(SeqCst, SeqCst, more).ok().map(|_| WaitingTurn(self))
+    }
+
+    fn part(&self, key: Key) -> &Part {
+        &self.parts[key.number() as usize % PARTS]
     }
 }
 
@@ -99,31 +118,28 @@ impl Seats {
         counted: &'s Counted,
         key: Key,
     ) -> Result<(Seat<'s>, u32), NoSeat> {
+        let _turn = counted.waiting.enter(u32::MAX);
+        let part = counted.waiting.part(key);
         // Whoever leaves from now on sees that somebody waits; who left before has left a seat.
-        let place = counted.waiting.enter(u32::MAX);
+        part.count.fetch_add(1, SeqCst);
+        let mut place = Place { counted, key, limit: self.limit, receiver: None };
         let receiver = {
-            let mut lines = lock(&counted.waiting.lines);
+            let mut lines = lock(&part.lines);
+            if let Some(seated) = self.take(counted, key) {
+                return Ok(seated);
+            }
             let line = lines.entry(key).or_default();
-            line.retain(|waiter| !waiter.is_closed());
-            let seated = self.take(counted, key);
-            if seated.is_some() || line.len() >= self.queue as usize {
-                if line.is_empty() {
-                    lines.remove(&key);
-                }
-                return seated.ok_or(NoSeat);
+            if line.waiting() >= self.queue as usize {
+                return Err(NoSeat);
             }
-            let (sender, receiver) = oneshot::channel();
-            line.push_back(sender);
-            receiver
+            place.receiver.insert(line.join())
         };
-        let mut turn = Turn { counted, key, limit: self.limit, receiver, _place: place };
-        match tokio::time::timeout(self.wait, &mut turn.receiver).await {
-            Ok(Ok(())) => {
-                let seat = Seat { counted, key, limit: self.limit };
-                Ok((seat, self.free(counted, key)))
-            }
-            _ => Err(NoSeat),
+        if tokio::time::timeout(self.wait, receiver).await != Ok(Ok(())) {
+            return Err(NoSeat);
         }
+        place.receiver = None;
+        let seat = Seat { counted, key, limit: self.limit };
+        Ok((seat, self.free(counted, key)))
     }
 }
 
@@ -132,46 +148,52 @@ fn worth(state: u128) -> u64 {
     if state == 0 { 0 } else { u64::MAX }
 }
 
-/// Somebody in a line.
-struct Turn<'s> {
+/// Somebody who comes to a line, and has a place in it as soon as there is a receiver.
+struct Place<'s> {
     counted: &'s Counted,
     key: Key,
     limit: u32,
-    receiver: oneshot::Receiver<()>,
-    _place: Option<WaitingTurn<'s>>,
+    receiver: Option<oneshot::Receiver<()>>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.receiver.close();
-        // Whoever gives up at the very moment at which a seat comes must pass it on.
-        if self.receiver.try_recv().is_ok() {
-            drop(Seat { counted: self.counted, key: self.key, limit: self.limit });
-        }
-        let mut lines = lock(&self.counted.waiting.lines);
-        if let Some(line) = lines.get_mut(&self.key) {
-            line.retain(|waiter| !waiter.is_closed());
-            if line.is_empty() {
-                lines.remove(&self.key);
+        let part = self.counted.waiting.part(self.key);
+        if let Some(mut receiver) = self.receiver.take() {
+            let mut lines = lock(&part.lines);
+            // Calls are made with the lock alone.
+            let called = receiver.try_recv().is_ok();
+            receiver.close();
+            if !called && let Some(line) = lines.get_mut(&self.key) {
+                line.leave();
+                if line.waiting() == 0 {
+                    lines.remove(&self.key);
+                }
+            }
+            drop(lines);
+            // Whoever gives up at the very moment at which a seat comes must pass it on.
+            if called {
+                drop(Seat { counted: self.counted, key: self.key, limit: self.limit });
             }
         }
+        part.count.fetch_sub(1, SeqCst);
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        let waiting = &self.counted.waiting;
+        let part = self.counted.waiting.part(self.key);
         let table = &self.counted.table;
         // The first in line gets this very seat, so that nobody who comes later is faster.
-        if waiting.count.load(SeqCst) > 0 && pass_on(&mut lock(&waiting.lines), self.key) {
+        if part.count.load(SeqCst) > 0 && pass_on(&mut lock(&part.lines), self.key) {
             return;
         }
         table.change_known(self.key, |state| state.saturating_sub(1));
-        if waiting.count.load(SeqCst) == 0 {
+        if part.count.load(SeqCst) == 0 {
             return;
         }
         // Somebody came in between, and may have seen this seat taken.
-        let mut lines = lock(&waiting.lines);
+        let mut lines = lock(&part.lines);
         if !lines.contains_key(&self.key) {
             return;
         }
@@ -187,14 +209,13 @@ impl Drop for Seat<'_> {
 }
 
 /// Gives a seat to the first in line. False if nobody is there.
-fn pass_on(lines: &mut HashMap<Key, VecDeque<oneshot::Sender<()>>>, key: Key) -> bool {
+fn pass_on(lines: &mut HashMap<Key, Line>, key: Key) -> bool {
     let Some(line) = lines.get_mut(&key) else { return false };
-    while let Some(first) = line.pop_front() {
-        if first.send(()).is_ok() {
-            return true;
-        }
+    let called = line.call();
+    if line.waiting() == 0 {
+        lines.remove(&key);
     }
-    false
+    called
 }
 
 #[cfg(test)]
@@ -243,7 +264,7 @@ mod tests {
         drop(seat);
         drop(second.await.unwrap());
         assert_eq!((seats.free(&counted, key), counted.waiting()), (1, 0));
-        assert!(lock(&counted.waiting.lines).is_empty());
+        assert!(nobody_waits(&counted));
     }
 
     #[tokio::test(start_paused = true)]
@@ -264,7 +285,7 @@ mod tests {
         let (counted, seats, key) = (counted(), seats(1, 2), Key::new(u64::MAX));
         let _taken = seats.take(&counted, key).unwrap();
         assert_eq!(seats.queue(&counted, key).await.err(), Some(NoSeat));
-        assert!(lock(&counted.waiting.lines).is_empty());
+        assert!(nobody_waits(&counted));
     }
 
     #[test]
@@ -292,6 +313,26 @@ mod tests {
             thread.join().unwrap();
         }
         assert_eq!((seats(2, 0).free(&counted, key), counted.waiting()), (2, 0));
+    }
+
+    fn nobody_waits(counted: &Counted) -> bool {
+        let empty = |part: &Part| lock(&part.lines).is_empty() && part.count.load(SeqCst) == 0;
+        counted.waiting.parts.iter().all(empty)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_one_key_holds_up_nobody_of_another() {
+        let (counted, seats) = (counted(), seats(1, 9));
+        let (one, other) = (Key::new(1 << 8), Key::new(2 << 8));
+        let (taken, also) = (seats.take(&counted, one).unwrap(), seats.take(&counted, other));
+        let mut waits = Box::pin(seats.queue(&counted, one));
+        assert!(futures_pending(&mut waits).await);
+        let held = lock(&counted.waiting.part(one).lines);
+        drop(also);
+        assert!(seats.take(&counted, other).is_some());
+        drop(held);
+        drop(taken);
+        assert!(waits.await.is_ok() && nobody_waits(&counted));
     }
 
     async fn futures_pending<T>(future: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> bool {

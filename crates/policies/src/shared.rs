@@ -18,7 +18,7 @@ mod store;
 mod stores;
 mod target;
 
-pub use counter::{Answer, Ask, Shared, take_all};
+pub use counter::{Answer, Ask, Shared, Told, take_all};
 pub use fault::StoreFault;
 pub use metrics::{STORE_BOUNDS_US, StoreMetrics};
 pub use script::StoreKey;

@@ -4,6 +4,8 @@
 
 mod database;
 
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use thiserror::Error;
 
 use self::database::{Database, Row};
-use crate::limit::Spent;
+use crate::limit::{Spent, Written};
 use crate::registry::{Counted, lock};
 
 /// How often quotas are written down.
@@ -56,13 +58,18 @@ struct Shared {
 }
 
 impl QuotaStore {
-    /// Opens the database in `folder`, which is made if it is not there, and begins to write.
+    /// Opens the database in `folder`, which is made if it is not there, and begins to write. What
+    /// is made only this user can read: the secret that keys are hashed with is in it.
     ///
     /// # Errors
     /// The folder or the database cannot be used.
     pub fn open(folder: &Path) -> Result<QuotaStore, StoreError> {
-        std::fs::create_dir_all(folder).map_err(StoreError::Folder)?;
-        let mut database = Database::open(&folder.join("quotas.db"))?;
+        let path = folder.join("quotas.db");
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(StoreError::Folder)?;
+        // SQLite gives its other files the rights of this one. If it is no file, SQLite says so.
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        drop(made);
+        let mut database = Database::open(&path)?;
         let seed = database.seed()?;
         let shared = Arc::new(Shared {
             database: Mutex::new(database),
@@ -176,15 +183,16 @@ impl Shared {
 
 /// What has changed since it was last asked for.
 fn fresh(quota: &Counted) -> Vec<Row> {
-    let changed = quota.table.iter().filter(|(_, state)| Spent::of(*state).fresh);
+    let is_fresh = |state: u128| Spent::of(state).written != Written::Same;
+    let changed = quota.table.iter().filter(|(_, state)| is_fresh(*state));
     let mut rows = Vec::new();
     for (key, _) in changed {
         // What comes in from here on is fresh again.
         let mut row = None;
         quota.table.change_known(key, |state| {
-            let spent = Spent { fresh: false, ..Spent::of(state) };
-            row = Some(Row { key, end: spent.end, count: spent.count });
-            spent.state()
+            let Spent { end, count, written } = Spent::of(state);
+            row = Some(Row { key, end, count, written });
+            Spent { end, count, written: Written::Same }.state()
         });
         rows.extend(row);
     }
@@ -193,7 +201,16 @@ fn fresh(quota: &Counted) -> Vec<Row> {
 
 /// Has a row written the next time.
 fn again(quota: &Counted, row: &Row) {
-    quota.table.change_known(row.key, |state| Spent { fresh: true, ..Spent::of(state) }.state());
+    quota.table.change_known(row.key, |state| {
+        let spent = Spent::of(state);
+        let written = match (row.written, spent.written) {
+            // What was given back must not come back, whatever was counted since.
+            (Written::Never, _) => Written::Never,
+            (Written::More, _) | (_, Written::More) => Written::More,
+            _ => Written::Less,
+        };
+        Spent { written, ..spent }.state()
+    });
 }
 
 /// Counts at least what a row says.
@@ -202,7 +219,7 @@ fn merge(quota: &Counted, row: &Row) {
     let _ = quota.table.change(row.key, worth, |state| {
         let spent = Spent::of(state);
         let known = spent.end > row.end || (spent.end == row.end && spent.count >= row.count);
-        let stored = Spent { end: row.end, count: row.count, fresh: false };
+        let stored = Spent { end: row.end, count: row.count, written: Written::Same };
         ((!known).then(|| stored.state()), ())
     });
 }

@@ -3,8 +3,9 @@
 //! A slot is one word of 128 bits, the key's tag beside its state, so that no state can ever be
 //! written for another key than it was read for. A key belongs to a set of eight slots. A new key
 //! takes the first empty one; in a full set it takes the place of the state that is worth least,
-//! which is nothing as soon as that has become old. Memory comes in small segments when a key first
-//! falls into them.
+//! which is nothing as soon as that has become old. Two threads that bring the same key may choose
+//! different places: each claims its place before it is used, and whoever then sees that it is not
+//! alone begins again. Memory comes in small segments when a key first falls into them.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -22,6 +23,10 @@ const SEGMENT: usize = 32;
 const ROOM: usize = 3;
 
 const STATE: u128 = (1 << STATE_BITS) - 1;
+/// The state of a place that is claimed for its key and has not got it yet. No limit has this state.
+const CLAIM: u128 = STATE;
+/// A place that nobody has: a tag that no key has, but not an empty place, for those end a set.
+const NOBODY: u128 = 1;
 /// Bits of a tag.
 const TAG_BITS: u32 = 128 - STATE_BITS;
 
@@ -48,11 +53,21 @@ impl Key {
     }
 
     fn with(self, state: u128) -> u128 {
+        debug_assert!(state < CLAIM);
         u128::from(self.0) << STATE_BITS | (state & STATE)
     }
 
-    fn is_of(self, word: u128) -> bool {
+    fn claim(self) -> u128 {
+        u128::from(self.0) << STATE_BITS | CLAIM
+    }
+
+    /// Whether it is this key's word, be it only a claim.
+    fn is_near(self, word: u128) -> bool {
         (word >> STATE_BITS) as u64 == self.0
+    }
+
+    fn is_of(self, word: u128) -> bool {
+        self.is_near(word) && word & STATE != CLAIM
     }
 }
 
@@ -115,8 +130,10 @@ impl Table {
     /// The state of a key; 0 if there is none.
     #[must_use]
     pub fn state(&self, key: Key) -> u128 {
-        let words = self.set(key).iter().map(|slot| slot.load(Acquire));
-        words.into_iter().find(|&word| key.is_of(word)).map_or(0, |word| word & STATE)
+        match find(self.set(key), key) {
+            Found::At(_, word) => word & STATE,
+            Found::Empty(_) | Found::Nowhere => 0,
+        }
     }
 
     /// Changes the state of a key in one step: `change` gets the state (0 of a new key) and gives
@@ -137,20 +154,27 @@ impl Table {
             let (slot, word) = match find(set, key) {
                 Found::At(slot, word) => (slot, word),
                 Found::Empty(slot) => (slot, 0),
-                Found::Nowhere => least(set, &worth)?,
+                Found::Nowhere => {
+                    let (slot, word) = least(set, &worth)?;
+                    let (new, learned) = change(0);
+                    let Some(new) = new else { return Ok(learned) };
+                    if replace(set, slot, word, key, new) {
+                        if word != NOBODY && worth(word & STATE) > 0 {
+                            self.evicted.fetch_add(1, Relaxed);
+                        }
+                        return Ok(learned);
+                    }
+                    continue;
+                }
             };
-            let known = key.is_of(word);
-            let (new, learned) = change(if known { word & STATE } else { 0 });
+            let (new, learned) = change(word & STATE);
             let Some(new) = new else { return Ok(learned) };
-            if slot.compare_exchange(word, key.with(new), SeqCst, Acquire).is_err() {
-                continue;
+            if slot.compare_exchange(word, key.with(new), SeqCst, Acquire).is_ok() {
+                if word == 0 {
+                    self.used.fetch_add(1, Relaxed);
+                }
+                return Ok(learned);
             }
-            if word == 0 {
-                self.used.fetch_add(1, Relaxed);
-            } else if !known && worth(word & STATE) > 0 {
-                self.evicted.fetch_add(1, Relaxed);
-            }
-            return Ok(learned);
         }
     }
 
@@ -171,7 +195,7 @@ impl Table {
             .iter()
             .filter_map(|segment| segment.get())
             .flat_map(|slots| slots.iter().map(|slot| slot.load(Acquire)))
-            .filter(|&word| word != 0)
+            .filter(|&word| word >> STATE_BITS != 0 && word & STATE != CLAIM)
             .map(|word| (Key((word >> STATE_BITS) as u64), word & STATE))
     }
 }
@@ -197,11 +221,30 @@ fn find(set: &[AtomicU128], key: Key) -> Found<'_> {
     Found::Nowhere
 }
 
+/// Puts a new key in the place of another's word. False if the place or the key was taken meanwhile.
+fn replace(set: &[AtomicU128], slot: &AtomicU128, word: u128, key: Key, new: u128) -> bool {
+    if slot.compare_exchange(word, key.claim(), SeqCst, Relaxed).is_err() {
+        return false;
+    }
+    // Of two that claim places for one key at least the later one sees the other here, and no claim
+    // is changed by anybody else.
+    let near = |other: &&AtomicU128| key.is_near(other.load(SeqCst));
+    let alone = set.iter().filter(near).count() == 1;
+    slot.store(if alone { key.with(new) } else { NOBODY }, SeqCst);
+    alone
+}
+
 /// The slot whose state is worth least.
 fn least(set: &[AtomicU128], worth: impl Fn(u128) -> u64) -> Result<(&AtomicU128, u128), Full> {
     let words = set.iter().map(|slot| (slot, slot.load(Acquire)));
+    let value = |word: u128| match word & STATE {
+        // Whoever claims it takes it now.
+        CLAIM => u64::MAX,
+        _ if word == NOBODY => 0,
+        state => worth(state),
+    };
     let (value, slot, word) = words
-        .map(|(slot, word)| (worth(word & STATE), slot, word))
+        .map(|(slot, word)| (value(word), slot, word))
         .min_by_key(|(value, ..)| *value)
         .ok_or(Full)?;
     if value == u64::MAX { Err(Full) } else { Ok((slot, word)) }
@@ -263,6 +306,40 @@ mod tests {
         assert_eq!(taken, WAYS);
         assert_eq!(table.change(key(0), held, take), Ok(()));
         assert_eq!(table.state(key(0)), 2);
+    }
+
+    /// Seats are counted so: what is taken must be given back where it was taken.
+    #[test]
+    fn no_key_is_there_twice_between_threads() {
+        let table = Arc::new(Table::new(1));
+        let seated = |state: u128| if state == 0 { 0 } else { u64::MAX };
+        for n in 100..100 + WAYS as u64 {
+            table.change(key(n), seated, |_| (Some(0), ())).unwrap();
+        }
+        let threads: Vec<_> = (0..4u64)
+            .map(|thread| {
+                let table = Arc::clone(&table);
+                std::thread::spawn(move || {
+                    for round in 0..200_000u64 {
+                        // All threads are near the same few keys, of which the set holds not all.
+                        let key = key((round / 7 + thread % 2) % 12);
+                        let take = |state: u128| (Some(state + 1), state);
+                        if table.change(key, seated, take).is_ok() {
+                            table.change_known(key, |state| state.checked_sub(1).unwrap());
+                        }
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let mut keys: Vec<Key> = table.iter().map(|(key, _)| key).collect();
+        assert!(table.iter().all(|(_, taken)| taken == 0));
+        keys.sort();
+        let all = keys.len();
+        keys.dedup();
+        assert_eq!(keys.len(), all);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{Applying, Later, Refusal, Work, why};
 use crate::clock::nanos;
 use crate::limit::{Limit, Verdict};
 use crate::policy::{Now, Rule};
-use crate::shared::{Answer, Ask, Shared, take_all};
+use crate::shared::{Answer, Ask, Shared, Told, take_all};
 use crate::table::Key;
 
 /// How long a client is told to wait where a policy is closed because its store does not answer, in
@@ -26,11 +26,13 @@ pub(super) struct InStore {
     pub(super) pending: bool,
     /// It has been counted, and is given back if the request does not pass.
     pub(super) counted: bool,
+    /// When it was counted, in nanoseconds.
+    pub(super) at: u64,
 }
 
 impl InStore {
     pub(super) fn new(key: (usize, usize), limit: Limit) -> InStore {
-        InStore { key, limit, pending: false, counted: false }
+        InStore { key, limit, pending: false, counted: false, at: 0 }
     }
 
     pub(super) fn ask<'a>(&self, keys: &'a [u8], local: Key, cost: u32, now: Now) -> Ask<'a> {
@@ -63,6 +65,7 @@ impl Work {
         if asks.is_empty() {
             return Ok(());
         }
+        let at = nanos(Instant::now());
         let mut answers = take_all(&asks).await.into_iter();
         // What is counted here is counted now: it may have taken a while.
         let now = Now { steady: nanos(Instant::now()), ..now };
@@ -74,16 +77,18 @@ impl Work {
             let running = applying.at(asked.place);
             let Rule::Count(counter) = &running.rule else { continue };
             let Some(Answer { told, counted }) = answers.next() else { break };
-            (in_store.pending, in_store.counted) = (false, counted);
+            (in_store.pending, in_store.counted, in_store.at) = (false, counted, at);
             asked.verdict = match told {
-                Ok(verdict) => {
+                // Another one refuses.
+                Told::NotAsked => continue,
+                Told::Verdict(verdict) => {
                     if counted && counter.counts_here_too() {
                         asked.take = counter.take(running.counted(), asked.key, asked.cost, now).0;
                     }
                     asked.told = true;
                     verdict
                 }
-                Err(without) => {
+                Told::Without(without) => {
                     self.without = Some(without);
                     match without {
                         OnFailure::Open => {

@@ -3,13 +3,11 @@
 
 use super::Verdict;
 
-/// Bits of the minute at which the period ends (until 2225), and of the count.
-const END_BITS: u32 = 27;
+/// Bits of the minute at which the period ends (until 2097), and of the count.
+const END_BITS: u32 = 26;
 const COUNT_BITS: u32 = 44;
 const END: u128 = (1 << END_BITS) - 1;
 const COUNT: u128 = (1 << COUNT_BITS) - 1;
-/// Set when the count changes, and taken away when it has been written down.
-const FRESH: u128 = 1 << (END_BITS + COUNT_BITS);
 
 /// How long before the end of a period, in nanoseconds, somebody else may have begun the next one.
 const LATE: u64 = 60_000_000_000;
@@ -30,8 +28,32 @@ pub struct Allowance {
 pub(crate) struct Spent {
     pub(crate) end: u32,
     pub(crate) count: u64,
-    /// Not written down yet.
-    pub(crate) fresh: bool,
+    pub(crate) written: Written,
+}
+
+/// How a count stands to what is written down of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It has never been compared.
+    Never,
+    /// It is the same.
+    Same,
+    /// It has been the same, and more was counted since.
+    Less,
+    /// It has been the same, and something was given back since.
+    More,
+}
+
+impl Written {
+    const ALL: [Written; 4] = [Written::Never, Written::Same, Written::Less, Written::More];
+
+    fn counted(self) -> Written {
+        if self == Written::Same { Written::Less } else { self }
+    }
+
+    fn given_back(self) -> Written {
+        if self == Written::Never { self } else { Written::More }
+    }
 }
 
 impl Spent {
@@ -39,19 +61,19 @@ impl Spent {
         Spent {
             end: (state & END) as u32,
             count: ((state >> END_BITS) & COUNT) as u64,
-            fresh: state & FRESH != 0,
+            written: Written::ALL[(state >> (END_BITS + COUNT_BITS)) as usize & 3],
         }
     }
 
     pub(crate) fn state(self) -> u128 {
-        let fresh = if self.fresh { FRESH } else { 0 };
-        (u128::from(self.end) & END) | (u128::from(self.count) & COUNT) << END_BITS | fresh
+        let written = (self.written as u128) << (END_BITS + COUNT_BITS);
+        (u128::from(self.end) & END) | (u128::from(self.count) & COUNT) << END_BITS | written
     }
 }
 
 impl Allowance {
     pub(super) fn take(&self, state: u128, cost: u32) -> (Option<u128>, Verdict) {
-        let Spent { end, count, .. } = self.counted(state);
+        let Spent { end, count, written } = self.counted(state);
         let left = self.limit.saturating_sub(count);
         let verdict =
             |allowed, remaining| Verdict { allowed, wait: 0, remaining, reset: self.left };
@@ -59,7 +81,7 @@ impl Allowance {
             None => (None, verdict(false, left)),
             Some(remaining) => {
                 let count = count + u64::from(cost);
-                let new = Spent { end, count, fresh: true };
+                let new = Spent { end, count, written: written.counted() };
                 (Some(new.state()), verdict(true, remaining))
             }
         }
@@ -73,7 +95,7 @@ impl Allowance {
         if spent.end == self.end || begun {
             return spent;
         }
-        Spent { end: self.end, count: 0, ..spent }
+        Spent { end: self.end, count: 0, written: Written::Never }
     }
 
     pub(super) fn give_back(&self, state: u128, after: u128, cost: u32) -> u128 {
@@ -81,7 +103,8 @@ impl Allowance {
         if spent.end != taken.end {
             return state;
         }
-        Spent { count: spent.count.saturating_sub(cost.into()), fresh: true, ..spent }.state()
+        let count = spent.count.saturating_sub(cost.into());
+        Spent { count, written: spent.written.given_back(), ..spent }.state()
     }
 
     pub(super) fn worth(&self, state: u128) -> u64 {
@@ -126,14 +149,17 @@ mod tests {
         let after = after.unwrap();
         assert_eq!(MAY.worth(after), 3);
         let back = MAY.give_back(after, after, 3);
-        assert_eq!((MAY.worth(back), Spent::of(back).fresh), (0, true));
+        assert_eq!((MAY.worth(back), Spent::of(back).written), (0, Written::Never));
         assert!(MAY.take(back, 3).1.allowed);
     }
 
     #[test]
     fn the_largest_numbers_fit() {
-        let most = Spent { end: (1 << 27) - 1, count: (1 << 44) - 1, fresh: true };
-        assert_eq!(Spent::of(most.state()), most);
+        let most = Spent { end: (1 << 26) - 1, count: (1 << 44) - 1, written: Written::More };
+        for written in Written::ALL {
+            let spent = Spent { written, ..most };
+            assert_eq!(Spent::of(spent.state()), spent);
+        }
         assert!(most.state() >> super::super::STATE_BITS == 0);
     }
 }

@@ -135,19 +135,13 @@ impl Leases {
         });
     }
 
-    /// What a node may use of a key before it has asked: so little that all nodes together stay
-    /// within one in a hundred. Nothing while the store does not answer: it would not hear of it.
+    /// What may be lent of a new key: nothing while the store does not answer, for it would not hear
+    /// of it.
     fn credit(&self, limit: &Limit) -> u64 {
         if !self.store.answers() {
             return 0;
         }
-        let nodes = self.store.metrics().nodes.load(Relaxed).max(NODES);
-        let most = match limit {
-            Limit::Bucket(bucket) => bucket.burst.into(),
-            Limit::Window(window) => window.limit.into(),
-            Limit::Allowance(allowance) => allowance.limit,
-        };
-        (most / 100 / nodes).min(MOST)
+        credit(limit, self.store.metrics().nodes.load(Relaxed))
     }
 
     fn passed(&self, key: Key, limit: &Limit, tokens: u64) -> Verdict {
@@ -188,7 +182,38 @@ impl Leases {
     }
 }
 
+/// What one of so many nodes may use of a key before it has asked: so little that all of them
+/// together stay within one in a hundred, and no more than a share can hold.
+fn credit(limit: &Limit, nodes: u64) -> u64 {
+    let most = match limit {
+        Limit::Bucket(bucket) => bucket.burst.into(),
+        Limit::Window(window) => window.limit.into(),
+        Limit::Allowance(allowance) => allowance.limit,
+    };
+    (most / 100 / nodes.max(NODES)).min(MOST)
+}
+
 /// Milliseconds of a clock that never goes back; it begins above 0.
 pub(super) fn now_ms() -> u64 {
     millis(nanos(Instant::now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_config::model::Quota;
+
+    use super::*;
+    use crate::Allowance;
+
+    #[test]
+    fn what_is_lent_is_a_hundredth_and_fits_into_a_share() {
+        let quota = |limit| Limit::Allowance(Allowance { limit, end: 1, left: 1 });
+        assert_eq!([credit(&quota(299), 1), credit(&quota(900), 0)], [0, 3]);
+        assert_eq!(credit(&quota(1000), 10), 1);
+        let lent = credit(&quota(Quota::MOST), 3);
+        assert_eq!(lent, MOST);
+        // Nothing of it gets lost: what is not there is what was used.
+        let (share, _) = Share::default().take(1000, 1, lent);
+        assert_eq!(Share::of(share.unwrap().state()).tokens, lent - 1);
+    }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -30,6 +30,8 @@ use crate::registry::lock;
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(1);
 /// The longest that a call takes that no request waits for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+/// The most that is taken back at once.
+const GIVING: u32 = 1024;
 
 /// A store of counters. All workers use it; each has its own connection. It stays the same when it is
 /// configured anew.
@@ -47,6 +49,8 @@ pub struct Store {
     /// Wakes the task that watches over it.
     look: Arc<Notify>,
     wanted: mpsc::Sender<Wanted>,
+    /// What is just being taken back.
+    giving: AtomicU32,
     here: watch::Sender<()>,
 }
 
@@ -105,6 +109,7 @@ impl Store {
             node: format!("{:016x}", fastrand::u64(..)),
             look: Arc::new(Notify::new()),
             wanted,
+            giving: AtomicU32::new(0),
             here: watch::channel(()).0,
         };
         Ok((Arc::new(store), wishes))
@@ -182,6 +187,20 @@ impl Store {
     /// # Errors
     /// When the store does not answer. What was asked may have been counted all the same.
     pub async fn take(&self, asked: &[Asked]) -> Result<Vec<Verdict>, StoreFault> {
+        self.take_until(asked, self.patience()).await
+    }
+
+    /// Until when a request that comes now waits.
+    pub(super) fn patience(&self) -> Instant {
+        Instant::now() + self.link().spec().timeout
+    }
+
+    /// As [`Store::take`], for a request that has waited already.
+    pub(super) async fn take_until(
+        &self,
+        asked: &[Asked],
+        until: Instant,
+    ) -> Result<Vec<Verdict>, StoreFault> {
         let link = self.link();
         let fill = |command: &mut Cmd| {
             command.arg(asked.len());
@@ -198,17 +217,26 @@ impl Store {
             return Err(StoreFault::Skipped);
         }
         let started = Instant::now();
-        let called = within(link.spec().timeout, self.call(&link, &TAKE, fill)).await;
+        let time = until.saturating_duration_since(started);
+        if time.is_zero() {
+            // Not its fault: another call of this request took all the time there was.
+            self.metrics.failed(StoreFault::Timeout);
+            return Err(StoreFault::Timeout);
+        }
+        let called = within(time, self.call(&link, &TAKE, fill)).await;
         let verdicts = called
             .unwrap_or(Err(StoreFault::Timeout))
             .and_then(|answer| read_take(&answer, asked.len()).ok_or(StoreFault::Other));
         self.note(&link, started, verdicts)
     }
 
-    /// Takes back what was counted, without waiting for it. If the store does not answer, it stays
+    /// Takes back what was counted so many nanoseconds ago, without waiting for it. `reset` says how
+    /// long after that all would have been there again: a bucket that was full in between has
+    /// forgotten it. If the store does not answer, or too much is to be taken back at once, it stays
     /// counted.
-    pub fn give_back(self: &Arc<Self>, asked: Asked) {
-        if !self.breaker.is_closed() {
+    pub fn give_back(self: &Arc<Self>, asked: Asked, age: u64, reset: u64) {
+        let room = |giving: u32| (giving < GIVING).then_some(giving + 1);
+        if !self.breaker.is_closed() || self.giving.fetch_update(Relaxed, Relaxed, room).is_err() {
             return;
         }
         let store = Arc::clone(self);
@@ -217,10 +245,11 @@ impl Store {
             let fill = |command: &mut Cmd| {
                 command.arg(1).arg(asked.key.name(&link.spec().prefix));
                 add_limit(command, &asked.limit);
-                command.arg(asked.cost);
+                command.arg(asked.cost).arg(age.div_ceil(1000)).arg(reset / 1000);
             };
             let started = Instant::now();
             let called = within(PATIENCE, store.call(&link, &GIVE, fill)).await;
+            store.giving.fetch_sub(1, Relaxed);
             let _ = store.note(&link, started, called.unwrap_or(Err(StoreFault::Timeout)));
         });
     }

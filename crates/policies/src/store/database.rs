@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::limit::Written;
 use crate::registry::random_seed;
 use crate::table::Key;
 
@@ -22,11 +23,13 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
 ";
 
-/// In the same period the higher count is the better one: another process may have counted too.
+/// In the same period the higher count is the better one, for another process may have counted too;
+/// unless this one has given something back (?5) of what it had written.
 const WRITE: &str = "
     INSERT INTO quota (policy, key, ends, count) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (policy, key) DO UPDATE SET
-        count = CASE WHEN ends = excluded.ends THEN max(count, excluded.count) ELSE excluded.count END,
+        count = CASE WHEN ends = excluded.ends AND NOT ?5 THEN max(count, excluded.count)
+                     ELSE excluded.count END,
         ends = excluded.ends
     WHERE ends <= excluded.ends
     RETURNING count
@@ -38,6 +41,7 @@ pub(super) struct Row {
     pub(super) key: Key,
     pub(super) end: u32,
     pub(super) count: u64,
+    pub(super) written: Written,
 }
 
 #[derive(Debug)]
@@ -77,7 +81,7 @@ impl Database {
             self.0.prepare("SELECT key, ends, count FROM quota WHERE policy = ?1 AND ends > ?2")?;
         let rows = select.query_map(params![policy, minute], |row| {
             let (key, end, count): (u64, u32, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(Key::from_number(key).map(|key| Row { key, end, count }))
+            Ok(Key::from_number(key).map(|key| Row { key, end, count, written: Written::Same }))
         })?;
         rows.filter_map(rusqlite::Result::transpose).collect()
     }
@@ -89,7 +93,8 @@ impl Database {
         {
             let mut insert = transaction.prepare(WRITE)?;
             for row in rows {
-                let values = params![policy, row.key.number(), row.end, row.count];
+                let given_back = row.written == Written::More;
+                let values = params![policy, row.key.number(), row.end, row.count, given_back];
                 let stored =
                     insert.query_row(values, |stored| stored.get::<_, u64>(0)).optional()?;
                 if let Some(count) = stored.filter(|&count| count > row.count) {

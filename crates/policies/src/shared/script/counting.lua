@@ -35,6 +35,13 @@ function bucket.add(p, c, amount)
   c.at, c.beyond = bucket.after(p, c, amount)
 end
 
+-- A bucket that was full in between has forgotten it.
+function bucket.back(p, c, amount, age, reset)
+  if age < reset then
+    bucket.add(p, c, -amount)
+  end
+end
+
 function bucket.wait(p, c, amount)
   local at, beyond = bucket.after(p, c, amount)
   local wait = at - now - p[3]
@@ -93,9 +100,14 @@ end
 
 function window.add(_, c, amount)
   c.current = c.current + amount
-  if c.current < 0 then
-    c.before = max(0, c.before + c.current)
-    c.current = 0
+end
+
+function window.back(p, c, amount, age)
+  local ago = c.number - floor((now - age) / p[2])
+  if ago <= 0 then
+    c.current = max(0, c.current - amount)
+  elseif ago == 1 then
+    c.before = max(0, c.before - amount)
   end
 end
 
@@ -150,6 +162,12 @@ end
 
 function period.add(_, c, amount)
   c.count = max(0, c.count + amount)
+end
+
+function period.back(p, c, amount)
+  if c.ending == p[2] then
+    period.add(p, c, -amount)
+  end
 end
 
 function period.left(p, c)

@@ -201,7 +201,7 @@ fn what_is_given_back_can_be_taken_again() {
     with(single(&redis), async |store: Arc<Store>| {
         for (name, limit) in limits() {
             assert!(one(&store, name, limit, 50).await.allowed);
-            store.give_back(asked(name, limit, 20));
+            store.give_back(asked(name, limit, 20), 1000, HOUR);
             let mut verdict = one(&store, name, limit, 5).await;
             while !verdict.allowed {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -209,6 +209,31 @@ fn what_is_given_back_can_be_taken_again() {
             }
             assert_eq!(verdict.remaining, 15, "{name}");
         }
+    });
+}
+
+#[test]
+fn what_has_come_in_again_is_not_given_back_too() {
+    if !redis_is_here() {
+        return;
+    }
+    let redis = Redis::start();
+    with(single(&redis), async |store: Arc<Store>| {
+        let gives = |key: &'static str, limit, age, reset| {
+            let store = Arc::clone(&store);
+            async move {
+                assert!(one(&store, key, limit, 30).await.allowed);
+                store.give_back(asked(key, limit, 20), age, reset);
+                // Something else behind it on the same connection, whose answer comes after.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                one(&store, key, limit, 1).await.remaining
+            }
+        };
+        // The bucket was full in between.
+        assert_eq!(gives("b", bucket(50), HOUR, HOUR / 2).await, 19);
+        // It was counted in a window that is over.
+        let window = Limit::Window(Window { limit: 50, per: 24 * HOUR });
+        assert_eq!(gives("w", window, 48 * HOUR, HOUR).await, 19);
     });
 }
 
@@ -243,7 +268,7 @@ fn tls_with_its_own_authority_and_a_user_with_few_rights() {
     let again = spec.clone();
     with(spec.clone(), async |store: Arc<Store>| {
         assert!(one(&store, "k", bucket(5), 1).await.allowed);
-        store.give_back(asked("k", bucket(5), 1));
+        store.give_back(asked("k", bucket(5), 1), 1000, HOUR);
         assert!(eventually(|| store.metrics().up.load(std::sync::atomic::Ordering::Relaxed)));
         assert!(!format!("{store:?} {again:?}").contains("s3cret"));
     });
@@ -273,6 +298,37 @@ fn a_unix_socket_and_another_database() {
     });
     assert!(redis.keys().is_empty());
     assert_ne!(redis.ask(&["-n", "3", "DBSIZE"]), "0");
+}
+
+/// The rights that the documents name are enough, whatever kind of server it is.
+#[test]
+fn a_user_with_few_rights_may_do_all_that_counting_needs() {
+    if !redis_is_here() {
+        return;
+    }
+    let documents = include_str!("../../../../../docs/src/shared-limits.md");
+    let password = Some(Secret::new("s3cret"));
+    let login = Login { username: Some("gateway".into()), password };
+    let counts = |spec: model::Store| {
+        with(spec, async |store: Arc<Store>| {
+            for key in ["a", "b", "c", "d", "e", "f"] {
+                assert!(one(&store, key, bucket(5), 1).await.allowed, "{key}");
+            }
+            assert!(eventually(|| store.metrics().up.load(std::sync::atomic::Ordering::Relaxed)));
+        });
+    };
+    let redis = Redis::start();
+    redis.let_in("gateway", "s3cret");
+    counts(model::Store { login: login.clone(), database: 3, ..single(&redis) });
+    let told = redis.ask(&["ACL", "LIST"]);
+    let user = told.lines().find(|line| line.starts_with("user gateway ")).unwrap();
+    for right in user.split(' ').filter(|word| word.starts_with('+')) {
+        assert!(documents.contains(&format!(" {right}")), "{right}");
+    }
+    let cluster = RedisCluster::start();
+    cluster.nodes().iter().for_each(|node| node.let_in("gateway", "s3cret"));
+    let nodes = cluster.nodes().iter().map(|node| address(&node.address())).collect();
+    counts(model::Store { login, ..spec(Servers::Cluster(nodes)) });
 }
 
 #[test]
