@@ -5,12 +5,14 @@
 //! a [`Config`] need not check again.
 
 mod balance;
+mod breaker;
 mod endpoint;
 mod health;
 mod listener;
 mod matching;
 mod path;
 mod policies;
+mod retries;
 mod route;
 mod service;
 mod store;
@@ -27,6 +29,7 @@ use std::time::Duration;
 pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
+pub use breaker::{Breaker, Trip, TripShare};
 pub use endpoint::{Address, Endpoint};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
@@ -41,6 +44,7 @@ pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policy, Quota,
     RateLimit, ReplyFields,
 };
+pub use retries::{Retries, RetryBudget, RetryOn};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };

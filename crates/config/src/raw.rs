@@ -2,12 +2,14 @@
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
 mod balance;
+mod breaker;
 mod health;
 mod http2;
 mod listener;
 mod outliers;
 mod policies;
 mod process;
+mod retries;
 mod route;
 mod service;
 mod shorthand;
@@ -23,6 +25,7 @@ pub(crate) use balance::{
     AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
     SlowStartSpec, StickySpec,
 };
+pub(crate) use breaker::BreakerSpec;
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
 };
@@ -39,6 +42,7 @@ pub(crate) use policies::{
 pub(crate) use process::{
     AccessLogSpec, AdminSpec, GatewayOverloadSpec, ShutdownSpec, UpgradeSpec,
 };
+pub(crate) use retries::{BackoffSpec, RetriesSpec, RetryOnSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,

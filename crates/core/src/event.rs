@@ -54,6 +54,10 @@ pub struct RequestEvent<'a> {
     pub first_byte: Option<Duration>,
     /// What went wrong.
     pub failure: Option<&'a Failure>,
+    /// How often an endpoint was asked; 0 when none was.
+    pub tries: u32,
+    /// The client got the route's fallback.
+    pub fallback: bool,
 }
 
 impl RequestEvent<'_> {
@@ -92,6 +96,12 @@ impl RequestEvent<'_> {
         number(",\"duration_us\":", micros(self.duration));
         if let Some(first_byte) = self.first_byte {
             number(",\"first_byte_us\":", micros(first_byte));
+        }
+        if self.tries > 1 {
+            number(",\"tries\":", u64::from(self.tries));
+        }
+        if self.fallback {
+            out.extend_from_slice(b",\"fallback\":true");
         }
         if let Some(failure) = self.failure {
             text(out, "error", Some(failure.reason.code().as_bytes()));
@@ -254,6 +264,8 @@ mod tests {
             duration: Duration::from_micros(1500),
             first_byte: None,
             failure: None,
+            tries: 1,
+            fallback: false,
         }
     }
 
@@ -308,6 +320,8 @@ mod tests {
         let failure = Failure::new(Reason::ConnectFailed, "refused");
         let mut event = event(b"/");
         event.failure = Some(&failure);
+        (event.tries, event.fallback) = (3, true);
+        assert!(line(&event).contains(",\"tries\":3,\"fallback\":true,"));
         assert!(line(&event).contains("\"error\":\"connect_failed\",\"detail\":\"refused\"}"));
     }
 }

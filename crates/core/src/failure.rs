@@ -102,6 +102,8 @@ pub enum Reason {
     Overloaded,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
+    /// The service's breaker is open.
+    CircuitOpen,
     /// Every connection that the endpoint may have is full.
     Saturated,
     /// No connection to the endpoint.
@@ -129,7 +131,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 38] = [
+pub const REASONS: [Reason; 39] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -156,6 +158,7 @@ pub const REASONS: [Reason; 38] = [
     Reason::FaultInjected,
     Reason::Overloaded,
     Reason::NoEndpoint,
+    Reason::CircuitOpen,
     Reason::Saturated,
     Reason::ConnectFailed,
     Reason::ConnectTimeout,
@@ -207,6 +210,7 @@ impl Reason {
             Reason::FaultInjected
             | Reason::Overloaded
             | Reason::NoEndpoint
+            | Reason::CircuitOpen
             | Reason::Saturated
             | Reason::Shutdown => 503,
             Reason::ConnectTimeout
@@ -259,6 +263,7 @@ impl Reason {
             Reason::FaultInjected => "fault_injected",
             Reason::Overloaded => "overloaded",
             Reason::NoEndpoint => "no_endpoint",
+            Reason::CircuitOpen => "circuit_open",
             Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
             Reason::ConnectTimeout => "connect_timeout",
@@ -303,7 +308,7 @@ impl Reason {
             Reason::IdleTimeout => "Nothing was sent for too long.",
             Reason::FaultInjected => "The request was refused on purpose.",
             Reason::Overloaded => "The service has too much to do; try again later.",
-            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
+            Reason::NoEndpoint | Reason::CircuitOpen | Reason::Saturated | Reason::Shutdown => {
                 "The service is not available at the moment."
             }
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",

@@ -105,6 +105,8 @@ mod vocabulary {
             duration: Duration::ZERO,
             first_byte: Some(Duration::ZERO),
             failure: Some(&failure),
+            tries: 2,
+            fallback: true,
         };
         let mut line = Vec::new();
         event.write_json(&mut line);

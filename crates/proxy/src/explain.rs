@@ -26,6 +26,7 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
         path: None,
         client: None,
         candidates: Vec::new(),
+        policies: Vec::new(),
         outcome: Outcome::Own,
     };
     explanation.outcome = match steps::walk(snapshot, question, &mut explanation) {
@@ -65,6 +66,8 @@ pub struct Explanation<'s> {
     pub client: Option<ClientStep>,
     /// The routes whose host and path match, in order of precedence.
     pub candidates: Vec<Candidate<'s, Arc<CompiledRoute>>>,
+    /// The policies that are asked, in order.
+    pub policies: Vec<PolicyStep<'s>>,
     /// How it ends.
     pub outcome: Outcome<'s>,
 }
@@ -124,8 +127,8 @@ pub struct Routed<'s> {
     pub params: Vec<(String, String)>,
     /// Most bytes of content, `None` for no limit, and who says so.
     pub body_limit: (Option<u64>, Source),
-    /// The policies that are asked, in order.
-    pub policies: Vec<PolicyStep<'s>>,
+    /// How late a worker may be before it turns the request away, if it ever does.
+    pub bearable: Option<Duration>,
     /// What happens.
     pub action: Action<'s>,
 }

@@ -124,31 +124,45 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let route = find(*serving, request, path, record.client, &mut scratch.params);
     let route = match route {
         Ok(route) => route,
-        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
-        Err(Miss::MethodNotAllowed(allowed)) => {
-            record.allow = Some(allowed.join(", "));
-            return Err(Reason::MethodNotAllowed.into());
+        Err(miss) => {
+            // Policies for all requests are for these as well: who looks for what is not there is
+            // limited like everybody.
+            let applying = policies::applying(exchange.serving.snapshot, None, None);
+            policies::ask(exchange, applying, normal).await?;
+            return Err(match miss {
+                Miss::NotFound => Reason::NoRoute.into(),
+                Miss::MethodNotAllowed(allowed) => {
+                    exchange.record.allow = Some(allowed.join(", "));
+                    Reason::MethodNotAllowed.into()
+                }
+            });
         }
     };
     record.route = Some(route);
 
+    // Before anything is done for it: a gateway that is late must not be later still.
+    shed::turn_away(exchange, route.route.importance)?;
+
     // Before any service is bothered: content that says itself that it is too large.
-    let body_limit = route.route.body_limit.unwrap_or(listener.limits.body);
-    check_length(request.length, body_limit)?;
+    let body_limit =
+        route.route.body_limit.unwrap_or(exchange.serving.settings.listener.limits.body);
+    check_length(exchange.scratch.request.length, body_limit)?;
 
     // Which service comes before the policies, for it may have some.
     let service = forward::choose_service(exchange, route)?;
     exchange.record.service = service;
     let snapshot = exchange.serving.snapshot;
-    let applying = policies::applying(snapshot, route, service.map(|service| &**service));
-    if !applying.is_empty()
-        && let Some(later) = policies::admit(exchange, applying, normal)?
-    {
-        // A future of its own, for requests that wait are few, and it is large.
-        Box::pin(policies::wait(exchange, applying, later)).await?;
-    }
+    let applying = policies::applying(snapshot, Some(route), service.map(|service| &**service));
+    policies::ask(exchange, applying, normal).await?;
 
-    act(exchange, route, normal, body_limit).await
+    let served = act(exchange, route, normal, body_limit).await;
+    // Its policies had let it pass, and then there was no room for it: that counts nowhere.
+    if let Err(failure) = &served
+        && matches!(failure.reason, Reason::Overloaded | Reason::CircuitOpen)
+    {
+        policies::give_back(exchange, applying);
+    }
+    served
 }
 
 /// Refuses content that says itself that it is too large.
@@ -215,8 +229,6 @@ async fn act<'s>(
     {
         return Err(Reason::UpgradeRefused.into());
     }
-    // Before anything is done for it: a gateway that is late must not be later still.
-    shed::turn_away(exchange, route.route.importance)?;
     fault::inject(exchange, &route.route.faults).await?;
     match &route.route.action {
         Action::Forward { rewrite, .. } => {

@@ -57,11 +57,29 @@ pub(super) fn walk<'s>(
     let asked = pipeline::asked(listener, request, path, client.address);
     explanation.client = Some(client);
     explanation.candidates = snapshot.router.explain(&asked);
-    let route = match snapshot.router.find(&asked, &mut scratch.params) {
+    let found = snapshot.router.find(&asked, &mut scratch.params);
+    let client = explanation.client.as_ref().and_then(|client| client.address);
+    let route = found.as_ref().ok().map(|route| &***route);
+    let asked = Asked {
+        request,
+        path,
+        params: &scratch.params,
+        client,
+        listener: &listener.name,
+        route: route.map(|route| &*route.route.name),
+        service: None,
+    };
+    let policies = policies(snapshot, route, asked);
+    let route = match found {
         Ok(route) => route,
-        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
-        Err(Miss::MethodNotAllowed(methods)) => {
-            return Ok(Outcome::Refused(Reason::MethodNotAllowed.into(), methods));
+        Err(miss) => {
+            explanation.policies = policies;
+            return match miss {
+                Miss::NotFound => Err(Reason::NoRoute.into()),
+                Miss::MethodNotAllowed(methods) => {
+                    Ok(Outcome::Refused(Reason::MethodNotAllowed.into(), methods))
+                }
+            };
         }
     };
     let params = scratch.params.iter(path).map(|(name, value)| (text(name), text(value))).collect();
@@ -70,23 +88,13 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
-    let client = explanation.client.as_ref().and_then(|client| client.address);
-    let asked = Asked {
-        request,
-        path,
-        params: &scratch.params,
-        client,
-        listener: &listener.name,
-        route: &route.route.name,
-        service: None,
-    };
-    let policies = policies(snapshot, route, asked);
+    explanation.policies = policies;
     let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
         route,
         params,
         body_limit: (body_limit, source),
-        policies,
+        bearable: snapshot.lag.map(|lag| lag.saturating_mul(route.route.importance.patience())),
         action,
     })))
 }
@@ -94,11 +102,11 @@ pub(super) fn walk<'s>(
 /// The policies that are asked, for every service that may get the request.
 fn policies<'s>(
     snapshot: &'s Snapshot,
-    route: &'s CompiledRoute,
+    route: Option<&'s CompiledRoute>,
     asked: Asked<'_>,
 ) -> Vec<PolicyStep<'s>> {
     let services: Vec<&CompiledService> = route
-        .services
+        .map_or(&[][..], |route| &route.services)
         .iter()
         .filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref())
         .collect();

@@ -47,6 +47,7 @@ pub(super) fn render(told: &Told<'_>) -> Value {
                 "code": failure.reason.code(),
                 "detail": failure.detail,
                 "allow": methods,
+                "policies": policies(told),
             }),
         ),
         Outcome::Own => ("answered", json!({ "status": 204 })),
@@ -82,13 +83,13 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
         "route": name,
         "place": told.place(&["routes", name]),
         "params": serde_json::Map::from_iter(params),
-        "policies": routed.policies.iter().map(|step| policy(told, step)).collect::<Vec<_>>(),
+        "policies": policies(told),
         "body_limit": sourced(json!(routed.body_limit.0), routed.body_limit.1),
     });
     let (action, value) = match &routed.action {
         Action::Forward { target, upgrade, services, held } => {
             let services: Vec<Value> = services.iter().map(|share| service(told, share)).collect();
-            page["traffic"] = traffic::json(&routed.route.route, *held);
+            page["traffic"] = traffic::json(routed, *held);
             ("forward", json!({ "target": target, "upgrade": upgrade, "services": services }))
         }
         Action::Redirect { status, location } => {
@@ -105,6 +106,10 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
     };
     page[action] = value;
     page
+}
+
+fn policies(told: &Told<'_>) -> Vec<Value> {
+    told.explanation.policies.iter().map(|step| policy(told, step)).collect()
 }
 
 fn policy(told: &Told<'_>, step: &PolicyStep<'_>) -> Value {
@@ -145,6 +150,7 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
         "chosen": endpoints::chosen_by(share),
         "panicking": share.panicking,
         "health": health::facts(service),
+        "overload": traffic::overload_json(service),
         "timeouts_s": {
             "connect": sourced(json!(connect.0.as_secs_f64()), connect.1),
             "first_byte": sourced(json!(first_byte.0.as_secs_f64()), first_byte.1),

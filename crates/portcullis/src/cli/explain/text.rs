@@ -31,6 +31,9 @@ pub(super) fn render(told: &Told<'_>) -> String {
     }
     match &explanation.outcome {
         Outcome::Refused(failure, methods) => {
+            if !explanation.policies.is_empty() {
+                policies(&mut page, told);
+            }
             refused(&mut page, failure);
             if !methods.is_empty() {
                 page.more(format_args!("Allow: {}", methods.join(", ")));
@@ -38,7 +41,7 @@ pub(super) fn render(told: &Told<'_>) -> String {
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
         Outcome::Routed(routed) => {
-            policies(&mut page, told, routed);
+            policies(&mut page, told);
             action(&mut page, told, routed);
         }
     }
@@ -154,11 +157,12 @@ fn routes(page: &mut Page, told: &Told<'_>) {
     }
 }
 
-fn policies(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
-    if routed.policies.is_empty() {
+fn policies(page: &mut Page, told: &Told<'_>) {
+    let policies = &told.explanation.policies;
+    if policies.is_empty() {
         return page.line("policies", "none");
     }
-    for (index, step) in routed.policies.iter().enumerate() {
+    for (index, step) in policies.iter().enumerate() {
         let id = &step.running.counted().id;
         let at = At(told.place(&patterns::policies_of(&id.scope)));
         let label = if index == 0 { "policies" } else { "" };
@@ -195,7 +199,7 @@ fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
         Action::Forward { held, .. } => *held,
         Action::Redirect { .. } | Action::Reply(_) => None,
     };
-    for line in traffic::lines(&routed.route.route, held) {
+    for line in traffic::lines(routed, held) {
         page.line("traffic", line);
     }
     match &routed.action {
@@ -237,6 +241,7 @@ fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgr
     page.more(timeouts(&share.timeouts, upgrades));
     page.more(format_args!("endpoints, {}:", endpoints::balance(&share.service.service)));
     endpoints::lines(page, share);
+    traffic::overload(&share.service.service).iter().for_each(|line| page.more(line));
     health::lines(&share.service.service).for_each(|line| page.more(line));
 }
 
