@@ -185,12 +185,14 @@ impl App {
             None => None,
         };
         let workers = worker_count(loaded.config.process.workers);
+        let mut compiler = Compiler::new(workers);
         if let Some(takeover) = takeover.as_deref_mut() {
             passed = takeover.take_listeners();
+            compiler.recall(takeover.take_health());
         }
         let mut state = State {
             loader,
-            compiler: Compiler::new(workers),
+            compiler,
             gateway: Gateway::start(workers, passed)?,
             log: None,
             outcome: Outcome::new(),

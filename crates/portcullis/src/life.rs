@@ -331,11 +331,16 @@ async fn finished(upgrading: &mut Option<Upgrading>) -> Outcome {
 async fn attempt(app: App, cancel: oneshot::Receiver<()>) -> Outcome {
     let program = app.program.clone().ok_or_else(|| anyhow!("only `run` can be upgraded"))?;
     let too_many = "the sockets cannot be copied";
-    let (listeners, timeout) = {
+    let (listeners, health, timeout) = {
         // A reload that began before ends first.
         let state = app.state.lock().await;
         let listeners = state.gateway.hand_out().context(too_many)?;
-        (listeners, state.compiler.config().process.upgrade.timeout)
+        let known = state.compiler.known();
+        let owned = |(service, endpoint, known): (&str, &str, _)| {
+            ((service.to_owned(), endpoint.to_owned()), known)
+        };
+        let health = known.map(owned).collect();
+        (listeners, health, state.compiler.config().process.upgrade.timeout)
     };
     let admin = match &app.admin {
         Some(admin) => {
@@ -344,7 +349,7 @@ async fn attempt(app: App, cancel: oneshot::Receiver<()>) -> Outcome {
         }
         None => None,
     };
-    Attempt { program, admin, listeners, timeout }.run(cancel).await
+    Attempt { program, admin, listeners, health, timeout }.run(cancel).await
 }
 
 /// Lets the new process take our place, and tells if it ends before we do. Otherwise nobody would:

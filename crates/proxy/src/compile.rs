@@ -27,7 +27,8 @@ pub use self::tls::Owner;
 use self::tls::{Expiries, forget_expiries};
 use crate::router::{Router, ServerNames};
 use crate::snapshot::{
-    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, ListenerSettings, Snapshot,
+    CompiledRoute, CompiledService, CompiledTcpRoute, EndpointState, KnownHealth, ListenerSettings,
+    Snapshot,
 };
 use crate::upstream::state::{Bell, ServiceState};
 use crate::upstream::tend::tend;
@@ -104,6 +105,8 @@ pub struct Compiler {
     state: State,
     routes: HashMap<Name, Arc<CompiledRoute>>,
     tcp_routes: HashMap<Name, Arc<CompiledTcpRoute>>,
+    /// What another process knew of endpoints, by service and address, for the first configuration.
+    known: HashMap<(String, String), KnownHealth>,
 }
 
 /// What the last committed configuration became.
@@ -137,7 +140,23 @@ impl Compiler {
             state: State::default(),
             routes: HashMap::new(),
             tcp_routes: HashMap::new(),
+            known: HashMap::new(),
         }
+    }
+
+    /// Has endpoints of the first configuration begin with what another process knew of them, by
+    /// service and address.
+    pub fn recall(&mut self, known: impl IntoIterator<Item = ((String, String), KnownHealth)>) {
+        self.known = known.into_iter().collect();
+    }
+
+    /// What is known of endpoints, by service and address.
+    pub fn known(&self) -> impl Iterator<Item = (&str, &str, KnownHealth)> {
+        self.services().flat_map(|service| {
+            service.endpoints.iter().filter_map(move |endpoint| {
+                Some((&*service.service.name, &*endpoint.label, endpoint.health.known()?))
+            })
+        })
     }
 
     /// Compiles `config`, which differs from the one committed last by `changes`. Nothing is kept
@@ -194,6 +213,7 @@ impl Compiler {
     /// Makes what was compiled the base of the next compilation.
     pub fn commit(&mut self, compiled: Compiled) {
         self.state = compiled.state;
+        self.known.clear();
         self.registry.stores().commit(compiled.stores);
         for name in compiled.routes.gone {
             self.routes.remove(&name);

@@ -20,7 +20,9 @@ use crate::clock;
 use crate::router::{Router, ServerNames};
 use crate::upstream::balance::{Around, Latency};
 use crate::upstream::breaker::Phase;
-pub use crate::upstream::health::{Ejection, EndpointHealth, LastCheck, Verdict};
+pub use crate::upstream::health::{
+    Ejection, EndpointHealth, KnownEjection, KnownHealth, LastCheck, Verdict,
+};
 use crate::upstream::state::{ServiceState, Views};
 use crate::upstream::sticky::StickyCookie;
 

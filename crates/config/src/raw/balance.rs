@@ -221,8 +221,8 @@ pub(crate) struct StickySpec {
     pub(crate) cookie: Option<Spanned<String>>,
     /// The cookie's `Path`. Default: `/`.
     pub(crate) path: Option<Spanned<String>>,
-    /// For how long clients keep the cookie (`Max-Age`), counted from when it was set. Default:
-    /// until the browser is closed.
+    /// For how long clients keep the cookie (`Max-Age`), counted from when it was set; older ones are
+    /// not taken. Default: until the browser is closed.
     pub(crate) max_age: Option<Spanned<Time>>,
     /// Whether clients send the cookie over TLS only (`Secure`). Default: where the client came
     /// over TLS, to the gateway or to a proxy that it trusts.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use portcullis_proxy::Handed;
+use portcullis_proxy::snapshot::KnownHealth;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -22,6 +23,8 @@ use super::program::Program;
 pub(super) const MARK: &str = "PORTCULLIS_UPGRADE";
 /// What a service manager said to this process alone.
 const NOT_INHERITED: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
+/// Most endpoints whose health is told: a message has its bounds.
+const MOST_KNOWN: usize = 20_000;
 /// How long a process that was ready may take to serve. All that could take time is done.
 const GO: Duration = Duration::from_secs(10);
 /// How long a process that says nothing more has to end by itself, so that its status can be told.
@@ -36,6 +39,8 @@ pub(crate) struct Attempt {
     /// The address of the admin listener as configured, and its socket.
     pub(crate) admin: Option<(String, OwnedFd)>,
     pub(crate) listeners: Vec<Handed>,
+    /// What is known of endpoints, by service and address.
+    pub(crate) health: Vec<((String, String), KnownHealth)>,
     /// How long the new process may take to be ready.
     pub(crate) timeout: Duration,
 }
@@ -135,7 +140,10 @@ impl Attempt {
 
     /// Sends the sockets. Our copies of them are closed when this returns.
     async fn hand_over(self, stream: StdStream) -> anyhow::Result<UnixStream> {
-        let Attempt { admin, listeners, timeout, .. } = self;
+        let Attempt { admin, listeners, mut health, timeout, .. } = self;
+        // Who is well is found out soon enough.
+        health.sort_by_key(|(_, known)| known.healthy == Some(true) && known.ejected.is_none());
+        health.truncate(MOST_KNOWN);
         let sending = tokio::task::spawn_blocking(move || {
             // A process that reads nothing must not hold this thread.
             stream.set_write_timeout(Some(timeout))?;
@@ -146,7 +154,12 @@ impl Attempt {
                 lent: listener.lent,
                 sockets: listener.sockets.len(),
             });
-            let hello = Hello { version: VERSION, admin: address, listeners: described.collect() };
+            let hello = Hello {
+                version: VERSION,
+                admin: address,
+                listeners: described.collect(),
+                health: health.into_iter().map(Into::into).collect(),
+            };
             message::write(&stream, &hello)?;
             let all = admin.iter().chain(listeners.iter().flat_map(|listener| &listener.sockets));
             message::send_sockets(&stream, &all.map(AsFd::as_fd).collect::<Vec<_>>())?;

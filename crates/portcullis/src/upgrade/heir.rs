@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::Context;
+use portcullis_proxy::snapshot::KnownHealth;
 use portcullis_proxy::{Handed, Settled};
 
 use super::giver::MARK;
@@ -23,6 +24,7 @@ pub(crate) struct Takeover {
     stream: UnixStream,
     admin: Option<(String, OwnedFd)>,
     listeners: Vec<Handed>,
+    health: Vec<((String, String), KnownHealth)>,
 }
 
 impl Takeover {
@@ -59,12 +61,18 @@ impl Takeover {
             lent: listener.lent,
             sockets: sockets.by_ref().take(listener.sockets).collect(),
         });
-        Ok(Takeover { admin, listeners: listeners.collect(), stream })
+        let health = hello.health.into_iter().map(Into::into).collect();
+        Ok(Takeover { admin, listeners: listeners.collect(), health, stream })
     }
 
     /// The sockets of listeners; once.
     pub(crate) fn take_listeners(&mut self) -> Vec<Handed> {
         std::mem::take(&mut self.listeners)
+    }
+
+    /// What the old process knows of endpoints, by service and address; once.
+    pub(crate) fn take_health(&mut self) -> Vec<((String, String), KnownHealth)> {
+        std::mem::take(&mut self.health)
     }
 
     /// The admin listener's socket if its address is still this one; once.

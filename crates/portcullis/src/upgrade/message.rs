@@ -4,7 +4,10 @@ use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
+use portcullis_core::health::EjectionCause;
+use portcullis_proxy::snapshot::{KnownEjection, KnownHealth};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -28,6 +31,52 @@ pub(super) struct Hello {
     /// The address of the admin listener as configured.
     pub(super) admin: Option<String>,
     pub(super) listeners: Vec<Described>,
+    /// Of endpoints of which there is something to tell. Binaries from before there was say nothing.
+    #[serde(default)]
+    pub(super) health: Vec<Known>,
+}
+
+/// What is known of an endpoint's health.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) service: String,
+    pub(super) endpoint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) healthy: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ejected: Option<Ejected>,
+}
+
+/// An ejection that goes on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ejected {
+    /// The key that configures it.
+    pub(super) cause: String,
+    /// How long it still lasts, in milliseconds.
+    pub(super) left: u64,
+    pub(super) times: u32,
+}
+
+impl From<((String, String), KnownHealth)> for Known {
+    fn from(((service, endpoint), known): ((String, String), KnownHealth)) -> Known {
+        let ejected = known.ejected.map(|ejected| Ejected {
+            cause: ejected.cause.code().to_owned(),
+            left: u64::try_from(ejected.left.as_millis()).unwrap_or(u64::MAX),
+            times: ejected.times,
+        });
+        Known { service, endpoint, healthy: known.healthy, ejected }
+    }
+}
+
+impl From<Known> for ((String, String), KnownHealth) {
+    fn from(told: Known) -> ((String, String), KnownHealth) {
+        let ejected = told.ejected.and_then(|Ejected { cause, left, times }| {
+            // A binary may know causes that another does not.
+            let cause = EjectionCause::ALL.into_iter().find(|known| known.code() == cause)?;
+            Some(KnownEjection { cause, left: Duration::from_millis(left), times })
+        });
+        ((told.service, told.endpoint), KnownHealth { healthy: told.healthy, ejected })
+    }
 }
 
 /// A listener that is handed over.
@@ -180,6 +229,26 @@ mod tests {
             assert_eq!(TcpListener::from(socket).local_addr().unwrap(), address);
         }
         let Go {} = read(&there).unwrap();
+    }
+
+    #[test]
+    fn health_arrives_as_it_was() {
+        let ejected = KnownEjection {
+            cause: EjectionCause::Latency,
+            left: Duration::from_millis(1500),
+            times: 3,
+        };
+        for known in [
+            KnownHealth { healthy: Some(false), ejected: Some(ejected) },
+            KnownHealth { healthy: Some(true), ejected: None },
+        ] {
+            let whose = (("users".to_owned(), "a:1".to_owned()), known);
+            let text = serde_json::to_string(&Known::from(whose.clone())).unwrap();
+            let told: Known = serde_json::from_str(&text).unwrap();
+            assert_eq!(<((String, String), KnownHealth)>::from(told), whose);
+        }
+        let before = r#"{"version":1,"admin":null,"listeners":[]}"#;
+        assert!(serde_json::from_str::<Hello>(before).unwrap().health.is_empty());
     }
 
     #[test]

@@ -65,12 +65,18 @@ impl Compiler {
                     state.next_endpoint += 1;
                     state.next_endpoint - 1
                 });
+                let health = EndpointHealth::new(first_verdict(service), self.workers);
+                let label = endpoint.address.to_string();
+                let known = self.known.get(&(service.name.to_string(), label.clone()));
                 Arc::new(EndpointState {
                     slot,
                     address: endpoint.address.clone(),
-                    label: endpoint.address.to_string(),
+                    label,
                     server_name: tls::endpoint_name(&endpoint.address).ok(),
-                    health: EndpointHealth::new(first_verdict(service), self.workers),
+                    health: match known {
+                        Some(&known) => health.recall(known, service),
+                        None => health,
+                    },
                     active: AtomicU64::new(0),
                     latency: Latency::default(),
                     metrics: EndpointMetrics::new(self.workers),

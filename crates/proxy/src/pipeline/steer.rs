@@ -1,6 +1,7 @@
 //! What of a request says which endpoint it goes to: a cookie of ours, or a hash.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use portcullis_config::model::Balance;
 use portcullis_core::metrics::{StickyMetrics, StickyResult};
@@ -39,7 +40,10 @@ impl Steering {
         client: Option<IpAddr>,
     ) -> Steering {
         let Scratch { request, path, params, .. } = scratch;
-        let told = service.sticky.as_ref().map_or(Told::Nothing, |s| s.read(&request.fields));
+        let told = service
+            .sticky
+            .as_ref()
+            .map_or(Told::Nothing, |s| s.read(&request.fields, SystemTime::now));
         let key = match &service.service.balance {
             Balance::Hash(hash) => {
                 let path = match normal {
@@ -90,6 +94,7 @@ impl Cookie<'_> {
         if self.result == StickyResult::Kept {
             return;
         }
-        self.sticky.issue(self.endpoint, self.secure, &mut scratch.cookie, &mut scratch.added);
+        let Scratch { cookie, added, .. } = scratch;
+        self.sticky.issue(self.endpoint, self.secure, SystemTime::now, cookie, added);
     }
 }

@@ -7,6 +7,7 @@ mod book;
 mod check;
 mod grpc;
 mod http;
+mod known;
 mod monitor;
 mod watch;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use self::book::Book;
 pub use self::book::LastCheck;
+pub use self::known::{KnownEjection, KnownHealth};
 pub(crate) use self::monitor::Monitor;
 use super::outlier::Encounters;
 use crate::clock;

@@ -1,10 +1,14 @@
 //! The cookie that brings a client back to the endpoint that it had. Its value is a MAC of the
 //! endpoint under a secret key: it tells nobody the address, and nobody can make one. As it depends
 //! on nothing else, all values are made when a service is compiled, and a request costs a look-up.
+//!
+//! Where cookies have an age, the time of issue stands behind it under a MAC of its own, for clients
+//! need not forget a cookie when they are told to.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foldhash::fast::RandomState;
@@ -22,6 +26,9 @@ const MAC: usize = 16;
 /// The same as text.
 const TOKEN: usize = 22;
 
+/// Hexadecimal digits of a time in seconds since the Unix epoch, enough for 34,000 years.
+const TIME: usize = 10;
+
 /// What an endpoint's cookie says.
 type Token = [u8; TOKEN];
 
@@ -35,6 +42,15 @@ pub(crate) struct StickyCookie {
     /// By endpoint.
     tokens: Box<[Token]>,
     endpoints: HashMap<Token, u32, RandomState>,
+    /// None where a cookie may be as old as it likes.
+    ages: Option<Ages>,
+}
+
+/// How old cookies become.
+#[derive(Debug)]
+struct Ages {
+    key: hmac::Key,
+    most: Duration,
 }
 
 /// What a client's cookie says.
@@ -69,29 +85,53 @@ impl StickyCookie {
             secure: sticky.secure,
             endpoints: tokens.iter().copied().zip(0..).collect(),
             tokens,
+            ages: sticky.max_age.map(|most| Ages { key, most }),
         })
     }
 
     /// What a request's cookie says. Of several of the name, the first that names an endpoint: a
     /// client keeps one a path.
-    pub(crate) fn read(&self, fields: &Fields) -> Told {
+    pub(crate) fn read(&self, fields: &Fields, clock: impl Fn() -> SystemTime) -> Told {
         let mut told = Told::Nothing;
         for value in cookies(fields, self.name.as_bytes()) {
-            let token = Token::try_from(value).ok();
-            if let Some(&endpoint) = token.and_then(|token| self.endpoints.get(&token)) {
-                return Told::Endpoint(endpoint as usize);
+            if let Some(endpoint) = self.endpoint(value, &clock) {
+                return Told::Endpoint(endpoint);
             }
             told = Told::Nobody;
         }
         told
     }
 
+    /// The endpoint that a cookie names; none if it is not one of ours, or too old.
+    fn endpoint(&self, value: &[u8], clock: impl Fn() -> SystemTime) -> Option<usize> {
+        let (token, sealed) = value.split_first_chunk::<TOKEN>()?;
+        let endpoint = *self.endpoints.get(token)?;
+        let fresh = match &self.ages {
+            None => sealed.is_empty(),
+            Some(ages) => ages.is_fresh(token, sealed, clock()),
+        };
+        fresh.then_some(endpoint as usize)
+    }
+
     /// Has the reply set the cookie of an endpoint. `text` is working memory.
-    pub(crate) fn issue(&self, endpoint: usize, tls: bool, text: &mut Vec<u8>, added: &mut Fields) {
+    pub(crate) fn issue(
+        &self,
+        endpoint: usize,
+        tls: bool,
+        clock: impl Fn() -> SystemTime,
+        text: &mut Vec<u8>,
+        added: &mut Fields,
+    ) {
         text.clear();
         text.extend_from_slice(self.name.as_bytes());
         text.push(b'=');
-        text.extend_from_slice(&self.tokens[endpoint]);
+        let token = &self.tokens[endpoint];
+        text.extend_from_slice(token);
+        if let Some(ages) = &self.ages {
+            let time = format!("{:0TIME$x}", seconds(clock()));
+            text.extend_from_slice(time.as_bytes());
+            text.extend_from_slice(&ages.seal(token, time.as_bytes()));
+        }
         text.extend_from_slice(&self.attributes[usize::from(self.secure.unwrap_or(tls))]);
         added.push(b"Set-Cookie", text);
     }
@@ -102,11 +142,36 @@ impl StickyCookie {
     }
 }
 
+impl Ages {
+    /// Whether `sealed` is a time of ours that is not too long ago.
+    fn is_fresh(&self, token: &Token, sealed: &[u8], now: SystemTime) -> bool {
+        let Some((time, seal)) = sealed.split_first_chunk::<TIME>() else { return false };
+        let issued = std::str::from_utf8(time).ok().and_then(|t| u64::from_str_radix(t, 16).ok());
+        // Another node's clock may be ahead of ours.
+        let age = issued.map(|issued| seconds(now).saturating_sub(issued));
+        age.is_some_and(|age| age <= self.most.as_secs())
+            && constant_time::verify_slices_are_equal(&self.seal(token, time), seal).is_ok()
+    }
+
+    /// The MAC of a cookie's time.
+    fn seal(&self, token: &Token, time: &[u8]) -> Token {
+        mac(&self.key, [b"portcullis sticky since 1\n", token, time])
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 fn token(key: &hmac::Key, service: &str, endpoint: &str) -> Token {
-    let mut context = hmac::Context::with_key(key);
     // Names have no line breaks.
-    for part in ["portcullis sticky 1\n", service, "\n", endpoint] {
-        context.update(part.as_bytes());
+    mac(key, ["portcullis sticky 1\n", service, "\n", endpoint].map(str::as_bytes))
+}
+
+fn mac<const N: usize>(key: &hmac::Key, parts: [&[u8]; N]) -> Token {
+    let mut context = hmac::Context::with_key(key);
+    for part in parts {
+        context.update(part);
     }
     let mut token = [0; TOKEN];
     let mac = context.sign();
@@ -195,21 +260,55 @@ mod tests {
             secure: None,
             tokens: tokens.into(),
             endpoints: tokens.iter().copied().zip(0..).collect(),
+            ages: None,
         }
+    }
+
+    fn read_at(cookie: &StickyCookie, line: &str, seconds: u64) -> Told {
+        let mut fields = Fields::default();
+        fields.push(b"Cookie", line.as_bytes());
+        cookie.read(&fields, || UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    fn issued_at(cookie: &StickyCookie, endpoint: usize, seconds: u64) -> String {
+        let (mut text, mut added) = (Vec::new(), Fields::default());
+        let clock = || UNIX_EPOCH + Duration::from_secs(seconds);
+        cookie.issue(endpoint, true, clock, &mut text, &mut added);
+        String::from_utf8(added.all(b"set-cookie").next().unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_age_holds_whatever_the_client_remembers() {
+        let tokens = ["a:1", "b:1"].map(|endpoint| token(&key(1), "users", endpoint));
+        let ages = Some(Ages { key: key(1), most: Duration::from_secs(60) });
+        let cookie = StickyCookie { ages, ..cookie(&tokens) };
+        let line = issued_at(&cookie, 1, 1_800_000_000);
+        let (pair, _) = line.split_once(';').unwrap();
+        let read = |line: &str, seconds| read_at(&cookie, line, seconds);
+        assert_eq!(read(pair, 1_800_000_000), Told::Endpoint(1));
+        assert_eq!(read(pair, 1_800_000_060), Told::Endpoint(1));
+        assert_eq!(read(pair, 1_800_000_061), Told::Nobody);
+        assert_eq!(read(pair, 1_799_999_990), Told::Endpoint(1), "a clock that is behind");
+        // Nobody can make it younger, or take the time away.
+        let younger = issued_at(&cookie, 1, 1_800_000_100);
+        let value = 2 + TOKEN..2 + TOKEN + TIME;
+        let mixed =
+            format!("{}{}{}", &pair[..value.start], &younger[value.clone()], &pair[value.end..]);
+        assert_eq!(read(&mixed, 1_800_000_100), Told::Nobody);
+        assert_eq!(read(&pair[..value.start], 1_800_000_000), Told::Nobody);
+        assert_eq!(read(&pair[..value.end], 1_800_000_000), Told::Nobody);
+        // The time of one endpoint's cookie is of no use to another's.
+        let other = issued_at(&cookie, 0, 1_800_000_000);
+        let mixed = format!("{}{}", &other[..value.start], &pair[value.start..]);
+        assert_eq!(read(&mixed, 1_800_000_000), Told::Nobody);
     }
 
     #[test]
     fn what_is_issued_is_read_again_and_nothing_else() {
         let tokens = ["a:1", "b:1"].map(|endpoint| token(&key(1), "users", endpoint));
         let cookie = cookie(&tokens);
-        let read = |line: &str| {
-            let mut fields = Fields::default();
-            fields.push(b"Cookie", line.as_bytes());
-            cookie.read(&fields)
-        };
-        let (mut text, mut added) = (Vec::new(), Fields::default());
-        cookie.issue(1, true, &mut text, &mut added);
-        let line = String::from_utf8(added.all(b"set-cookie").next().unwrap().to_vec()).unwrap();
+        let read = |line: &str| read_at(&cookie, line, 0);
+        let line = issued_at(&cookie, 1, 0);
         let (pair, rest) = line.split_once(';').unwrap();
         assert_eq!(rest, " A; Secure");
         assert_eq!(read(pair), Told::Endpoint(1));

@@ -1,6 +1,7 @@
 //! A new binary takes over on the same sockets, and nobody notices.
 
 mod failures;
+mod health;
 mod sockets;
 mod web_sockets;
 

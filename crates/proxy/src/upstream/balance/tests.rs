@@ -289,7 +289,8 @@ fn a_reload_resets_nothing() {
     assert!(warm < 0.15, "it has only just come back: {warm}");
     let cookie = |service: &CompiledService, endpoint| {
         let (mut text, mut added) = (Vec::new(), portcullis_wire::Fields::default());
-        service.sticky.as_ref().unwrap().issue(endpoint, false, &mut text, &mut added);
+        let clock = || std::time::UNIX_EPOCH;
+        service.sticky.as_ref().unwrap().issue(endpoint, false, clock, &mut text, &mut added);
         text
     };
     let had = cookie(&old, 1);
@@ -309,10 +310,16 @@ fn a_reload_resets_nothing() {
     let mut fields = portcullis_wire::Fields::default();
     let pair = had.split(|&byte| byte == b';').next().unwrap();
     fields.push(b"cookie", pair);
-    assert_eq!(new.sticky.as_ref().unwrap().read(&fields), Told::Endpoint(1));
+    assert_eq!(
+        new.sticky.as_ref().unwrap().read(&fields, || std::time::UNIX_EPOCH),
+        Told::Endpoint(1)
+    );
     // Who is gone is forgotten, and its clients choose anew.
     gateway.reload("endpoints: [\"a:1\"], sticky: {}");
-    assert_eq!(gateway.service.sticky.as_ref().unwrap().read(&fields), Told::Nobody);
+    assert_eq!(
+        gateway.service.sticky.as_ref().unwrap().read(&fields, || std::time::UNIX_EPOCH),
+        Told::Nobody
+    );
 }
 
 #[test]

@@ -159,6 +159,14 @@ fn a_cookie_brings_clients_back() {
 }
 
 #[test]
+fn a_cookie_does_not_outlive_its_age() {
+    let (_origins, config) = three();
+    let gateway = Gateway::start(&config.service("sticky: { max_age: 1s }"));
+    let had = cookie(&gateway.get("/")).unwrap();
+    assert!(eventually(|| ask(&gateway, "/", &had).field("set-cookie").is_some()));
+}
+
+#[test]
 fn a_client_whose_endpoint_is_gone_gets_another_cookie() {
     let (mut origins, config) = three();
     let gateway = Gateway::start(&config.service("sticky: {}"));

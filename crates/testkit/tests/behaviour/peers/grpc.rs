@@ -310,6 +310,57 @@ fn no_call_fails_when_a_server_stops_gracefully() {
     }
 }
 
+/// Checks ask the library's own health service, in the clear and within TLS.
+#[test]
+fn a_server_that_says_that_it_does_not_serve_gets_no_calls() {
+    let (dir, authority) = (TempDir::new(), Authority::new());
+    let ca = dir.write("ca.pem", authority.pem());
+    let servers = [Go, Go].map(|library| Server::start(library, &authority));
+    let [Some(first), Some(second)] = servers else { return };
+    let often = "interval: 40ms, fast_interval: 20ms, timeout: 5s";
+    let service = |port: fn(&Server) -> u16, named: &str, more: &str| {
+        let [a, b] = [&first, &second].map(|server| format!("127.0.0.1:{}", port(server)));
+        format!(
+            "{{ endpoints: [\"{a}\", \"{b}\"], protocol: http2{more}, \
+             health: {{ active: {{ grpc: {{ service: {named} }}, {often} }} }} }}"
+        )
+    };
+    let tls = format!(", tls: {{ ca: {ca:?}, server_name: localhost }}");
+    let gateway = Gateway::start(&format!(
+        "listeners:\n  web: {{ address: \"127.0.0.1:0\" }}\nservices:\n  plain: {}\n  secure: {}\n  \
+         strange: {}\nroutes:\n  plain: {{ service: plain }}\n",
+        service(|server| server.plain, "peers.Echo", ""),
+        service(|server| server.secure, "peers.Echo", &tls),
+        service(|server| server.plain, "peers.Other", ""),
+    ));
+    let verdicts = |service: &str| {
+        let page: serde_json::Value =
+            serde_json::from_str(&gateway.admin("GET", "/endpoints").text()).unwrap();
+        let endpoints = page["services"][service]["endpoints"].as_array().unwrap().clone();
+        let verdict = |endpoint: &serde_json::Value| {
+            endpoint["check"]["verdict"].as_str().unwrap_or_default().to_owned()
+        };
+        endpoints.iter().map(verdict).collect::<Vec<_>>()
+    };
+    let judged = |service, wanted: [&str; 2]| {
+        assert!(eventually(|| verdicts(service) == wanted), "{service}: {:?}", verdicts(service));
+    };
+    judged("strange", ["unhealthy"; 2]);
+    for service in ["plain", "secure"] {
+        judged(service, ["healthy"; 2]);
+    }
+    first.process.signal("USR2");
+    for service in ["plain", "secure"] {
+        judged(service, ["unhealthy", "healthy"]);
+    }
+    let log = gateway.wait_for_log("an endpoint is unhealthy");
+    assert!(log.contains("grpc"), "{log}");
+    first.process.signal("USR2");
+    for service in ["plain", "secure"] {
+        judged(service, ["healthy"; 2]);
+    }
+}
+
 /// Every connection ends with a GOAWAY, behind which calls go to a new one.
 #[test]
 fn no_call_fails_when_a_server_wants_new_connections() {

@@ -7,14 +7,24 @@ package main
 import (
 	"fmt"
 	"os"
+
+	"google.golang.org/protobuf/proto"
 )
 
-// raw takes messages as they are.
+// raw takes messages as they are, but for those of the health service.
 type raw struct{}
 
-func (raw) Marshal(v any) ([]byte, error) { return *v.(*[]byte), nil }
+func (raw) Marshal(v any) ([]byte, error) {
+	if message, ok := v.(proto.Message); ok {
+		return proto.Marshal(message)
+	}
+	return *v.(*[]byte), nil
+}
 
 func (raw) Unmarshal(data []byte, v any) error {
+	if message, ok := v.(proto.Message); ok {
+		return proto.Unmarshal(data, message)
+	}
 	*v.(*[]byte) = append([]byte{}, data...)
 	return nil
 }

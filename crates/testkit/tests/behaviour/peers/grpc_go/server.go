@@ -1,5 +1,6 @@
 // The server: every kind of call, a failure with details, and a call that ends only when it is
-// cancelled. SIGUSR1 stops it gracefully. Connections older than AGE are told to go away.
+// cancelled; and the health service of the library. SIGUSR1 stops it gracefully, SIGUSR2 has
+// peers.Echo not serve, and serve again. Connections older than AGE are told to go away.
 package main
 
 import (
@@ -17,6 +18,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	_ "google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -37,17 +40,25 @@ func serve(arguments []string) {
 	}
 	plain := grpc.NewServer(options...)
 	secure := grpc.NewServer(append(options, grpc.Creds(credentials))...)
+	state := health.NewServer()
+	state.SetServingStatus(echo.ServiceName, healthpb.HealthCheckResponse_SERVING)
 	for name, server := range map[string]*grpc.Server{"plain": plain, "secure": secure} {
 		server.RegisterService(&echo, nil)
+		healthpb.RegisterHealthServer(server, state)
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		check(err)
 		go func() { check(server.Serve(listener)) }()
 		fmt.Printf("%s on port %d.\n", name, listener.Addr().(*net.TCPAddr).Port)
 	}
 
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGUSR1)
-	<-stop
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGUSR1, syscall.SIGUSR2)
+	statuses := []healthpb.HealthCheckResponse_ServingStatus{
+		healthpb.HealthCheckResponse_SERVING, healthpb.HealthCheckResponse_NOT_SERVING,
+	}
+	for turn := 1; <-told == syscall.SIGUSR2; turn++ {
+		state.SetServingStatus(echo.ServiceName, statuses[turn%2])
+	}
 	fmt.Println("stopping")
 	plain.GracefulStop()
 	secure.GracefulStop()
