@@ -16,6 +16,8 @@ mod json;
 mod keys;
 mod path;
 mod signer;
+#[cfg(test)]
+mod testing;
 mod token;
 
 pub use algorithm::{Algorithm, Algorithms, UnknownAlgorithm};
