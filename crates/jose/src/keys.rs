@@ -7,6 +7,8 @@ mod jwk;
 mod key;
 mod pem;
 mod set;
+#[cfg(test)]
+mod wycheproof;
 
 pub use key::Key;
 pub(crate) use key::hmac_algorithm;

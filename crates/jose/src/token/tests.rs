@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::json::JsonError;
 use crate::testing::{LIMIT, every, keys, rsa_pem, set, signer, token, verify};
 
 /// Signed examples of RFC 7515, 7520 and 8037; key sets of RFC 7517; tokens of RFC 7515 and 7519
@@ -323,8 +324,6 @@ fn the_issuer_can_be_seen_before() {
     assert_eq!(seen(r#"{"iss":["a"]}"#), Err(TokenError::MalformedClaim { claim: "iss" }));
 }
 
-use crate::json::JsonError;
-
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in proptest::collection::vec(any::<u8>(), 0..300)) {
@@ -351,5 +350,33 @@ proptest! {
         bytes[at] = to;
         let read = Token::parse(&bytes, LIMIT).and_then(|token| token.verify(&keys, every()));
         prop_assert_eq!(read.is_ok(), same);
+    }
+}
+
+/// Not a test: `cargo test --release -p portcullis-jose cost -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_token() {
+    let claims = json!({
+        "iss": "https://issuer.example.com/", "aud": ["https://api.example.com"], "sub": "1234567",
+        "exp": 2_000_000_000, "iat": 1_700_000_000, "scope": "read write", "client_id": "app",
+        "realm_access": {"roles": ["user", "admin"]}, "email": "somebody@example.com",
+    });
+    let expected = crate::Expectations::new(
+        vec!["https://issuer.example.com/".into()],
+        vec!["https://api.example.com".into()],
+    );
+    for algorithm in Algorithm::ALL {
+        let signer = signer(algorithm);
+        let keys = keys(&signer);
+        let text = signer.sign("at+jwt", &claims).unwrap();
+        let rounds = 5_000;
+        let start = std::time::Instant::now();
+        for _ in 0..rounds {
+            let verified = verify(std::hint::black_box(&text), &keys).unwrap();
+            expected.check(&verified, 1_800_000_000).unwrap();
+        }
+        let nanoseconds = start.elapsed().as_nanos() / rounds;
+        println!("{algorithm}: {nanoseconds} ns, {} bytes", text.len());
     }
 }

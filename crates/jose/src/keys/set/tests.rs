@@ -1,8 +1,10 @@
 //! Sets of the RFCs, and keys that must not be used.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::Signer;
 use crate::algorithm::Algorithms;
 use crate::testing::{keys, pem, rsa_pem, set, signer, verify};
 
@@ -194,32 +196,36 @@ fn secrets_that_can_be_guessed_are_refused() {
 
 #[test]
 fn keys_with_the_same_name_are_all_tried() {
-    let (first, second) = (signer(Algorithm::Es256), signer(Algorithm::Es256));
-    let named = |signer: &crate::Signer| changed(signer.public_jwk().unwrap(), "kid", "same");
-    let keys = set(&json!({"keys": [named(&first), named(&second)]}));
-    let header = json!({"alg": "ES256", "kid": "same"}).to_string();
-    let good = second.sign("JWT", &json!({})).unwrap();
-    // Signed under another name: the header is part of what is signed.
-    assert!(matches!(verify(&good, &keys).unwrap_err(), TokenError::UnknownKey { .. }));
-    let forged = crate::testing::token(&header, "{}", &[1; 64]);
-    assert_eq!(verify(&forged, &keys).unwrap_err(), TokenError::Signature { identified: true });
-    let nameless = |signer: &crate::Signer| {
-        let mut jwk = signer.public_jwk().unwrap();
-        jwk.as_object_mut().unwrap().remove("kid");
-        jwk
-    };
-    let keys = set(&json!({"keys": [nameless(&first), nameless(&second)]}));
-    assert!(verify(&good, &keys).is_ok());
+    let pairs = [(); 2].map(|()| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap());
+    let [first, second] = pairs.map(|pair| {
+        let pkcs8 = pair.to_pkcs8v1().unwrap();
+        Signer::from_pkcs8(pkcs8.as_ref(), Algorithm::Es256, Some("same")).unwrap()
+    });
+    let both = set(&json!({"keys": [first.public_jwk(), second.public_jwk()]}));
+    let text = second.sign("JWT", &json!({})).unwrap();
+    assert!(verify(&text, &both).is_ok());
+    let only = verify(&text, &keys(&first)).unwrap_err();
+    assert_eq!(only, TokenError::Signature { identified: true });
+}
+
+#[test]
+fn keys_without_a_name_are_tried_for_every_token() {
+    let signer = signer(Algorithm::Es256);
+    let text = signer.sign("JWT", &json!({})).unwrap();
+    assert!(verify(&text, &set(&nameless(&signer))).is_ok());
+    let refused = verify(&text, &set(&nameless(&self::signer(Algorithm::Es256)))).unwrap_err();
+    assert_eq!(refused, TokenError::Signature { identified: false });
+}
+
+fn nameless(signer: &Signer) -> Value {
+    let mut jwk = signer.public_jwk().unwrap();
+    jwk.as_object_mut().unwrap().remove("kid");
+    jwk
 }
 
 #[test]
 fn only_so_many_keys_are_tried() {
     let last = signer(Algorithm::EdDsa);
-    let nameless = |signer: &crate::Signer| {
-        let mut jwk = signer.public_jwk().unwrap();
-        jwk.as_object_mut().unwrap().remove("kid");
-        jwk
-    };
     let mut others: Vec<Value> =
         (0..MOST_TRIES).map(|_| nameless(&signer(Algorithm::EdDsa))).collect();
     others.push(nameless(&last));
@@ -253,6 +259,12 @@ fn pem_has_public_keys_and_nothing_else() {
     assert_eq!(keys_of(&pem("PUBLIC KEY", b"")).unwrap_err(), KeyError::Der);
     assert_eq!(keys_of(&pem("CERTIFICATE", &[0x30, 0])).unwrap_err(), KeyError::Der);
     assert_eq!(keys_of(&pem("X509 CRL", &[0x30, 0])).unwrap_err(), KeyError::Pem);
+}
+
+#[test]
+fn the_key_of_a_certificate_is_read() {
+    let set = KeySet::from_pem(include_bytes!("../../../tests/vectors/certificate.pem")).unwrap();
+    assert_eq!(set.keys()[0].algorithms(), Algorithms::NONE.with(Algorithm::Es384));
 }
 
 #[test]
