@@ -7,6 +7,7 @@
 mod balance;
 mod endpoint;
 mod health;
+mod issuer;
 mod listener;
 mod matching;
 mod path;
@@ -17,6 +18,7 @@ mod store;
 mod tcp_route;
 mod tls;
 mod traffic;
+mod url;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -27,10 +29,12 @@ use std::time::Duration;
 pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
+pub(crate) use endpoint::is_host_name;
 pub use endpoint::{Address, Endpoint};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
 };
+pub use issuer::{Issuer, KeyOrigin};
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
     PathPolicy, ProxySenders, Trust,
@@ -52,6 +56,7 @@ pub use tls::{
     TlsFile, TlsVersions,
 };
 pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
+pub use url::{Url, UrlError};
 
 /// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;

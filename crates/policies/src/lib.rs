@@ -6,9 +6,11 @@
 
 mod admit;
 mod calendar;
+mod calls;
 mod clock;
 mod describe;
 mod fields;
+pub mod issuers;
 mod key;
 mod limit;
 mod policy;

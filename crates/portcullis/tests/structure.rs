@@ -15,7 +15,7 @@ mod structure {
         ("core", &[]),
         ("jose", &[]),
         ("wire", &["core"]),
-        ("config", &["core"]),
+        ("config", &["core", "jose"]),
         ("telemetry", &["core", "config"]),
         ("policies", &["core", "config", "wire", "jose"]),
         ("proxy", &["core", "config", "wire", "policies"]),
