@@ -5,6 +5,7 @@
 //! a [`Config`] need not check again.
 
 mod balance;
+mod browser;
 mod endpoint;
 mod health;
 mod listener;
@@ -27,6 +28,9 @@ use std::time::Duration;
 pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
+pub use browser::{
+    Cors, CorsOrigins, Csrf, Layered, OriginPattern, OriginPort, Origins, SecurityHeaders, SetField,
+};
 pub use endpoint::{Address, Endpoint};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
@@ -38,8 +42,8 @@ pub use listener::{
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use policies::{
-    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policy, Quota,
-    RateLimit, ReplyFields,
+    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,
+    Quota, RateLimit, ReplyFields,
 };
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
@@ -87,8 +91,8 @@ pub struct Process {
     pub workers: usize,
     /// Where the gateway stands, if that is known.
     pub zone: Option<Arc<str>>,
-    /// Policies for every request, in order; no two of one kind and name.
-    pub policies: Arc<[Policy]>,
+    /// Policies for every request.
+    pub policies: Arc<Policies>,
     /// Where it keeps what must outlive it.
     pub state: State,
     /// How it ends.
@@ -107,7 +111,7 @@ impl Default for Process {
             metrics: true,
             workers: 0,
             zone: None,
-            policies: Arc::from([]),
+            policies: Arc::default(),
             state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),

@@ -152,7 +152,7 @@ mod tests {
     fn policies_are_told_in_a_line() {
         let policies =
             [rate_limit("r", 100, Duration::from_secs(120)), quota("q", 5), concurrency("c", 7)];
-        let running = Registry::new(1).run(&Scope::Global, &policies);
+        let running = Registry::new(1).limits(&Scope::Global, &policies);
         let rules: Vec<String> = running.iter().map(|running| running.rule()).collect();
         assert_eq!(
             rules,

@@ -25,7 +25,7 @@ pub use clock::nanos;
 pub use key::{Facts, KeyHasher, Missed, write_key};
 pub use limit::{Allowance, Bucket, Limit, Verdict, Window};
 pub use policy::{Now, Running};
-pub use registry::{Counted, PolicyId, Registry, Scope};
+pub use registry::{Counted, PolicyId, Registry, RunningPolicies, Scope};
 pub use seats::Seat;
 pub use store::{QuotaStore, StoreError};
 pub use table::{Full, Key, Table};

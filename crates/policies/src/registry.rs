@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use portcullis_config::model::{Name, Period, Policy, Sharing};
+use portcullis_config::model::{Name, Period, Policies, Policy, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
 use crate::clock::nanos;
@@ -110,6 +110,13 @@ pub struct Counted {
 /// A policy's counter in a store: how it is read, for how many keys, and itself.
 type InStore = (Layout, usize, Weak<Shared>);
 
+/// The policies of a scope as they run, by the step of a request that asks them.
+#[derive(Debug, Default)]
+pub struct RunningPolicies {
+    /// What counts.
+    pub limits: Box<[Arc<Running>]>,
+}
+
 /// All that is counted.
 #[derive(Debug)]
 pub struct Registry {
@@ -120,6 +127,8 @@ pub struct Registry {
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
     shared: Mutex<HashMap<PolicyId, InStore>>,
+    /// Most scopes have no policies: these share one set.
+    none: Arc<RunningPolicies>,
 }
 
 impl Registry {
@@ -133,6 +142,7 @@ impl Registry {
             store: Mutex::default(),
             stores: Stores::default(),
             shared: Mutex::default(),
+            none: Arc::default(),
         }
     }
 
@@ -153,10 +163,19 @@ impl Registry {
         &self.stores
     }
 
-    /// The policies of a list, ready to run, with what policies of the same scope and name have
+    /// The policies of a scope, ready to run, with what policies of the same scope and name have
     /// counted so far.
     #[must_use]
-    pub fn run(&self, scope: &Scope, policies: &[Policy]) -> Arc<[Arc<Running>]> {
+    pub fn run(&self, scope: &Scope, policies: &Policies) -> Arc<RunningPolicies> {
+        if *policies == Policies::default() {
+            return Arc::clone(&self.none);
+        }
+        Arc::new(RunningPolicies { limits: self.limits(scope, &policies.limits) })
+    }
+
+    /// Those that count, ready to run.
+    #[must_use]
+    pub fn limits(&self, scope: &Scope, policies: &[Policy]) -> Box<[Arc<Running>]> {
         policies.iter().map(|policy| Arc::new(Running::new(self, scope, policy))).collect()
     }
 

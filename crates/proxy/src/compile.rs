@@ -15,7 +15,7 @@ use portcullis_config::model::{
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_policies::shared::{Prepared, StoreError};
-use portcullis_policies::{Registry, Running, Scope};
+use portcullis_policies::{Registry, RunningPolicies, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, Expiry, Ticketer, TlsError, TlsWarning};
@@ -100,7 +100,7 @@ pub struct Compiler {
 struct State {
     config: Arc<Config>,
     revision: u64,
-    policies: Arc<[Arc<Running>]>,
+    policies: Arc<RunningPolicies>,
     router: Router<Arc<CompiledRoute>>,
     tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
@@ -368,7 +368,7 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
 fn compile_route(
     state: &State,
     route: &Arc<Route>,
-    policies: Arc<[Arc<Running>]>,
+    policies: Arc<RunningPolicies>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
     let (services, split_by, mirror): (&[WeightedService], _, _) = match &route.action {

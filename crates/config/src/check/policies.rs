@@ -3,13 +3,13 @@
 mod keys;
 mod overlap;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::{Scope, store};
 use crate::model::{
-    Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policy, Quota, RateLimit,
-    ReplyFields, Sharing,
+    Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policies, Policy, Quota,
+    RateLimit, ReplyFields, Sharing,
 };
 use crate::node::Span;
 use crate::raw::{
@@ -34,25 +34,30 @@ pub(crate) fn policies(
     written: &[Spanned<PolicySpec>],
     paths: Option<&[PathPattern]>,
     scope: &mut Scope<'_>,
-) -> Arc<[Policy]> {
-    let mut policies: Vec<(Policy, Span)> = Vec::new();
-    for item in written {
+) -> Arc<Policies> {
+    let mut policies = Policies::default();
+    let mut limits: Vec<(Policy, Span)> = Vec::new();
+    for (place, item) in written.iter().enumerate() {
         let faults = scope.findings.len();
         let Some(policy) = one(item, paths, scope) else { continue };
         let same = |(other, _): &&(Policy, Span)| {
             other.kind() == policy.kind() && other.name() == policy.name()
         };
-        if let Some((_, first)) = policies.iter().find(same) {
+        if let Some((_, first)) = limits.iter().find(same) {
             let (kind, name) = (policy.kind(), policy.name());
             let fault = scope.fault(item.span, format!("the {kind} `{name}` is here twice"));
             fault.also = Some((*first, "first here".into()));
             fault.help = Some("give each its own `name`".into());
         } else if scope.findings.len() == faults {
-            overlap::check(&policies, &policy, item.span, scope);
+            overlap::check(&limits, &policy, item.span, scope);
         }
-        policies.push((policy, item.span));
+        limits.push((policy, item.span));
+        policies.limit_places.push(place);
     }
-    policies.into_iter().map(|(policy, _)| policy).collect()
+    policies.limits = limits.into_iter().map(|(policy, _)| policy).collect();
+    // Most places have none: these share one.
+    static NONE: LazyLock<Arc<Policies>> = LazyLock::new(Arc::default);
+    if policies == **NONE { Arc::clone(&NONE) } else { Arc::new(policies) }
 }
 
 fn one(

@@ -236,8 +236,9 @@ fn called(unit: &Unit) -> Vec<(Collection, Name)> {
         Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
         _ => (&[][..], None, &[][..]),
     };
-    let policies = unit.value.as_ref().map_or(&[][..], Value::policies);
-    let stores = policies.iter().filter_map(Policy::sharing);
+    let policies = unit.value.as_ref().and_then(Value::policies);
+    let stores = policies.into_iter().flat_map(|policies| &policies.limits);
+    let stores = stores.filter_map(Policy::sharing);
     let stores = stores.map(|sharing| (Collection::Stores, sharing.store.clone()));
     let services = services.iter().map(|part| &part.service).chain(mirror);
     let services = services.map(|name| (Collection::Services, name.clone()));

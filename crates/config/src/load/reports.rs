@@ -190,9 +190,10 @@ fn missing(
         }
         Collection::Stores => {
             let named = |policy: &Policy| policy.sharing().is_some_and(|to| &*to.store == name);
-            let index = value.policies().iter().position(named)?;
-            let kind = value.policies()[index].kind();
-            let index = index.to_string();
+            let policies = value.policies()?;
+            let index = policies.limits.iter().position(named)?;
+            let kind = policies.limits[index].kind();
+            let index = policies.limit_places[index].to_string();
             let path = ["policies", &index, kind, "store"];
             let path = &path[usize::from(unit.collection == Collection::Settings)..];
             ("store", places.within(entries, id, path))

@@ -11,7 +11,7 @@ use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
 use crate::model::{
-    AccessLog, Listener, Name, Policy, Route, Service, Shutdown, State, Store, TcpRoute, Upgrade,
+    AccessLog, Listener, Name, Policies, Route, Service, Shutdown, State, Store, TcpRoute, Upgrade,
 };
 use crate::node::{Entry, Finding, Span, reference};
 use crate::raw::{PolicySpec, Spanned};
@@ -103,7 +103,7 @@ pub(crate) enum Value {
     Route(Arc<Route>),
     TcpRoute(Arc<TcpRoute>),
     Store(Arc<Store>),
-    Policies(Arc<[Policy]>),
+    Policies(Arc<Policies>),
     State(State),
     Admin(Option<SocketAddr>),
     AccessLog(AccessLog),
@@ -137,12 +137,12 @@ impl Value {
     }
 
     /// Its policies, if it has any.
-    pub(crate) fn policies(&self) -> &[Policy] {
+    pub(crate) fn policies(&self) -> Option<&Policies> {
         match self {
-            Value::Policies(policies) => policies,
-            Value::Service(service) => &service.policies,
-            Value::Route(route) => &route.policies,
-            _ => &[],
+            Value::Policies(policies) => Some(policies),
+            Value::Service(service) => Some(&service.policies),
+            Value::Route(route) => Some(&route.policies),
+            _ => None,
         }
     }
 }

@@ -3,9 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Name, Sharing};
+use super::{Cors, Csrf, Layered, Name, SecurityHeaders, Sharing};
 
-/// A policy.
+/// The policies of a scope, by the step of a request that asks them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policies {
+    /// Who may read replies from pages of other origins.
+    pub cors: Layered<Cors>,
+    /// Whose requests are taken for the user's own.
+    pub csrf: Layered<Csrf>,
+    /// What browsers are told that pages may do.
+    pub security_headers: Layered<SecurityHeaders>,
+    /// What counts, in order; no two of one kind and name.
+    pub limits: Vec<Policy>,
+    /// The place of each of these in the list that was written.
+    pub limit_places: Vec<usize>,
+}
+
+/// A policy that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Policy {
     /// So many requests in a stretch of time that moves along.

@@ -25,8 +25,8 @@ pub(crate) fn applying<'s>(
     route: &'s CompiledRoute,
     service: Option<&'s CompiledService>,
 ) -> Applying<'s> {
-    let service = service.map_or(&[][..], |service| &service.policies);
-    Applying::new([&route.policies, service, &snapshot.policies])
+    let service = service.map_or(&[][..], |service| &service.policies.limits);
+    Applying::new([&route.policies.limits, service, &snapshot.policies.limits])
 }
 
 /// What policies can ask about a request.
