@@ -7,10 +7,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use portcullis_config::model::{Name, Period, Policies, Policy, Sharing};
+use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
+use crate::auth::Authentication;
 use crate::clock::nanos;
+use crate::consumers::Identities;
 use crate::key::KeyHasher;
 use crate::policy::Running;
 use crate::seats::Waiting;
@@ -27,6 +29,12 @@ pub enum Scope {
     Service(Name),
     /// On the route of this name.
     Route(Name),
+    /// Of the group of this name.
+    Group(Name),
+    /// Of the plan of this name.
+    Plan(Name),
+    /// Of the consumer of this name.
+    Consumer(Name),
 }
 
 impl fmt::Display for Scope {
@@ -35,6 +43,9 @@ impl fmt::Display for Scope {
             Scope::Global => f.write_str("global"),
             Scope::Service(name) => write!(f, "service/{name}"),
             Scope::Route(name) => write!(f, "route/{name}"),
+            Scope::Group(name) => write!(f, "group/{name}"),
+            Scope::Plan(name) => write!(f, "plan/{name}"),
+            Scope::Consumer(name) => write!(f, "consumer/{name}"),
         }
     }
 }
@@ -113,6 +124,8 @@ type InStore = (Layout, usize, Weak<Shared>);
 /// The policies of a scope as they run, by the step of a request that asks them.
 #[derive(Debug, Default)]
 pub struct RunningPolicies {
+    /// What a request must show so that the gateway knows who calls.
+    pub authentication: Option<Authentication>,
     /// What counts.
     pub limits: Box<[Arc<Running>]>,
 }
@@ -127,6 +140,8 @@ pub struct Registry {
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
     shared: Mutex<HashMap<PolicyId, InStore>>,
+    /// Who calls, as far as it outlives a configuration.
+    identities: Identities,
     /// Most scopes have no policies: these share one set.
     none: Arc<RunningPolicies>,
 }
@@ -142,6 +157,7 @@ impl Registry {
             store: Mutex::default(),
             stores: Stores::default(),
             shared: Mutex::default(),
+            identities: Identities::default(),
             none: Arc::default(),
         }
     }
@@ -163,6 +179,12 @@ impl Registry {
         &self.stores
     }
 
+    /// Who calls, as far as it outlives a configuration.
+    #[must_use]
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
     /// The policies of a scope, ready to run, with what policies of the same scope and name have
     /// counted so far.
     #[must_use]
@@ -170,7 +192,12 @@ impl Registry {
         if *policies == Policies::default() {
             return Arc::clone(&self.none);
         }
-        Arc::new(RunningPolicies { limits: self.limits(scope, &policies.limits) })
+        let authentication = match &policies.authentication {
+            Layered::On(written) => Some(Authentication::new(written)),
+            Layered::Unsaid | Layered::Off => None,
+        };
+        let limits = self.limits(scope, &policies.limits);
+        Arc::new(RunningPolicies { authentication, limits })
     }
 
     /// Those that count, ready to run.

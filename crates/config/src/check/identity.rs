@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Scope, policies};
+use super::{Scope, policies::policies};
 use crate::model::{
     CertificateName, Consumer, Credentials, Group, Guessing, KeyHash, Name, Password, PasswordHash,
     Passwords, Plan, Policies, Secret,
@@ -17,11 +17,13 @@ use crate::raw::{
 const SHORTEST_SECRET: usize = 32;
 /// Longest text of a consumer, in bytes.
 const LONGEST_TEXT: usize = 256;
+/// Most memory that verifying a password may take, in KiB.
+const MOST_MEMORY: u32 = 1024 * 1024;
 const LONGEST_PER: Duration = Duration::from_secs(31 * 86_400);
 
 pub(crate) fn consumer(spec: &ConsumerSpec, scope: &mut Scope<'_>) -> Consumer {
     Consumer {
-        name: Some(scope.name.clone()),
+        name: scope.name.clone(),
         id: spec.id.as_ref().map(|id| text(id, "id", scope)),
         groups: names(spec.groups.as_deref(), "group", scope),
         plan: spec.plan.as_ref().map(|plan| plan.as_str().into()),
@@ -59,7 +61,7 @@ fn limits(
             "expected one of `rate_limit`, `quota`, `concurrency`".into();
     }
     scope.by_consumer = several;
-    let policies = policies::policies(written, None, scope);
+    let policies = policies(written, None, scope);
     scope.by_consumer = false;
     policies
 }
@@ -173,17 +175,27 @@ fn is_bcrypt(hash: &str) -> bool {
     let (version, cost, rest) = (parts.next(), parts.next(), parts.next());
     let cost = cost.and_then(|cost| cost.parse::<u8>().ok());
     matches!(version, Some("2a" | "2b" | "2x" | "2y"))
-        && cost.is_some_and(|cost| (4..=20).contains(&cost))
+        && cost.is_some_and(|cost| (4..=16).contains(&cost))
         && rest.is_some_and(|rest| rest.len() == 53)
         && parts.next().is_none()
         && hash.starts_with('$')
 }
 
-/// `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`.
+/// `$argon2id$v=19$m=19456,t=2,p=1$SALT$HASH`, with costs that a gateway can pay.
 fn is_argon2(hash: &str) -> bool {
     let parts: Vec<&str> = hash.split('$').collect();
-    matches!(parts[..], ["", "argon2id" | "argon2i" | "argon2d", "v=19", costs, salt, hash]
-        if costs.starts_with("m=") && salt.len() >= 8 && hash.len() >= 16)
+    let ["", "argon2id" | "argon2i" | "argon2d", "v=19", costs, salt, hash] = parts[..] else {
+        return false;
+    };
+    let cost = |name: &str, most: u32| {
+        let cost = costs.split(',').find_map(|cost| cost.strip_prefix(name)?.strip_prefix('='));
+        cost.and_then(|cost| cost.parse().ok()).is_some_and(|cost| (1..=most).contains(&cost))
+    };
+    cost("m", MOST_MEMORY)
+        && cost("t", 100)
+        && cost("p", 64)
+        && salt.len() >= 11
+        && hash.len() >= 16
 }
 
 fn certificate(
@@ -241,9 +253,8 @@ pub(crate) fn credentials(spec: &CredentialsSpec, scope: &mut Scope<'_>) -> Cred
         Some(OffOr::On(spec)) => Some(guessing(spec, scope)),
         None => Some(Guessing::default()),
     };
-    let passwords = spec.passwords.as_ref().map_or_else(Passwords::default, |spec| {
-        passwords(spec, scope)
-    });
+    let passwords =
+        spec.passwords.as_ref().map_or_else(Passwords::default, |spec| passwords(spec, scope));
     Credentials { secret, store, guessing, passwords }
 }
 

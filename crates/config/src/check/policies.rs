@@ -1,5 +1,6 @@
 //! Policies: every one for itself, and what holds between those of one list.
 
+mod authentication;
 mod keys;
 mod overlap;
 
@@ -18,6 +19,7 @@ use crate::raw::{
 };
 
 pub(crate) use keys::KEY_WORDS;
+pub(super) use keys::field_name;
 
 /// The longest stretch of time of a rate limit.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
@@ -37,7 +39,9 @@ pub(crate) fn policies(
 ) -> Arc<Policies> {
     let mut policies = Policies::default();
     let mut limits: Vec<(Policy, Span)> = Vec::new();
-    for (place, item) in written.iter().enumerate() {
+    policies.authentication = authentication::authentication(written, scope);
+    let limits_alone = written.iter().enumerate().filter(|(_, item)| !authentication::is(item));
+    for (place, item) in limits_alone {
         let faults = scope.findings.len();
         let Some(policy) = one(item, paths, scope) else { continue };
         let same = |(other, _): &&(Policy, Span)| {
@@ -65,7 +69,7 @@ fn one(
     paths: Option<&[PathPattern]>,
     scope: &mut Scope<'_>,
 ) -> Option<Policy> {
-    let PolicySpec { rate_limit, quota, concurrency } = &item.value;
+    let PolicySpec { rate_limit, quota, concurrency, .. } = &item.value;
     let given = [
         ("rate_limit", rate_limit.as_ref().map(|spec| spec.span)),
         ("quota", quota.as_ref().map(|spec| spec.span)),
@@ -77,7 +81,9 @@ fn one(
         (None, _) if scope.incomplete => return None,
         (None, _) => {
             scope.fault(item.span, "this is no policy").label =
-                "expected one of `rate_limit`, `quota`, `concurrency`".into();
+                "expected one of `rate_limit`, `quota`, `concurrency`, `api_key`, `basic`, `mtls`, \
+                 `any_of`, `all_of`, `anonymous`"
+                    .into();
             return None;
         }
         (Some((one, at)), Some((other, also))) => {
@@ -272,7 +278,7 @@ fn cost(written: Option<&Spanned<CostSpec>>, capacity: u64, scope: &mut Scope<'_
                 scope.fault(default.span, "the default is above `max`").also =
                     Some((spec.max.span, "`max` is here".into()));
             }
-            Cost::Header { name: keys::field_name(&spec.header, scope), otherwise, max }
+            Cost::Header { name: field_name(&spec.header, scope), otherwise, max }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{Name, Policies, Secret};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consumer {
     /// Its stable name.
-    pub name: Option<Name>,
+    pub name: Name,
     /// What others know it by, if that is not its name.
     pub id: Option<Name>,
     /// The groups that it belongs to, in order; they exist, each once.

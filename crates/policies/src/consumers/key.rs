@@ -149,9 +149,7 @@ const CRC: [u32; 256] = {
 };
 
 fn crc32(text: &[u8]) -> u32 {
-    !text.iter().fold(!0, |crc: u32, byte| {
-        crc >> 8 ^ CRC[usize::from((crc as u8) ^ byte)]
-    })
+    !text.iter().fold(!0, |crc: u32, byte| crc >> 8 ^ CRC[usize::from((crc as u8) ^ byte)])
 }
 
 #[cfg(test)]
@@ -179,7 +177,9 @@ mod tests {
             wrong[at] = if wrong[at] == b'x' { b'y' } else { b'x' };
             assert_eq!(prefix(&wrong), None, "{at}");
         }
-        for wrong in [&b""[..], b"pk_", &key.as_bytes()[..48], &[&key.as_bytes()[..], b"x"].concat()] {
+        for wrong in
+            [&b""[..], b"pk_", &key.as_bytes()[..48], &[&key.as_bytes()[..], b"x"].concat()]
+        {
             assert_eq!(prefix(wrong), None);
         }
     }
