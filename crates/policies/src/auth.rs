@@ -4,6 +4,7 @@
 
 mod api_key;
 mod basic;
+mod describe;
 mod guessing;
 mod mtls;
 mod passwords;
@@ -188,6 +189,12 @@ impl Authentication {
         identity.found(CredentialKind::Anonymous, consumer, &[]);
         identity.tried[CredentialKind::Anonymous as usize] = Some(AuthOutcome::Accepted);
         Ok(())
+    }
+
+    /// What it asks of requests, in a line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        describe::authentication(&self.written)
     }
 
     /// Takes what was shown out of the request, so that the service does not see it.

@@ -24,7 +24,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 
-pub use admit::{Applying, Later, Refusal, Why, Work};
+pub use admit::{Applying, Later, MOST_GROUPS, Refusal, Why, Work};
 pub use auth::{Answers, Asking, Authentication, Denied, Guard, Known, Refused, Verifier, Waiting};
 pub use clock::nanos;
 pub use identity::{Consumer, Granted, Identity, More};

@@ -15,6 +15,8 @@ use crate::raw::{
 
 /// The shortest secret, in bytes: as long as what it makes.
 const SHORTEST_SECRET: usize = 32;
+/// Most groups of a consumer.
+const MOST_GROUPS: usize = 8;
 /// Longest text of a consumer, in bytes.
 const LONGEST_TEXT: usize = 256;
 /// Most memory that verifying a password may take, in KiB.
@@ -25,7 +27,7 @@ pub(crate) fn consumer(spec: &ConsumerSpec, scope: &mut Scope<'_>) -> Consumer {
     Consumer {
         name: scope.name.clone(),
         id: spec.id.as_ref().map(|id| text(id, "id", scope)),
-        groups: names(spec.groups.as_deref(), "group", scope),
+        groups: groups(spec.groups.as_deref(), scope),
         plan: spec.plan.as_ref().map(|plan| plan.as_str().into()),
         tags: names(spec.tags.as_deref(), "tag", scope),
         metadata: Arc::new(spec.metadata.clone().unwrap_or_default()),
@@ -64,6 +66,14 @@ fn limits(
     let policies = policies(written, None, scope);
     scope.by_consumer = false;
     policies
+}
+
+/// A consumer brings limits of all its groups along, so these are few.
+fn groups(written: Option<&[Spanned<String>]>, scope: &mut Scope<'_>) -> Arc<[Name]> {
+    if let Some(more) = written.unwrap_or_default().get(MOST_GROUPS) {
+        scope.fault(more.span, format!("a consumer has at most {MOST_GROUPS} groups"));
+    }
+    names(written, "group", scope)
 }
 
 fn names(written: Option<&[Spanned<String>]>, what: &str, scope: &mut Scope<'_>) -> Arc<[Name]> {

@@ -1,9 +1,13 @@
 //! Slows down whoever guesses: after so many credentials that are not good, an address has to wait
 //! before any of its credentials is looked at again.
 
-use portcullis_config::model::{CountBy, Guessing, KeyPart, Missing};
+use std::hash::Hasher;
+use std::net::IpAddr;
 
-use crate::key::{Facts, KeyHasher};
+use portcullis_config::model::Guessing;
+use siphasher::sip::SipHasher13;
+
+use crate::key::Facts;
 use crate::limit::{Bucket, Limit};
 use crate::registry::random_seed;
 use crate::table::{Key, Table};
@@ -14,8 +18,7 @@ pub struct Guard {
     written: Guessing,
     table: Table,
     limit: Limit,
-    hasher: KeyHasher,
-    by: CountBy,
+    seed: (u64, u64),
 }
 
 impl Guard {
@@ -23,16 +26,11 @@ impl Guard {
     #[must_use]
     pub fn new(written: &Guessing) -> Guard {
         let per = u64::try_from(written.per.as_nanos()).unwrap_or(u64::MAX);
-        let (seed, address) = (random_seed(), KeyPart::Ip { prefix4: 32, prefix6: 64 });
-        // A client without an address cannot be told from others.
-        let by =
-            CountBy { parts: vec![address], missing: Missing::Unlimited, keys: written.clients };
         Guard {
             table: Table::new(written.clients),
             limit: Limit::Bucket(Bucket::new(written.failures, per, written.failures, 0)),
-            hasher: KeyHasher::new(seed),
+            seed: random_seed(),
             written: written.clone(),
-            by,
         }
     }
 
@@ -49,8 +47,7 @@ impl Guard {
 
     /// For how long the client has to wait, in nanoseconds, if it does.
     pub(super) fn wait(&self, facts: &impl Facts, now: u64) -> Option<u64> {
-        let key = self.key(facts)?;
-        let (_, verdict) = self.limit.take(self.table.state(key), now, 1);
+        let (_, verdict) = self.limit.take(self.table.state(self.key(facts)?), now, 1);
         (!verdict.allowed).then_some(verdict.reset)
     }
 
@@ -62,7 +59,14 @@ impl Guard {
         let _ = self.table.change(key, worth, |state| (self.limit.take(state, now, 1).0, ()));
     }
 
+    /// The client's network: a household has as many IPv6 addresses as it likes. A client without
+    /// an address cannot be told from others.
     fn key(&self, facts: &impl Facts) -> Option<Key> {
-        self.hasher.key(&self.by, facts).ok()
+        let mut hasher = SipHasher13::new_with_keys(self.seed.0, self.seed.1);
+        match facts.client()?.to_canonical() {
+            IpAddr::V4(ip) => hasher.write_u32(ip.to_bits()),
+            IpAddr::V6(ip) => hasher.write_u64((ip.to_bits() >> 64) as u64),
+        }
+        Some(Key::new(hasher.finish()))
     }
 }
