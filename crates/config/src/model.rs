@@ -4,9 +4,12 @@
 //! every fault at once. Nothing below can be made from an illegal configuration, so whoever holds
 //! a [`Config`] need not check again.
 
+mod authentication;
 mod balance;
+mod browser;
 mod endpoint;
 mod health;
+mod identity;
 mod issuer;
 mod listener;
 mod matching;
@@ -26,13 +29,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use authentication::{ApiKey, Authentication, Basic, KeyPlace, Method, Mtls};
 pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
+};
+pub use browser::{
+    Cors, CorsOrigins, Csrf, Layered, OriginPattern, OriginPort, Origins, SecurityHeaders, SetField,
 };
 pub(crate) use endpoint::is_host_name;
 pub use endpoint::{Address, Endpoint};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
+};
+pub use identity::{
+    CertificateName, Consumer, Credentials, Group, Guessing, KeyHash, Password, PasswordHash,
+    Passwords, Plan,
 };
 pub use issuer::{Issuer, KeyOrigin};
 pub use listener::{
@@ -42,8 +53,8 @@ pub use listener::{
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use policies::{
-    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policy, Quota,
-    RateLimit, ReplyFields,
+    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,
+    Quota, RateLimit, ReplyFields,
 };
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
@@ -75,6 +86,12 @@ pub struct Config {
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
     /// Stores that policies count in, by name.
     pub stores: BTreeMap<Name, Arc<Store>>,
+    /// Who calls, by name.
+    pub consumers: HashMap<Name, Arc<Consumer>>,
+    /// Consumers that belong together, by name.
+    pub groups: BTreeMap<Name, Arc<Group>>,
+    /// What consumers have agreed to, by name.
+    pub plans: BTreeMap<Name, Arc<Plan>>,
     /// What is not a named collection.
     pub process: Process,
 }
@@ -92,8 +109,10 @@ pub struct Process {
     pub workers: usize,
     /// Where the gateway stands, if that is known.
     pub zone: Option<Arc<str>>,
-    /// Policies for every request, in order; no two of one kind and name.
-    pub policies: Arc<[Policy]>,
+    /// Policies for every request.
+    pub policies: Arc<Policies>,
+    /// How credentials are kept and looked at.
+    pub credentials: Arc<Credentials>,
     /// Where it keeps what must outlive it.
     pub state: State,
     /// How it ends.
@@ -112,7 +131,8 @@ impl Default for Process {
             metrics: true,
             workers: 0,
             zone: None,
-            policies: Arc::from([]),
+            policies: Arc::default(),
+            credentials: Arc::default(),
             state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),

@@ -80,6 +80,16 @@ pub enum Reason {
     WebSocketVersion,
     /// The content is larger than allowed.
     BodyTooLarge,
+    /// Credentials are missing.
+    Unauthenticated,
+    /// Credentials are not good.
+    BadCredentials,
+    /// Too many credentials from this address were not good.
+    Guessing,
+    /// Credentials could not be verified now.
+    AuthUnavailable,
+    /// Who calls may not.
+    Forbidden,
     /// A part of the key of a limit is missing.
     KeyMissing,
     /// A rate limit has been reached.
@@ -129,7 +139,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 38] = [
+pub const REASONS: [Reason; 43] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -145,6 +155,11 @@ pub const REASONS: [Reason; 38] = [
     Reason::UpgradeRefused,
     Reason::WebSocketVersion,
     Reason::BodyTooLarge,
+    Reason::Unauthenticated,
+    Reason::BadCredentials,
+    Reason::Guessing,
+    Reason::AuthUnavailable,
+    Reason::Forbidden,
     Reason::KeyMissing,
     Reason::RateLimited,
     Reason::QuotaExhausted,
@@ -186,6 +201,8 @@ impl Reason {
             | Reason::BadPath
             | Reason::KeyMissing
             | Reason::BadBody => 400,
+            Reason::Unauthenticated | Reason::BadCredentials => 401,
+            Reason::Forbidden => 403,
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
@@ -193,6 +210,7 @@ impl Reason {
             Reason::UriTooLong => 414,
             Reason::WebSocketVersion => 426,
             Reason::Flood
+            | Reason::Guessing
             | Reason::RateLimited
             | Reason::QuotaExhausted
             | Reason::TooManyAtOnce => 429,
@@ -205,6 +223,7 @@ impl Reason {
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
             Reason::FaultInjected
+            | Reason::AuthUnavailable
             | Reason::Overloaded
             | Reason::NoEndpoint
             | Reason::Saturated
@@ -248,6 +267,11 @@ impl Reason {
             Reason::UpgradeRefused => "upgrade_refused",
             Reason::WebSocketVersion => "websocket_version",
             Reason::BodyTooLarge => "body_too_large",
+            Reason::Unauthenticated => "unauthenticated",
+            Reason::BadCredentials => "bad_credentials",
+            Reason::Guessing => "guessing",
+            Reason::AuthUnavailable => "auth_unavailable",
+            Reason::Forbidden => "forbidden",
             Reason::KeyMissing => "key_missing",
             Reason::RateLimited => "rate_limited",
             Reason::QuotaExhausted => "quota_exhausted",
@@ -293,6 +317,11 @@ impl Reason {
             Reason::UpgradeRefused => "This protocol is not served at this place.",
             Reason::WebSocketVersion => "This version of WebSocket is not spoken here.",
             Reason::BodyTooLarge => "The request's content is too large.",
+            Reason::Unauthenticated => "The request has no credentials that are asked for here.",
+            Reason::BadCredentials => "The credentials of the request are not valid.",
+            Reason::Guessing => "Too many requests with wrong credentials: slow down.",
+            Reason::AuthUnavailable => "Credentials cannot be verified at the moment.",
+            Reason::Forbidden => "The caller may not do this.",
             Reason::KeyMissing => "The request lacks something that it must be counted by.",
             Reason::RateLimited => "Too many requests: slow down.",
             Reason::QuotaExhausted => "The quota of requests is used up.",

@@ -7,10 +7,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use portcullis_config::model::{Name, Period, Policy, Sharing};
+use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
+use crate::auth::Authentication;
 use crate::clock::nanos;
+use crate::consumers::Identities;
 use crate::key::KeyHasher;
 use crate::policy::Running;
 use crate::seats::Waiting;
@@ -27,6 +29,12 @@ pub enum Scope {
     Service(Name),
     /// On the route of this name.
     Route(Name),
+    /// Of the group of this name.
+    Group(Name),
+    /// Of the plan of this name.
+    Plan(Name),
+    /// Of the consumer of this name.
+    Consumer(Name),
 }
 
 impl fmt::Display for Scope {
@@ -35,6 +43,9 @@ impl fmt::Display for Scope {
             Scope::Global => f.write_str("global"),
             Scope::Service(name) => write!(f, "service/{name}"),
             Scope::Route(name) => write!(f, "route/{name}"),
+            Scope::Group(name) => write!(f, "group/{name}"),
+            Scope::Plan(name) => write!(f, "plan/{name}"),
+            Scope::Consumer(name) => write!(f, "consumer/{name}"),
         }
     }
 }
@@ -110,6 +121,15 @@ pub struct Counted {
 /// A policy's counter in a store: how it is read, for how many keys, and itself.
 type InStore = (Layout, usize, Weak<Shared>);
 
+/// The policies of a scope as they run, by the step of a request that asks them.
+#[derive(Debug, Default)]
+pub struct RunningPolicies {
+    /// What a request must show so that the gateway knows who calls.
+    pub authentication: Option<Authentication>,
+    /// What counts.
+    pub limits: Box<[Arc<Running>]>,
+}
+
 /// All that is counted.
 #[derive(Debug)]
 pub struct Registry {
@@ -120,6 +140,10 @@ pub struct Registry {
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
     shared: Mutex<HashMap<PolicyId, InStore>>,
+    /// Who calls, as far as it outlives a configuration.
+    identities: Identities,
+    /// Most scopes have no policies: these share one set.
+    none: Arc<RunningPolicies>,
 }
 
 impl Registry {
@@ -133,6 +157,8 @@ impl Registry {
             store: Mutex::default(),
             stores: Stores::default(),
             shared: Mutex::default(),
+            identities: Identities::default(),
+            none: Arc::default(),
         }
     }
 
@@ -153,10 +179,30 @@ impl Registry {
         &self.stores
     }
 
-    /// The policies of a list, ready to run, with what policies of the same scope and name have
+    /// Who calls, as far as it outlives a configuration.
+    #[must_use]
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
+    /// The policies of a scope, ready to run, with what policies of the same scope and name have
     /// counted so far.
     #[must_use]
-    pub fn run(&self, scope: &Scope, policies: &[Policy]) -> Arc<[Arc<Running>]> {
+    pub fn run(&self, scope: &Scope, policies: &Policies) -> Arc<RunningPolicies> {
+        if *policies == Policies::default() {
+            return Arc::clone(&self.none);
+        }
+        let authentication = match &policies.authentication {
+            Layered::On(written) => Some(Authentication::new(written)),
+            Layered::Unsaid | Layered::Off => None,
+        };
+        let limits = self.limits(scope, &policies.limits);
+        Arc::new(RunningPolicies { authentication, limits })
+    }
+
+    /// Those that count, ready to run.
+    #[must_use]
+    pub fn limits(&self, scope: &Scope, policies: &[Policy]) -> Box<[Arc<Running>]> {
         policies.iter().map(|policy| Arc::new(Running::new(self, scope, policy))).collect()
     }
 

@@ -193,15 +193,15 @@ fn has_quotas(loaded: &Loaded) -> bool {
     let Loaded { config, changes, .. } = loaded;
     let quota = |policy: &Policy| matches!(policy, Policy::Quota(_));
     let fresh = |delta: &Delta| -> Vec<Name> { [&delta.added[..], &delta.changed].concat() };
-    config.process.policies.iter().any(quota)
+    config.process.policies.limits.iter().any(quota)
         || fresh(&changes.services)
             .iter()
             .filter_map(|name| config.services.get(name))
-            .any(|service| service.policies.iter().any(quota))
+            .any(|service| service.policies.limits.iter().any(quota))
         || fresh(&changes.routes)
             .iter()
             .filter_map(|name| config.routes.get(name))
-            .any(|route| route.policies.iter().any(quota))
+            .any(|route| route.policies.limits.iter().any(quota))
 }
 
 /// Compile errors with their places in the files.

@@ -2,6 +2,7 @@
 //! the other without a connection, each leaving behind what it decided. No I/O, and nothing is
 //! chosen at random: where requests are spread, every share is told.
 
+mod identity;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
         path: None,
         client: None,
         candidates: Vec::new(),
+        authentication: None,
+        policies: Vec::new(),
         outcome: Outcome::Own,
     };
     explanation.outcome = match steps::walk(snapshot, question, &mut explanation) {
@@ -65,8 +68,23 @@ pub struct Explanation<'s> {
     pub client: Option<ClientStep>,
     /// The routes whose host and path match, in order of precedence.
     pub candidates: Vec<Candidate<'s, Arc<CompiledRoute>>>,
+    /// Who calls, where anybody wants to know.
+    pub authentication: Option<AuthStep>,
+    /// The policies that are asked, in order.
+    pub policies: Vec<PolicyStep<'s>>,
     /// How it ends.
     pub outcome: Outcome<'s>,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthStep {
+    /// Where it is written that anybody wants to know.
+    pub scope: &'static str,
+    /// What is asked of the request.
+    pub asks: String,
+    /// What was found.
+    pub found: String,
 }
 
 /// How large a head is.
@@ -124,8 +142,6 @@ pub struct Routed<'s> {
     pub params: Vec<(String, String)>,
     /// Most bytes of content, `None` for no limit, and who says so.
     pub body_limit: (Option<u64>, Source),
-    /// The policies that are asked, in order.
-    pub policies: Vec<PolicyStep<'s>>,
     /// What happens.
     pub action: Action<'s>,
 }

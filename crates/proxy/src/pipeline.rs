@@ -1,5 +1,6 @@
 //! The way of a request, in order. Each step says why it stands where it does.
 
+pub(crate) mod authenticate;
 mod content;
 mod exchange;
 mod fault;
@@ -23,7 +24,7 @@ use std::task::{Context, Poll};
 
 use portcullis_config::model::{Action, Listener};
 use portcullis_core::{Failure, Reason};
-use portcullis_policies::{Seat, Work};
+use portcullis_policies::{Identity, Seat, Work};
 use portcullis_wire::{BodyLength, Fields, RequestHead, ResponseHead, Stream, Version};
 
 use crate::client::Client;
@@ -45,6 +46,8 @@ pub(crate) struct Scratch {
     pub(crate) params: Params,
     /// Fields that steps of the pipeline add to the reply, whoever gives it.
     pub(crate) added: Fields,
+    /// Who calls.
+    pub(crate) identity: Identity,
     /// What policies said of the request.
     pub(crate) work: Work,
     /// A path or location that a template wrote.
@@ -61,6 +64,7 @@ impl Scratch {
         self.request.fields.clear();
         self.response.fields.clear();
         self.added.clear();
+        self.identity.clear();
         self.work.clear();
         self.params.clear();
     }
@@ -124,10 +128,19 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let route = find(*serving, request, path, record.client, &mut scratch.params);
     let route = match route {
         Ok(route) => route,
-        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
-        Err(Miss::MethodNotAllowed(allowed)) => {
-            record.allow = Some(allowed.join(", "));
-            return Err(Reason::MethodNotAllowed.into());
+        Err(miss) => {
+            // Policies for all requests are for these as well: who looks for what is not there is
+            // limited like everybody.
+            let applying =
+                policies::applying(exchange.serving.snapshot, &Identity::default(), None, None);
+            policies::ask(exchange, applying, normal).await?;
+            return Err(match miss {
+                Miss::NotFound => Reason::NoRoute.into(),
+                Miss::MethodNotAllowed(allowed) => {
+                    exchange.record.allow = Some(allowed.join(", "));
+                    Reason::MethodNotAllowed.into()
+                }
+            });
         }
     };
     record.route = Some(route);
@@ -140,13 +153,14 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let service = forward::choose_service(exchange, route)?;
     exchange.record.service = service;
     let snapshot = exchange.serving.snapshot;
-    let applying = policies::applying(snapshot, route, service.map(|service| &**service));
-    if !applying.is_empty()
-        && let Some(later) = policies::admit(exchange, applying, normal)?
-    {
-        // A future of its own, for requests that wait are few, and it is large.
-        Box::pin(policies::wait(exchange, applying, later)).await?;
-    }
+    let service = service.map(|service| &**service);
+
+    // Who calls comes before all that may go by it, and before any service is bothered.
+    authenticate::authenticate(exchange, route, service, normal).await?;
+
+    let identity = &exchange.scratch.identity;
+    let applying = policies::applying(snapshot, identity, Some(route), service);
+    policies::ask(exchange, applying, normal).await?;
 
     act(exchange, route, normal, body_limit).await
 }

@@ -1,15 +1,16 @@
 //! Policies: every one for itself, and what holds between those of one list.
 
+mod authentication;
 mod keys;
 mod overlap;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::{Scope, store};
 use crate::model::{
-    Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policy, Quota, RateLimit,
-    ReplyFields, Sharing,
+    Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policies, Policy, Quota,
+    RateLimit, ReplyFields, Sharing,
 };
 use crate::node::Span;
 use crate::raw::{
@@ -18,6 +19,7 @@ use crate::raw::{
 };
 
 pub(crate) use keys::KEY_WORDS;
+pub(super) use keys::field_name;
 
 /// The longest stretch of time of a rate limit.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
@@ -34,25 +36,32 @@ pub(crate) fn policies(
     written: &[Spanned<PolicySpec>],
     paths: Option<&[PathPattern]>,
     scope: &mut Scope<'_>,
-) -> Arc<[Policy]> {
-    let mut policies: Vec<(Policy, Span)> = Vec::new();
-    for item in written {
+) -> Arc<Policies> {
+    let mut policies = Policies::default();
+    let mut limits: Vec<(Policy, Span)> = Vec::new();
+    policies.authentication = authentication::authentication(written, scope);
+    let limits_alone = written.iter().enumerate().filter(|(_, item)| !authentication::is(item));
+    for (place, item) in limits_alone {
         let faults = scope.findings.len();
         let Some(policy) = one(item, paths, scope) else { continue };
         let same = |(other, _): &&(Policy, Span)| {
             other.kind() == policy.kind() && other.name() == policy.name()
         };
-        if let Some((_, first)) = policies.iter().find(same) {
+        if let Some((_, first)) = limits.iter().find(same) {
             let (kind, name) = (policy.kind(), policy.name());
             let fault = scope.fault(item.span, format!("the {kind} `{name}` is here twice"));
             fault.also = Some((*first, "first here".into()));
             fault.help = Some("give each its own `name`".into());
         } else if scope.findings.len() == faults {
-            overlap::check(&policies, &policy, item.span, scope);
+            overlap::check(&limits, &policy, item.span, scope);
         }
-        policies.push((policy, item.span));
+        limits.push((policy, item.span));
+        policies.limit_places.push(place);
     }
-    policies.into_iter().map(|(policy, _)| policy).collect()
+    policies.limits = limits.into_iter().map(|(policy, _)| policy).collect();
+    // Most places have none: these share one.
+    static NONE: LazyLock<Arc<Policies>> = LazyLock::new(Arc::default);
+    if policies == **NONE { Arc::clone(&NONE) } else { Arc::new(policies) }
 }
 
 fn one(
@@ -60,7 +69,7 @@ fn one(
     paths: Option<&[PathPattern]>,
     scope: &mut Scope<'_>,
 ) -> Option<Policy> {
-    let PolicySpec { rate_limit, quota, concurrency } = &item.value;
+    let PolicySpec { rate_limit, quota, concurrency, .. } = &item.value;
     let given = [
         ("rate_limit", rate_limit.as_ref().map(|spec| spec.span)),
         ("quota", quota.as_ref().map(|spec| spec.span)),
@@ -72,7 +81,9 @@ fn one(
         (None, _) if scope.incomplete => return None,
         (None, _) => {
             scope.fault(item.span, "this is no policy").label =
-                "expected one of `rate_limit`, `quota`, `concurrency`".into();
+                "expected one of `rate_limit`, `quota`, `concurrency`, `api_key`, `basic`, `mtls`, \
+                 `any_of`, `all_of`, `anonymous`"
+                    .into();
             return None;
         }
         (Some((one, at)), Some((other, also))) => {
@@ -267,7 +278,7 @@ fn cost(written: Option<&Spanned<CostSpec>>, capacity: u64, scope: &mut Scope<'_
                 scope.fault(default.span, "the default is above `max`").also =
                     Some((spec.max.span, "`max` is here".into()));
             }
-            Cost::Header { name: keys::field_name(&spec.header, scope), otherwise, max }
+            Cost::Header { name: field_name(&spec.header, scope), otherwise, max }
         }
     }
 }

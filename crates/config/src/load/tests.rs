@@ -245,7 +245,7 @@ fn a_full_configuration_means_what_it_says() {
         state,
         lag,
     } = process;
-    assert_eq!((policies.len(), state), (0, &State::Default));
+    assert_eq!((policies.limits.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!(zone.as_deref(), Some("eu-1a"));
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Faults, Importance, Match, Mirror, Name, Policy, SplitBy, Template};
+use super::{Faults, Importance, Match, Mirror, Name, Policies, SplitBy, Template};
 
 /// A route.
 #[derive(Debug, Clone)]
@@ -22,8 +22,8 @@ pub struct Route {
     pub timeouts: RouteTimeouts,
     /// Whether `Upgrade` may pass.
     pub upgrade: bool,
-    /// Its policies, in order; no two of one kind and name.
-    pub policies: Arc<[Policy]>,
+    /// Its policies.
+    pub policies: Arc<Policies>,
     /// Faults on purpose.
     pub faults: Faults,
     /// How much its requests matter where there is too much to do.

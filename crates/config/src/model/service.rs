@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ActiveCheck, Availability, Balance, Endpoint, Name, Outliers, Overload, Policy, ServiceTls,
+    ActiveCheck, Availability, Balance, Endpoint, Name, Outliers, Overload, Policies, ServiceTls,
     SlowStart, Sticky,
 };
 
@@ -42,8 +42,8 @@ pub struct Service {
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
     pub timeouts: ServiceTimeouts,
-    /// Its policies, in order; no two of one kind and name.
-    pub policies: Arc<[Policy]>,
+    /// Its policies.
+    pub policies: Arc<Policies>,
 }
 
 /// A version of the PROXY header.

@@ -30,9 +30,10 @@ impl InStore {
         InStore { key, limit, pending: false, counted: false }
     }
 
-    pub(super) fn ask<'a>(&self, keys: &'a [u8], local: Key, cost: u32) -> Ask<'a> {
+    pub(super) fn ask<'a>(&self, keys: &'a [u8], local: Key, cost: u32, now: Now) -> Ask<'a> {
         let (from, to) = self.key;
-        Ask { key: keys.get(from..to).unwrap_or_default(), local, limit: self.limit, cost }
+        let key = keys.get(from..to).unwrap_or_default();
+        Ask { key, local, limit: self.limit, cost, now: now.steady }
     }
 }
 
@@ -54,7 +55,7 @@ impl Work {
             };
             let Rule::Count(counter) = &applying.at(asked.place).rule else { continue };
             let Some(shared) = counter.shared.as_deref() else { continue };
-            asks.push((shared, in_store.ask(&self.keys, asked.key, asked.cost)));
+            asks.push((shared, in_store.ask(&self.keys, asked.key, asked.cost, now)));
         }
         if asks.is_empty() {
             return Ok(());

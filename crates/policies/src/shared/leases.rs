@@ -2,7 +2,6 @@
 //! keeps it filled.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -12,6 +11,7 @@ use super::counter::Ask;
 use super::script::StoreKey;
 use super::share::{Share, Taken};
 use super::store::Store;
+use crate::clock::{millis, nanos};
 use crate::limit::STATE_BITS;
 use crate::{Key, Limit, Table, Verdict};
 
@@ -56,9 +56,8 @@ impl Leases {
 
     /// Takes from the share of a key; none if the store must be asked.
     pub(super) fn take(self: &Arc<Self>, ask: &Ask<'_>) -> Option<Verdict> {
-        let Ask { key: bytes, local: key, limit, cost } = *ask;
-        let limit = &limit;
-        let now = now_ms();
+        let Ask { key: bytes, local: key, ref limit, cost, now } = *ask;
+        let now = millis(now);
         let credit = self.credit(limit);
         let worth = |state| Share::worth(state, now);
         let taken = self.shares.change(key, worth, |state| {
@@ -89,12 +88,12 @@ impl Leases {
     }
 
     /// Puts back what a request took that did not pass after all.
-    pub(super) fn give_back(&self, key: Key, cost: u32) -> bool {
-        let now = now_ms();
+    pub(super) fn give_back(&self, ask: &Ask<'_>) -> bool {
+        let now = millis(ask.now);
         let worth = |state| Share::worth(state, now);
         self.shares
-            .change(key, worth, |state| {
-                let back = Share::of(state).put_back(now, cost.into());
+            .change(ask.local, worth, |state| {
+                let back = Share::of(state).put_back(now, ask.cost.into());
                 (back.map(Share::state), back.is_some())
             })
             .unwrap_or(false)
@@ -166,7 +165,5 @@ impl Leases {
 
 /// Milliseconds of a clock that never goes back; it begins above 0.
 pub(super) fn now_ms() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let start = START.get_or_init(Instant::now);
-    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    millis(nanos(Instant::now()))
 }

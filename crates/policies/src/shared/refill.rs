@@ -15,7 +15,7 @@ use super::StoreFault;
 use super::leases::{Leases, Wanted, now_ms};
 use super::link::Link;
 use super::script::{Granted, LEASE, StoreKey, add_limit, read_lease};
-use super::share::{Book, Grant, LASTS_MS, Order, Share, Step};
+use super::share::{Book, Grant, LASTS_MS, Order, Share, Step, look_again};
 use super::store::{PATIENCE, Store, within};
 use crate::{Key, Limit};
 
@@ -23,6 +23,8 @@ use crate::{Key, Limit};
 pub(super) const WAITING: usize = 65_536;
 /// Calls under way at once.
 const CALLS: usize = 256;
+/// How often the shares of all keys are added up.
+const TELL_MS: u64 = 1000;
 /// How long a key rests after a call that failed.
 const REST_MS: u64 = 200;
 
@@ -59,6 +61,8 @@ struct Refill {
     entries: HashMap<Id, Entry>,
     due: BTreeSet<(u64, Id)>,
     calls: JoinSet<Done>,
+    /// When what is held was last told.
+    told: u64,
 }
 
 /// Keeps the shares of a store filled until the store is gone.
@@ -67,8 +71,8 @@ pub(super) async fn refill(
     mut wanted: mpsc::Receiver<Wanted>,
     mut gone: watch::Receiver<()>,
 ) {
-    let mut refill =
-        Refill { store, entries: HashMap::new(), due: BTreeSet::new(), calls: JoinSet::new() };
+    let (entries, due, calls) = (HashMap::new(), BTreeSet::new(), JoinSet::new());
+    let mut refill = Refill { store, entries, due, calls, told: 0 };
     loop {
         let pause = refill.work();
         tokio::select! {
@@ -123,6 +127,9 @@ impl Refill {
     /// Looks at what is due. Gives how long until something else is.
     fn work(&mut self) -> Duration {
         let now = now_ms();
+        if now >= self.told + TELL_MS {
+            self.tell(now);
+        }
         while self.calls.len() < CALLS
             && let Some(&(due, id)) = self.due.first()
         {
@@ -132,7 +139,7 @@ impl Refill {
             self.due.pop_first();
             self.look(id, now);
         }
-        self.tell();
+        self.tell(now);
         // Calls that end wake it.
         Duration::from_secs(1)
     }
@@ -168,7 +175,7 @@ impl Refill {
             Step::Forget => {
                 self.entries.remove(&id);
             }
-            Step::Wait => self.put_off(id, now + 1000),
+            Step::Wait => self.put_off(id, look_again(now, LASTS_MS)),
             Step::Tell(order) => {
                 let limit = current(&entry.limit, entry.ends, now);
                 let key = entry.store_key;
@@ -201,6 +208,8 @@ impl Refill {
                     granted: granted.granted,
                     wait: granted.wait_us.div_ceil(1000),
                     valid: granted.valid_us / 1000,
+                    left: granted.left,
+                    holders: granted.holders,
                 };
                 let before = entry.book;
                 let settled = leases.change(done.id.1, |share| {
@@ -226,7 +235,8 @@ impl Refill {
     }
 
     /// Counts what the node holds.
-    fn tell(&self) {
+    fn tell(&mut self, now: u64) {
+        self.told = now;
         let Some(store) = self.store.upgrade() else { return };
         store.metrics().lease_keys.store(self.entries.len() as u64, Relaxed);
         let held = self.entries.values().map(|entry| entry.book.held()).sum();

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use portcullis_config::model::{self, Balance, Endpoint, Protocol};
 use portcullis_core::{Failure, Reason};
-use portcullis_policies::Scope;
+use portcullis_policies::{Identity, Scope};
 use portcullis_wire::h1::{Scan, parse_request};
 use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
 
+use super::identity;
 use super::{
     Action, ChosenBy, ClientStep, Explanation, HeadSize, Outcome, PathStep, PolicyStep, Question,
     Reached, Routed, Share, Source, Timeouts, Why,
@@ -57,11 +58,36 @@ pub(super) fn walk<'s>(
     let asked = pipeline::asked(listener, request, path, client.address);
     explanation.client = Some(client);
     explanation.candidates = snapshot.router.explain(&asked);
-    let route = match snapshot.router.find(&asked, &mut scratch.params) {
+    let found = snapshot.router.find(&asked, &mut scratch.params);
+    let client = explanation.client.as_ref().and_then(|client| client.address);
+    let route = found.as_ref().ok().map(|route| &***route);
+    let asked = Asked {
+        request,
+        path,
+        params: &scratch.params,
+        client,
+        listener: &listener.name,
+        route: route.map(|route| &*route.route.name),
+        service: None,
+        identity: None,
+        certificate: None,
+    };
+    let identity = match route {
+        Some(route) => identity::authenticate(snapshot, route, &asked, explanation)?,
+        None => Identity::default(),
+    };
+    let asked = Asked { identity: Some(&identity), ..asked };
+    let policies = policies(snapshot, route, asked, &identity);
+    let route = match found {
         Ok(route) => route,
-        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
-        Err(Miss::MethodNotAllowed(methods)) => {
-            return Ok(Outcome::Refused(Reason::MethodNotAllowed.into(), methods));
+        Err(miss) => {
+            explanation.policies = policies;
+            return match miss {
+                Miss::NotFound => Err(Reason::NoRoute.into()),
+                Miss::MethodNotAllowed(methods) => {
+                    Ok(Outcome::Refused(Reason::MethodNotAllowed.into(), methods))
+                }
+            };
         }
     };
     let params = scratch.params.iter(path).map(|(name, value)| (text(name), text(value))).collect();
@@ -70,23 +96,12 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
-    let client = explanation.client.as_ref().and_then(|client| client.address);
-    let asked = Asked {
-        request,
-        path,
-        params: &scratch.params,
-        client,
-        listener: &listener.name,
-        route: &route.route.name,
-        service: None,
-    };
-    let policies = policies(snapshot, route, asked);
+    explanation.policies = policies;
     let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
         route,
         params,
         body_limit: (body_limit, source),
-        policies,
         action,
     })))
 }
@@ -94,11 +109,12 @@ pub(super) fn walk<'s>(
 /// The policies that are asked, for every service that may get the request.
 fn policies<'s>(
     snapshot: &'s Snapshot,
-    route: &'s CompiledRoute,
+    route: Option<&'s CompiledRoute>,
     asked: Asked<'_>,
+    identity: &Identity,
 ) -> Vec<PolicyStep<'s>> {
     let services: Vec<&CompiledService> = route
-        .services
+        .map_or(&[][..], |route| &route.services)
         .iter()
         .filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref())
         .collect();
@@ -111,7 +127,7 @@ fn policies<'s>(
     for service in each {
         let name = service.map(|service| &*service.service.name);
         let asked = Asked { service: name, ..asked };
-        for running in applying(snapshot, route, service).iter() {
+        for running in applying(snapshot, identity, route, service).iter() {
             let id = &running.counted().id;
             if steps.iter().any(|step| step.running.counted().id == *id) {
                 continue;

@@ -9,8 +9,9 @@ use std::time::{Instant, SystemTime};
 
 use portcullis_config::model::KeyPart;
 use portcullis_core::{Failure, Reason};
-use portcullis_policies::{Applying, Facts, Later, Now, Refusal, Why, nanos};
+use portcullis_policies::{Applying, Facts, Identity, Later, Now, Refusal, Why, nanos};
 use portcullis_wire::RequestHead;
+use portcullis_wire::tls::ClientCertificate;
 
 use super::{Exchange, host_of};
 use crate::client::Client;
@@ -19,14 +20,20 @@ use crate::router::{self, Params};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
 use crate::worker::Worker;
 
-/// The policies of a request, the narrowest first.
+/// The limits of a request, the narrowest first: those that its caller brings along, its route's,
+/// its service's, those for all. One that no route takes has those that stand at the top.
 pub(crate) fn applying<'s>(
     snapshot: &'s Snapshot,
-    route: &'s CompiledRoute,
+    identity: &Identity,
+    route: Option<&'s CompiledRoute>,
     service: Option<&'s CompiledService>,
 ) -> Applying<'s> {
-    let service = service.map_or(&[][..], |service| &service.policies);
-    Applying::new([&route.policies, service, &snapshot.policies])
+    let mut applying = Applying::default();
+    snapshot.directory.limits(identity, |brought| applying.push(brought));
+    let service = service.map(|service| &service.policies);
+    let wider = route.map(|route| &route.policies).into_iter().chain(service);
+    wider.chain([&snapshot.policies]).for_each(|layer| applying.push(&layer.limits));
+    applying
 }
 
 /// What policies can ask about a request.
@@ -37,8 +44,13 @@ pub(crate) struct Asked<'a> {
     pub(crate) params: &'a Params,
     pub(crate) client: Option<IpAddr>,
     pub(crate) listener: &'a str,
-    pub(crate) route: &'a str,
+    /// None where no route takes it.
+    pub(crate) route: Option<&'a str>,
     pub(crate) service: Option<&'a str>,
+    /// Who calls, as far as that is known.
+    pub(crate) identity: Option<&'a Identity>,
+    /// The certificate of the client; verified.
+    pub(crate) certificate: Option<&'a ClientCertificate>,
 }
 
 impl Facts for Asked<'_> {
@@ -49,7 +61,7 @@ impl Facts for Asked<'_> {
     fn values(&self, part: &KeyPart, each: &mut dyn FnMut(&[u8])) {
         match part {
             KeyPart::Ip { .. } => {}
-            KeyPart::Route => each(self.route.as_bytes()),
+            KeyPart::Route => self.route.iter().for_each(|name| each(name.as_bytes())),
             KeyPart::Service => self.service.iter().for_each(|name| each(name.as_bytes())),
             KeyPart::Listener => each(self.listener.as_bytes()),
             KeyPart::Host => host(host_of(self.request.authority()), each),
@@ -62,11 +74,27 @@ impl Facts for Asked<'_> {
             KeyPart::Param(name) => {
                 self.params.value(name, self.path).into_iter().for_each(each);
             }
+            KeyPart::Consumer => {
+                let name = self.identity.and_then(Identity::consumer_name);
+                name.into_iter().for_each(|name| each(name.as_bytes()));
+            }
+            KeyPart::Plan => {
+                let plan = self.identity.and_then(Identity::plan);
+                plan.into_iter().for_each(|name| each(name.as_bytes()));
+            }
+            KeyPart::Group => {
+                let groups = self.identity.map_or(&[][..], Identity::groups);
+                groups.first().into_iter().for_each(|name| each(name.as_bytes()));
+            }
         }
     }
 
     fn header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.request.fields.all(name.as_bytes()).for_each(each);
+    }
+
+    fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate
     }
 }
 
@@ -87,11 +115,29 @@ fn host(host: &[u8], each: &mut dyn FnMut(&[u8])) {
     }
 }
 
+/// Asks the policies, and waits until the request may pass.
+///
+/// # Errors
+/// The refusal of one of them; nothing is counted then.
+pub(super) async fn ask<'s>(
+    exchange: &mut Exchange<'s, '_>,
+    applying: Applying<'s>,
+    normal: Normal,
+) -> Result<(), Failure> {
+    if !applying.is_empty()
+        && let Some(later) = admit(exchange, applying, normal)?
+    {
+        // A future of its own, for requests that wait are few, and it is large.
+        Box::pin(wait(exchange, applying, later)).await?;
+    }
+    Ok(())
+}
+
 /// Asks the policies. Gives what the request has to wait for, if anything.
 ///
 /// # Errors
 /// The refusal of one of them; nothing is counted then.
-pub(super) fn admit<'s>(
+fn admit<'s>(
     exchange: &mut Exchange<'s, '_>,
     applying: Applying<'s>,
     normal: Normal,
@@ -104,8 +150,10 @@ pub(super) fn admit<'s>(
         params: &scratch.params,
         client: record.client,
         listener: &serving.settings.listener.name,
-        route: record.route.map_or("", |route| &route.route.name),
+        route: record.route.map(|route| &*route.route.name),
         service: record.service.map(|service| &*service.service.name),
+        identity: Some(&scratch.identity),
+        certificate: None,
     };
     let now = now(record.started);
     match scratch.work.admit(applying, &asked, now, serving.worker.id, seats) {
@@ -126,7 +174,7 @@ pub(super) fn admit<'s>(
 ///
 /// # Errors
 /// One of them does not after all, or nobody waits for the reply any more; nothing is counted then.
-pub(super) async fn wait<'s>(
+async fn wait<'s>(
     exchange: &mut Exchange<'s, '_>,
     applying: Applying<'s>,
     later: Later<'s>,
@@ -155,7 +203,7 @@ pub(super) async fn wait<'s>(
 }
 
 /// Waits, unless the worker ends or the client goes away: it may take long, so that is worth a look.
-async fn unless_gone<T>(
+pub(super) async fn unless_gone<T>(
     worker: &Worker,
     client: &mut Client,
     waiting: impl Future<Output = T>,

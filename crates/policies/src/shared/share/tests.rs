@@ -80,7 +80,8 @@ impl Server {
             self.held.insert(node, (have + granted, now + LASTS_MS));
         }
         let wait = if granted == 0 { self.wait(now) } else { 0 };
-        Grant { granted, wait, valid: LASTS_MS }
+        let holders = self.held.len() as u64;
+        Grant { granted, wait, valid: LASTS_MS, left: left - granted, holders }
     }
 
     fn wait(&self, now: u64) -> u64 {
@@ -247,7 +248,7 @@ fn background(
         node.share = Share::of(share.state());
         match step {
             Step::Forget => node.known = false,
-            Step::Wait => node.due = now + 1000,
+            Step::Wait => node.due = look_again(now, LASTS_MS),
             Step::Tell(order) => {
                 let (takes, lost) = std::mem::take(slow);
                 node.under = Some(Under { order, sent: now, arrives: now + takes, lost });

@@ -47,6 +47,7 @@ pub(super) fn render(told: &Told<'_>) -> Value {
                 "code": failure.reason.code(),
                 "detail": failure.detail,
                 "allow": methods,
+                "policies": policies(told),
             }),
         ),
         Outcome::Own => ("answered", json!({ "status": 204 })),
@@ -82,7 +83,7 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
         "route": name,
         "place": told.place(&["routes", name]),
         "params": serde_json::Map::from_iter(params),
-        "policies": routed.policies.iter().map(|step| policy(told, step)).collect::<Vec<_>>(),
+        "policies": policies(told),
         "body_limit": sourced(json!(routed.body_limit.0), routed.body_limit.1),
     });
     let (action, value) = match &routed.action {
@@ -105,6 +106,10 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
     };
     page[action] = value;
     page
+}
+
+fn policies(told: &Told<'_>) -> Vec<Value> {
+    told.explanation.policies.iter().map(|step| policy(told, step)).collect()
 }
 
 fn policy(told: &Told<'_>, step: &PolicyStep<'_>) -> Value {

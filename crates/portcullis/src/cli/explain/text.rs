@@ -31,6 +31,11 @@ pub(super) fn render(told: &Told<'_>) -> String {
     }
     match &explanation.outcome {
         Outcome::Refused(failure, methods) => {
+            if explanation.policies.is_empty() {
+                authentication(&mut page, told);
+            } else {
+                policies(&mut page, told);
+            }
             refused(&mut page, failure);
             if !methods.is_empty() {
                 page.more(format_args!("Allow: {}", methods.join(", ")));
@@ -38,7 +43,7 @@ pub(super) fn render(told: &Told<'_>) -> String {
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
         Outcome::Routed(routed) => {
-            policies(&mut page, told, routed);
+            policies(&mut page, told);
             action(&mut page, told, routed);
         }
     }
@@ -154,11 +159,20 @@ fn routes(page: &mut Page, told: &Told<'_>) {
     }
 }
 
-fn policies(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
-    if routed.policies.is_empty() {
+fn authentication(page: &mut Page, told: &Told<'_>) {
+    if let Some(step) = &told.explanation.authentication {
+        page.line("caller", format_args!("{}, {}", step.found, step.scope));
+        page.more(format_args!("asked for: {}", step.asks));
+    }
+}
+
+fn policies(page: &mut Page, told: &Told<'_>) {
+    authentication(page, told);
+    let policies = &told.explanation.policies;
+    if policies.is_empty() {
         return page.line("policies", "none");
     }
-    for (index, step) in routed.policies.iter().enumerate() {
+    for (index, step) in policies.iter().enumerate() {
         let id = &step.running.counted().id;
         let at = At(told.place(&patterns::policies_of(&id.scope)));
         let label = if index == 0 { "policies" } else { "" };
