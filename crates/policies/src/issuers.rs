@@ -11,19 +11,19 @@ mod issuer;
 mod schedule;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::{io, thread};
 
 use portcullis_config::model::{self, Name};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
-pub use issuer::{Issuer, IssuerError, Keys, Round};
+pub use issuer::{Issuer, IssuerError, Round, View};
 
+use crate::calls::Caller;
 use crate::registry::lock;
-use issuer::Tended;
+use issuer::{Change, Source};
 
 /// The issuers of a node.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ struct Inner {
 #[derive(Debug)]
 struct Held {
     issuer: Arc<Issuer>,
-    _tended: Option<watch::Sender<()>>,
+    tended: Option<watch::Sender<()>>,
 }
 
 /// How issuers will be, once a configuration is in use.
@@ -49,7 +49,7 @@ struct Held {
 pub struct Prepared {
     names: HashSet<Name>,
     /// Those that are new or configured otherwise than before.
-    changed: Vec<(Arc<Issuer>, Option<Tended>)>,
+    changes: Vec<Change>,
 }
 
 /// The thread that fetches; it ends when this is dropped. The queue has an order for each issuer
@@ -58,11 +58,18 @@ pub struct Prepared {
 struct Keeper(mpsc::UnboundedSender<Order>);
 
 /// An issuer to tend until the sender of the channel is dropped.
-type Order = (Arc<Issuer>, Tended, Option<PathBuf>, watch::Receiver<()>);
+struct Order {
+    issuer: Arc<Issuer>,
+    spec: Arc<model::Issuer>,
+    caller: Caller,
+    folder: Option<PathBuf>,
+    gone: watch::Receiver<()>,
+}
 
 impl Issuers {
-    /// Makes ready what is new in a configuration. Nothing connects and nothing changes until
-    /// [`Issuers::commit`]. May read the system's certificate authorities.
+    /// Makes ready what is new in a configuration. Issuers that are new can be named by policies
+    /// from now on; nothing connects and nothing changes until [`Issuers::commit`]. May read the
+    /// system's certificate authorities.
     ///
     /// # Errors
     /// Every issuer whose keys or certificates are of no use.
@@ -70,29 +77,28 @@ impl Issuers {
         &self,
         specs: &BTreeMap<Name, Arc<model::Issuer>>,
     ) -> Result<Prepared, Vec<IssuerError>> {
-        let inner = lock(&self.inner);
+        let mut inner = lock(&self.inner);
         let (mut prepared, mut errors) = (Prepared::default(), Vec::new());
         for (name, spec) in specs {
             prepared.names.insert(name.clone());
-            let known = inner.issuers.get(name).map(|held| &held.issuer);
-            if known.is_some_and(|issuer| *issuer.spec() == **spec) {
+            let known = inner.issuers.get(name);
+            if known.is_some_and(|held| held.is_tended() && *held.issuer.view().spec == **spec) {
                 continue;
             }
-            match Issuer::prepare(spec, known) {
-                Ok(changed) => prepared.changed.push(changed),
+            match Change::new(spec) {
+                Ok(change) => prepared.changes.push(change),
                 Err(error) => errors.push(error),
             }
+            let fresh = || Held { issuer: Arc::new(Issuer::new(spec)), tended: None };
+            inner.issuers.entry(name.clone()).or_insert_with(fresh);
         }
         if errors.is_empty() { Ok(prepared) } else { Err(errors) }
     }
 
-    /// The issuer of this name, as it will be once `prepared` is in use.
+    /// The issuer of this name.
     #[must_use]
-    pub fn find(&self, name: &Name, prepared: &Prepared) -> Option<Arc<Issuer>> {
-        let changed = prepared.changed.iter().map(|(issuer, _)| issuer);
-        let changed = changed.filter(|issuer| issuer.name() == name).map(Arc::clone).next();
-        let known = || lock(&self.inner).issuers.get(name).map(|held| Arc::clone(&held.issuer));
-        changed.or_else(known)
+    pub fn find(&self, name: &Name) -> Option<Arc<Issuer>> {
+        lock(&self.inner).issuers.get(name).map(|held| Arc::clone(&held.issuer))
     }
 
     /// Puts a configuration to use: keys of new issuers are fetched, and issuers that are gone are
@@ -101,18 +107,27 @@ impl Issuers {
         let mut inner = lock(&self.inner);
         let Inner { issuers, keeper } = &mut *inner;
         issuers.retain(|name, _| prepared.names.contains(name));
-        for (issuer, tended) in prepared.changed {
-            let tended = tended.and_then(|tended| {
-                let (sender, gone) = watch::channel(());
-                if keeper.is_none() {
-                    *keeper = Keeper::start().inspect_err(cannot_fetch).ok();
+        for Change { spec, source } in prepared.changes {
+            let Some(held) = issuers.get_mut(&spec.name) else { continue };
+            let (sender, gone) = watch::channel(());
+            // The task that has tended it so far ends.
+            held.tended = Some(sender);
+            let caller = match source {
+                Source::Written(set) => {
+                    held.issuer.change(&spec, Some(&set));
+                    continue;
                 }
-                let order = (Arc::clone(&issuer), tended, folder.map(Path::to_owned), gone);
-                keeper.as_ref()?.0.send(order).ok()?;
-                Some(sender)
-            });
-            let name = issuer.name().clone();
-            issuers.insert(name, Held { issuer, _tended: tended });
+                Source::Fetched(caller) => caller,
+            };
+            held.issuer.change(&spec, None);
+            if keeper.is_none() {
+                *keeper = Keeper::start().inspect_err(cannot_fetch).ok();
+            }
+            let (issuer, folder) = (Arc::clone(&held.issuer), folder.map(Path::to_owned));
+            if let Some(Keeper(orders)) = keeper {
+                // The thread is there as long as its sender is.
+                let _ = orders.send(Order { issuer, spec, caller, folder, gone });
+            }
         }
     }
 
@@ -124,6 +139,13 @@ impl Issuers {
             inner.issuers.values().map(|held| Arc::clone(&held.issuer)).collect();
         issuers.sort_by(|a, b| a.name().cmp(b.name()));
         issuers
+    }
+}
+
+impl Held {
+    /// Whether it has ever been put to use.
+    fn is_tended(&self) -> bool {
+        self.tended.is_some()
     }
 }
 
@@ -146,8 +168,9 @@ impl Keeper {
             Ok(runtime) => {
                 let _ = started.send(Ok(()));
                 runtime.block_on(async {
-                    while let Some((issuer, tended, folder, gone)) = ordered.recv().await {
-                        tokio::task::spawn_local(issuer.tend(tended, folder, gone));
+                    while let Some(order) = ordered.recv().await {
+                        let Order { issuer, spec, caller, folder, gone } = order;
+                        tokio::task::spawn_local(issuer.tend(spec, caller, folder, gone));
                     }
                 });
             }

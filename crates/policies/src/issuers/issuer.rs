@@ -1,6 +1,6 @@
 //! One issuer: its keys as workers see them, and the task that keeps them fresh.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
@@ -21,19 +21,12 @@ use crate::registry::lock;
 /// Most requests that wait for one issuer's keys at a time.
 const MOST_WAITING: usize = 1024;
 
-/// An issuer and its keys. All workers share it.
+/// An issuer and its keys. All workers share it; it stays the same when it is configured anew.
 #[derive(Debug)]
 pub struct Issuer {
-    spec: Arc<model::Issuer>,
-    keys: Arc<Published>,
-}
-
-/// What is published of an issuer's keys. It stays the same as long as they come from the same
-/// place, whatever else is configured anew.
-#[derive(Debug)]
-struct Published {
-    current: Mutex<Option<Arc<Keys>>>,
-    /// The number of the current keys; 0 as long as there are none.
+    name: Name,
+    current: Mutex<Arc<View>>,
+    /// The number of the current view.
     generation: AtomicU64,
     /// When the last fetch ended, in milliseconds since `began`, plus one; 0 before the first.
     last_ended: AtomicU64,
@@ -51,21 +44,17 @@ struct Published {
     began: Instant,
 }
 
-/// Keys that are in use.
+/// An issuer at one time.
 #[derive(Debug)]
-pub struct Keys {
-    /// The keys.
-    pub set: KeySet,
-    /// Their number: no other keys, of any issuer, have it. Never 0.
+pub struct View {
+    /// As configured.
+    pub spec: Arc<model::Issuer>,
+    /// Its keys; none as long as they could not be fetched.
+    pub set: Option<Arc<KeySet>>,
+    /// The number of this view: later ones, of any issuer, have higher ones.
     pub generation: u64,
-    /// The digest of the document that they were fetched in; empty if they were not.
+    /// The digest of the document that the keys were fetched in; empty if they were not.
     document: Box<[u8]>,
-}
-
-impl Keys {
-    fn is(&self, document: &[u8]) -> bool {
-        *self.document == *document
-    }
 }
 
 /// Why an issuer cannot be used as it is configured.
@@ -87,17 +76,44 @@ enum Why {
     NoKeys,
 }
 
-/// What the task needs that tends an issuer.
+/// What an issuer is to become: its configuration, and where its keys are to come from.
 #[derive(Debug)]
-pub(super) struct Tended {
-    caller: Caller,
+pub(super) struct Change {
+    pub(super) spec: Arc<model::Issuer>,
+    pub(super) source: Source,
+}
+
+/// Where keys come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// They are fetched.
+    Fetched(Caller),
+    /// They stand in the configuration.
+    Written(Arc<KeySet>),
+}
+
+impl Change {
+    /// May read the system's certificate authorities.
+    pub(super) fn new(spec: &Arc<model::Issuer>) -> Result<Change, IssuerError> {
+        let error = |why: Why| IssuerError { issuer: spec.name.clone(), why };
+        let source = if spec.keys.address().is_some() {
+            Source::Fetched(Caller::new(&spec.tls).map_err(|why| error(why.into()))?)
+        } else {
+            let set = written(spec).map_err(|why| error(why.into()))?;
+            if set.is_empty() {
+                return Err(error(Why::NoKeys));
+            }
+            Source::Written(Arc::new(set))
+        };
+        Ok(Change { spec: Arc::clone(spec), source })
+    }
 }
 
 /// A fetch that is to end soon.
 #[derive(Debug)]
 pub struct Round {
     rounds: watch::Receiver<u64>,
-    published: Arc<Published>,
+    issuer: Arc<Issuer>,
 }
 
 impl Round {
@@ -109,185 +125,23 @@ impl Round {
 
 impl Drop for Round {
     fn drop(&mut self) {
-        self.published.waiting.fetch_sub(1, AcqRel);
+        self.issuer.waiting.fetch_sub(1, AcqRel);
     }
 }
 
 impl Issuer {
-    /// An issuer that nobody tends yet. Keys of `before` are kept if they come from the same place.
-    pub(super) fn prepare(
-        spec: &Arc<model::Issuer>,
-        before: Option<&Arc<Issuer>>,
-    ) -> Result<(Arc<Issuer>, Option<Tended>), IssuerError> {
-        let error = |why: Why| IssuerError { issuer: spec.name.clone(), why };
-        if spec.keys.address().is_some() {
-            let caller = Caller::new(&spec.tls).map_err(|why| error(why.into()))?;
-            let same = |issuer: &&Arc<Issuer>| {
-                issuer.spec.issuer == spec.issuer && issuer.spec.keys == spec.keys
-            };
-            let keys = before.filter(same).map(|issuer| Arc::clone(&issuer.keys));
-            let keys = keys.unwrap_or_else(|| Arc::new(Published::new()));
-            let issuer = Issuer { spec: Arc::clone(spec), keys };
-            return Ok((Arc::new(issuer), Some(Tended { caller })));
-        }
-        let set = written(spec).map_err(|why| error(why.into()))?;
-        if set.is_empty() {
-            return Err(error(Why::NoKeys));
-        }
-        let keys = Arc::new(Published::new());
-        keys.publish(set, &[], unix_now());
-        Ok((Arc::new(Issuer { spec: Arc::clone(spec), keys }), None))
-    }
-
-    /// As configured.
-    #[must_use]
-    pub fn spec(&self) -> &Arc<model::Issuer> {
-        &self.spec
-    }
-
-    /// Its name in the configuration.
-    #[must_use]
-    pub fn name(&self) -> &Name {
-        &self.spec.name
-    }
-
-    /// The number of its current keys; 0 as long as there are none. Reading it costs a load.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.keys.generation.load(Acquire)
-    }
-
-    /// Its current keys. Takes a lock for a moment: only for when the generation has changed.
-    #[must_use]
-    pub fn keys(&self) -> Option<Arc<Keys>> {
-        lock(&self.keys.current).clone()
-    }
-
-    /// Asks for newer keys. If a fetch is on its way, or may begin now, it gives what to wait for;
-    /// otherwise one follows as soon as it may.
-    #[must_use]
-    pub fn ask(&self) -> Option<Round> {
-        self.spec.keys.address()?;
-        let published = &self.keys;
-        let rounds = published.rounds.subscribe();
-        if !published.asked.swap(true, AcqRel) {
-            published.wanted.notify_one();
-        }
-        if !published.fetching.load(Acquire) && !published.may_fetch() {
-            return None;
-        }
-        if published.waiting.fetch_add(1, AcqRel) >= MOST_WAITING {
-            published.waiting.fetch_sub(1, AcqRel);
-            return None;
-        }
-        Some(Round { rounds, published: Arc::clone(published) })
-    }
-
-    /// When its keys were fetched, in seconds since 1970; nothing as long as there are none.
-    #[must_use]
-    pub fn fetched(&self) -> Option<u64> {
-        Some(self.keys.fetched.load(Relaxed)).filter(|fetched| *fetched > 0)
-    }
-
-    /// Fetches that succeeded, and that failed.
-    #[must_use]
-    pub fn fetches(&self) -> (u64, u64) {
-        (self.keys.succeeded.load(Relaxed), self.keys.failed.load(Relaxed))
-    }
-
-    /// Keeps the keys fresh until `gone` says that nobody needs it any more.
-    pub(super) async fn tend(
-        self: Arc<Self>,
-        tended: Tended,
-        folder: Option<PathBuf>,
-        mut gone: watch::Receiver<()>,
-    ) {
-        if self.generation() == 0 {
-            self.take_from_disk(folder.as_deref());
-        }
-        let published = &self.keys;
-        let mut schedule = Schedule::new(self.spec.refresh);
-        loop {
-            let due = published.began + Duration::from_millis(schedule.due());
-            tokio::select! {
-                _ = gone.changed() => return,
-                () = published.wanted.notified() => {
-                    if published.asked.load(Acquire) {
-                        schedule.ask();
-                    }
-                    continue;
-                }
-                () = tokio::time::sleep_until(due.into()) => {}
-            }
-            published.fetching.store(true, Release);
-            let done = tokio::select! {
-                _ = gone.changed() => None,
-                done = fetch(&tended.caller, &self.spec) => Some(done),
-            };
-            let good = match done {
-                None => false,
-                Some(Ok(fetched)) => {
-                    self.keep(folder.as_deref(), &fetched.document);
-                    self.adopt(fetched);
-                    published.succeeded.fetch_add(1, Relaxed);
-                    true
-                }
-                Some(Err(error)) => {
-                    tracing::warn!(issuer = &**self.name(), "keys cannot be fetched: {error}");
-                    published.failed.fetch_add(1, Relaxed);
-                    false
-                }
-            };
-            published.end_round();
-            schedule.ended(milliseconds(published.began.elapsed()), good);
-        }
-    }
-
-    /// Puts fetched keys to use; the very same ones are left as they are, and with them whatever
-    /// was verified with them.
-    fn adopt(&self, fetched: Fetched) {
-        let Fetched { set, document } = fetched;
-        let digest = digest(&SHA256, &document);
-        if lock(&self.keys.current).as_ref().is_some_and(|keys| keys.is(digest.as_ref())) {
-            self.keys.fetched.store(unix_now(), Relaxed);
-            return;
-        }
-        for skipped in set.skipped() {
-            let kid = skipped.kid.as_deref().unwrap_or("without a name");
-            let place = skipped.index;
-            tracing::debug!(
-                issuer = &**self.name(),
-                "key {place} ({kid}) is not used: {}",
-                skipped.why
-            );
-        }
-        self.keys.publish(set, digest.as_ref(), unix_now());
-    }
-
-    fn take_from_disk(&self, folder: Option<&std::path::Path>) {
-        let Some(folder) = folder else { return };
-        match disk::read(folder, &self.spec) {
-            Ok(Some(Kept { set, fetched })) => self.keys.publish(set, &[], fetched),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(issuer = &**self.name(), "kept keys cannot be read: {error}");
-            }
-        }
-    }
-
-    fn keep(&self, folder: Option<&std::path::Path>, document: &[u8]) {
-        let Some(folder) = folder else { return };
-        if let Err(error) = disk::write(folder, &self.spec, document, unix_now()) {
-            tracing::warn!(issuer = &**self.name(), "keys cannot be kept on disk: {error}");
-        }
-    }
-}
-
-impl Published {
-    fn new() -> Published {
-        Published {
-            current: Mutex::new(None),
-            generation: AtomicU64::new(0),
+    /// An issuer whose keys nobody has fetched yet.
+    pub(super) fn new(spec: &Arc<model::Issuer>) -> Issuer {
+        let view = View {
+            spec: Arc::clone(spec),
+            set: None,
+            generation: next_generation(),
+            document: Box::default(),
+        };
+        Issuer {
+            name: spec.name.clone(),
+            generation: AtomicU64::new(view.generation),
+            current: Mutex::new(Arc::new(view)),
             last_ended: AtomicU64::new(0),
             fetching: AtomicBool::new(false),
             asked: AtomicBool::new(false),
@@ -301,12 +155,178 @@ impl Published {
         }
     }
 
-    fn publish(&self, set: KeySet, document: &[u8], fetched: u64) {
+    /// Goes over to another configuration. Fetched keys stay if they come from the same place.
+    pub(super) fn change(&self, spec: &Arc<model::Issuer>, written: Option<&Arc<KeySet>>) {
+        let view = self.view();
+        let same = view.spec.issuer == spec.issuer && view.spec.keys == spec.keys;
+        match written {
+            Some(set) => {
+                self.publish(spec, Some(Arc::clone(set)), Box::default());
+                self.fetched.store(unix_now(), Relaxed);
+            }
+            None if same => self.publish(spec, view.set.clone(), view.document.clone()),
+            None => {
+                self.fetched.store(0, Relaxed);
+                self.last_ended.store(0, Release);
+                self.publish(spec, None, Box::default());
+            }
+        }
+    }
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// The number of the current view. Reading it costs a load.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Acquire)
+    }
+
+    /// How it is now. Takes a lock for a moment: only for when the generation has changed.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&lock(&self.current))
+    }
+
+    /// Whether there are keys.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        self.fetched.load(Relaxed) > 0
+    }
+
+    /// Asks for newer keys. If a fetch is on its way, or may begin now, it gives what to wait for;
+    /// otherwise one follows as soon as it may.
+    #[must_use]
+    pub fn ask(self: &Arc<Self>) -> Option<Round> {
+        self.view().spec.keys.address()?;
+        let rounds = self.rounds.subscribe();
+        if !self.asked.swap(true, AcqRel) {
+            self.wanted.notify_one();
+        }
+        if !self.fetching.load(Acquire) && !self.may_fetch() {
+            return None;
+        }
+        if self.waiting.fetch_add(1, AcqRel) >= MOST_WAITING {
+            self.waiting.fetch_sub(1, AcqRel);
+            return None;
+        }
+        Some(Round { rounds, issuer: Arc::clone(self) })
+    }
+
+    /// When its keys were fetched, in seconds since 1970; nothing as long as there are none.
+    #[must_use]
+    pub fn fetched(&self) -> Option<u64> {
+        Some(self.fetched.load(Relaxed)).filter(|fetched| *fetched > 0)
+    }
+
+    /// Fetches that succeeded, and that failed.
+    #[must_use]
+    pub fn fetches(&self) -> (u64, u64) {
+        (self.succeeded.load(Relaxed), self.failed.load(Relaxed))
+    }
+
+    /// Keeps the keys fresh until `gone` says that nobody needs it any more.
+    pub(super) async fn tend(
+        self: Arc<Self>,
+        spec: Arc<model::Issuer>,
+        caller: Caller,
+        folder: Option<PathBuf>,
+        mut gone: watch::Receiver<()>,
+    ) {
+        let folder = folder.as_deref();
+        if !self.has_keys() {
+            self.take_from_disk(&spec, folder);
+        }
+        let mut schedule = Schedule::new(spec.refresh);
+        loop {
+            let due = self.began + Duration::from_millis(schedule.due());
+            tokio::select! {
+                _ = gone.changed() => return,
+                () = self.wanted.notified() => {
+                    if self.asked.load(Acquire) {
+                        schedule.ask();
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+            self.fetching.store(true, Release);
+            let fetched = tokio::select! {
+                _ = gone.changed() => None,
+                fetched = fetch(&caller, &spec) => Some(fetched),
+            };
+            let good = match fetched {
+                None => {
+                    self.end_round();
+                    return;
+                }
+                Some(Ok(fetched)) => {
+                    self.keep(&spec, folder, &fetched.document);
+                    self.adopt(&spec, fetched);
+                    self.succeeded.fetch_add(1, Relaxed);
+                    true
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(issuer = &*self.name, "keys cannot be fetched: {error}");
+                    self.failed.fetch_add(1, Relaxed);
+                    false
+                }
+            };
+            self.end_round();
+            schedule.ended(milliseconds(self.began.elapsed()), good);
+        }
+    }
+
+    /// Puts fetched keys to use; the very same ones are left as they are, and with them whatever
+    /// was verified with them.
+    fn adopt(&self, spec: &Arc<model::Issuer>, fetched: Fetched) {
+        let Fetched { set, document } = fetched;
+        let document: Box<[u8]> = digest(&SHA256, &document).as_ref().into();
+        if self.view().document != document {
+            for skipped in set.skipped() {
+                let kid = skipped.kid.as_deref().unwrap_or("without a name");
+                let (place, why) = (skipped.index, &skipped.why);
+                tracing::info!(issuer = &*self.name, "key {place} ({kid}) is not used: {why}");
+            }
+            self.publish(spec, Some(Arc::new(set)), document);
+        }
+        self.fetched.store(unix_now(), Relaxed);
+    }
+
+    fn take_from_disk(&self, spec: &Arc<model::Issuer>, folder: Option<&Path>) {
+        let Some(folder) = folder else { return };
+        match disk::read(folder, spec) {
+            Ok(Some(Kept { set, fetched })) => {
+                self.publish(spec, Some(Arc::new(set)), Box::default());
+                self.fetched.store(fetched.max(1), Relaxed);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(issuer = &*self.name, "kept keys cannot be read: {error}");
+            }
+        }
+    }
+
+    fn keep(&self, spec: &model::Issuer, folder: Option<&Path>, document: &[u8]) {
+        let Some(folder) = folder else { return };
+        if let Err(error) = disk::write(folder, spec, document, unix_now()) {
+            tracing::warn!(issuer = &*self.name, "keys cannot be kept on disk: {error}");
+        }
+    }
+
+    fn publish(
+        &self,
+        spec: &Arc<model::Issuer>,
+        set: Option<Arc<KeySet>>,
+        document: Box<[u8]>,
+    ) {
+        let mut current = lock(&self.current);
         let generation = next_generation();
-        let keys = Keys { set, generation, document: document.into() };
-        *lock(&self.current) = Some(Arc::new(keys));
-        self.fetched.store(fetched.max(1), Relaxed);
-        // Workers that see the number find the keys behind the lock.
+        *current = Arc::new(View { spec: Arc::clone(spec), set, generation, document });
+        // Workers that see the number find the view behind the lock.
         self.generation.store(generation, Release);
     }
 
@@ -339,7 +359,7 @@ fn written(spec: &model::Issuer) -> Result<KeySet, KeyError> {
     }
 }
 
-/// Numbers key sets of all issuers.
+/// Numbers views of all issuers.
 fn next_generation() -> u64 {
     static NUMBERS: AtomicU64 = AtomicU64::new(1);
     NUMBERS.fetch_add(1, Relaxed)
