@@ -10,7 +10,7 @@ use crate::path::ClaimPath;
 use crate::token::Verified;
 
 /// What a configuration expects of tokens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expectations {
     /// Those who may have issued it, compared exactly with `iss`. `None` does not look, and
     /// `Some` of nothing refuses every token.
@@ -49,7 +49,7 @@ pub enum Typ {
 }
 
 /// What one claim must be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
     /// Which claim.
     pub path: ClaimPath,
@@ -58,7 +58,7 @@ pub struct Requirement {
 }
 
 /// What may be asked of a claim.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Test {
     /// It is there, and not `null`.
     Present,
@@ -73,14 +73,12 @@ pub enum Test {
 }
 
 /// A value that a claim is compared with. Types are compared too: `"1"` is not `1`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Expected {
     /// A text, compared byte by byte.
     Text(Box<str>),
     /// A whole number.
     Whole(i64),
-    /// A number that need not be whole.
-    Real(f64),
     /// A truth value.
     Bool(bool),
 }
@@ -257,7 +255,6 @@ impl Expected {
                 *expected as f64 == value
             }
             (Expected::Whole(expected), value) => value.as_i64() == Some(*expected),
-            (Expected::Real(expected), value) => value.as_f64() == Some(*expected),
             _ => false,
         }
     }

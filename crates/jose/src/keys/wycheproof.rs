@@ -80,7 +80,8 @@ fn rsa_pss_signatures() {
 fn rsa_pss_with_another_salt_is_refused() {
     let name = rsa_pss_verify::TestName::RsaPss2048Sha256Mgf1SaltLen0;
     for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
-        for test in group.tests {
+        // Those that are right with a salt of no bytes.
+        for test in group.tests.iter().filter(|test| test.result == TestResult::Valid) {
             check(&group.pem, Algorithm::Ps256, &test.msg, &test.sig, TestResult::Invalid);
         }
     }
