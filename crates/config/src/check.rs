@@ -9,6 +9,7 @@ mod host;
 mod http;
 mod http2;
 mod identity;
+mod issuer;
 mod listener;
 mod matching;
 mod outliers;
@@ -23,6 +24,7 @@ mod store;
 mod tcp_route;
 mod template;
 mod tls;
+mod token;
 mod traffic;
 
 use std::path::PathBuf;
@@ -35,6 +37,7 @@ use crate::raw::{Spanned, Time};
 
 pub(crate) use balance::zone;
 pub(crate) use identity::{consumer, credentials, group, plan};
+pub(crate) use issuer::issuer;
 pub(crate) use listener::listener;
 pub(crate) use policies::{KEY_WORDS, policies};
 pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};

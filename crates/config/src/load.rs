@@ -227,6 +227,11 @@ impl Loader {
                     changes.stores.note(name, config.stores.get(name), new);
                     put_ordered(&mut config.stores, name, new);
                 }
+                Collection::Issuers => {
+                    let new = value.and_then(Value::issuer);
+                    changes.issuers.note(name, config.issuers.get(name), new);
+                    put_ordered(&mut config.issuers, name, new);
+                }
                 Collection::Consumers => {
                     let new = value.and_then(Value::consumer);
                     changes.consumers.note(name, config.consumers.get(name), new);
@@ -276,6 +281,9 @@ impl Loader {
                 }
                 Collection::Stores => {
                     put_ordered(&mut config.stores, name, self.good.stores.get(name));
+                }
+                Collection::Issuers => {
+                    put_ordered(&mut config.issuers, name, self.good.issuers.get(name));
                 }
                 Collection::Consumers => {
                     put(&mut config.consumers, name, self.good.consumers.get(name));

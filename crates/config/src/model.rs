@@ -20,6 +20,7 @@ mod service;
 mod store;
 mod tcp_route;
 mod tls;
+mod token;
 mod traffic;
 mod url;
 
@@ -66,6 +67,7 @@ pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,
 };
+pub use token::Jwt;
 pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
 pub use url::{Url, UrlError};
 
@@ -86,6 +88,8 @@ pub struct Config {
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
     /// Stores that policies count in, by name.
     pub stores: BTreeMap<Name, Arc<Store>>,
+    /// Issuers of tokens, by name.
+    pub issuers: BTreeMap<Name, Arc<Issuer>>,
     /// Who calls, by name.
     pub consumers: HashMap<Name, Arc<Consumer>>,
     /// Consumers that belong together, by name.

@@ -6,6 +6,7 @@ mod balance;
 mod health;
 mod http2;
 mod identity;
+mod issuer;
 mod listener;
 mod outliers;
 mod policies;
@@ -34,6 +35,7 @@ pub(crate) use identity::{
     CertificateNameSpec, ConsumerSpec, CredentialsSpec, GroupSpec, GuessingSpec, KeySpec,
     PasswordSpec, PasswordsSpec, PlanSpec,
 };
+pub(crate) use issuer::{IssuerSpec, JwtSpec, RequireSpec, ScalarSpec};
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
@@ -90,6 +92,8 @@ pub(crate) struct ConfigSpec {
     tcp_routes: Option<Entries<TcpRouteSpec>>,
     /// Stores that gateways count in together, by name.
     stores: Option<Entries<StoreSpec>>,
+    /// Issuers of tokens, by name.
+    issuers: Option<Entries<IssuerSpec>>,
     /// Who calls, by name.
     consumers: Option<Entries<ConsumerSpec>>,
     /// Consumers that belong together, by name.

@@ -1,6 +1,6 @@
 //! Authentication: every method for itself, and what stands in whose way.
 
-use super::{Scope, http, policies};
+use super::{Scope, http, policies, token};
 use crate::model::{ApiKey, Basic, KeyPlace, Method, Mtls, Name};
 use crate::node::Span;
 use crate::raw::{ApiKeySpec, BasicSpec, MethodSpec, MtlsSpec, OneOrMany, Size, Spanned};
@@ -51,11 +51,12 @@ fn list(
 }
 
 fn one(item: &Spanned<MethodSpec>, depth: usize, scope: &mut Scope<'_>) -> Option<Method> {
-    let MethodSpec { api_key, basic, mtls, any_of, all_of } = &item.value;
+    let MethodSpec { api_key, basic, mtls, jwt, any_of, all_of } = &item.value;
     let given = [
         ("api_key", api_key.as_ref().map(|spec| spec.span)),
         ("basic", basic.as_ref().map(|spec| spec.span)),
         ("mtls", mtls.as_ref().map(|spec| spec.span)),
+        ("jwt", jwt.as_ref().map(|spec| spec.span)),
         ("any_of", any_of.as_ref().map(|spec| spec.span)),
         ("all_of", all_of.as_ref().map(|spec| spec.span)),
     ];
@@ -72,11 +73,12 @@ fn one(item: &Spanned<MethodSpec>, depth: usize, scope: &mut Scope<'_>) -> Optio
         (Some((one, at)), Some((other, also))) => two(one, at, other, also, scope),
         (Some(_), None) => {}
     }
-    Some(match (api_key, basic, mtls, any_of, all_of) {
+    Some(match (api_key, basic, mtls, jwt, any_of, all_of) {
         (Some(spec), ..) => self::api_key(spec, scope),
         (_, Some(spec), ..) => self::basic(&spec.value, scope),
         (_, _, Some(spec), ..) => self::mtls(&spec.value, scope),
-        (_, _, _, Some(spec), _) => Method::AnyOf(list(spec, "any_of", depth + 1, scope)),
+        (_, _, _, Some(spec), ..) => token::jwt(spec, scope),
+        (_, _, _, _, Some(spec), _) => Method::AnyOf(list(spec, "any_of", depth + 1, scope)),
         (.., spec) => Method::AllOf(list(spec.as_ref()?, "all_of", depth + 1, scope)),
     })
 }
@@ -89,17 +91,49 @@ fn two(one: &str, at: Span, other: &str, also: Span, scope: &mut Scope<'_>) {
 
 pub(super) fn api_key(written: &Spanned<ApiKeySpec>, scope: &mut Scope<'_>) -> Method {
     let spec = &written.value;
+    let places = Places {
+        header: &spec.header,
+        scheme: spec.scheme.as_ref(),
+        query: &spec.query,
+        cookie: &spec.cookie,
+    };
+    Method::ApiKey(ApiKey {
+        from: self::places(&places, ("x-api-key", None), scope),
+        longest: longest(spec.max_size.as_ref(), scope),
+        forward: spec.forward.unwrap_or(false),
+        realm: realm(spec.realm.as_ref(), scope),
+    })
+}
+
+/// Where a credential may stand, as written.
+pub(super) struct Places<'a> {
+    pub(super) header: &'a Option<OneOrMany<Spanned<String>>>,
+    pub(super) scheme: Option<&'a Spanned<String>>,
+    pub(super) query: &'a Option<OneOrMany<Spanned<String>>>,
+    pub(super) cookie: &'a Option<OneOrMany<Spanned<String>>>,
+}
+
+/// The places where a credential may stand; where none is written, in the field `usual`, behind its
+/// scheme.
+pub(super) fn places(
+    written: &Places<'_>,
+    (usual, usual_scheme): (&str, Option<&str>),
+    scope: &mut Scope<'_>,
+) -> Vec<KeyPlace> {
     let mut from = Vec::new();
-    let scheme = scheme(spec, scope);
-    for header in items(&spec.header) {
+    let none = items(written.header).chain(items(written.query)).chain(items(written.cookie));
+    let none = none.count() == 0;
+    let scheme = scheme(written, none && usual == "authorization", scope);
+    let scheme = scheme.or(usual_scheme.map(Name::from));
+    for header in items(written.header) {
         let name = policies::field_name(header, scope);
         let scheme = scheme.clone().filter(|_| &*name == "authorization");
         from.push((KeyPlace::Header(name, scheme), header.span));
     }
-    for query in items(&spec.query) {
+    for query in items(written.query) {
         from.push((KeyPlace::Query(named(query, scope)), query.span));
     }
-    for cookie in items(&spec.cookie) {
+    for cookie in items(written.cookie) {
         let name = named(cookie, scope);
         if !http::is_token(&name) && !name.is_empty() {
             scope.fault(cookie.span, format!("{} is no name of a cookie", cookie.shown()));
@@ -114,28 +148,25 @@ pub(super) fn api_key(written: &Spanned<ApiKeySpec>, scope: &mut Scope<'_>) -> M
         places.push(place);
     }
     if places.is_empty() {
-        places.push(KeyPlace::Header("x-api-key".into(), None));
+        let scheme = scheme.filter(|_| usual == "authorization");
+        places.push(KeyPlace::Header(usual.into(), scheme));
     }
-    Method::ApiKey(ApiKey {
-        from: places,
-        longest: longest(spec.max_size.as_ref(), scope),
-        forward: spec.forward.unwrap_or(false),
-        realm: realm(spec.realm.as_ref(), scope),
-    })
+    places
 }
 
-fn scheme(spec: &ApiKeySpec, scope: &mut Scope<'_>) -> Option<Name> {
-    let written = spec.scheme.as_ref()?;
-    if !http::is_token(written.as_str()) {
-        scope.fault(written.span, format!("{} is no scheme", written.shown())).label =
+/// What stands before the credential in `Authorization`; `usual` if that is where it is looked for
+/// though nobody says so.
+fn scheme(written: &Places<'_>, usual: bool, scope: &mut Scope<'_>) -> Option<Name> {
+    let scheme = written.scheme?;
+    let is = |name: &Spanned<String>| name.as_str().eq_ignore_ascii_case("authorization");
+    if !http::is_token(scheme.as_str()) {
+        scope.fault(scheme.span, format!("{} is no scheme", scheme.shown())).label =
             "expected a word such as `Bearer`".into();
-    } else if !items(&spec.header).any(|name| name.as_str().eq_ignore_ascii_case("authorization"))
-        && !scope.incomplete
-    {
-        scope.fault(written.span, "a scheme stands in `Authorization`").help =
+    } else if !usual && !items(written.header).any(is) && !scope.incomplete {
+        scope.fault(scheme.span, "a scheme stands in `Authorization`").help =
             Some("add `header: Authorization`".into());
     }
-    Some(written.as_str().into())
+    Some(scheme.as_str().into())
 }
 
 pub(super) fn basic(spec: &BasicSpec, scope: &mut Scope<'_>) -> Method {
@@ -150,7 +181,7 @@ pub(super) fn mtls(spec: &MtlsSpec, scope: &mut Scope<'_>) -> Method {
     Method::Mtls(Mtls { realm: realm(spec.realm.as_ref(), scope) })
 }
 
-fn items(
+pub(super) fn items(
     written: &Option<OneOrMany<Spanned<String>>>,
 ) -> impl Iterator<Item = &Spanned<String>> + '_ {
     written.iter().flat_map(|list| &list.0)

@@ -82,7 +82,7 @@ fn one(
         (None, _) => {
             scope.fault(item.span, "this is no policy").label =
                 "expected one of `rate_limit`, `quota`, `concurrency`, `api_key`, `basic`, `mtls`, \
-                 `any_of`, `all_of`, `anonymous`"
+                 `jwt`, `any_of`, `all_of`, `anonymous`"
                     .into();
             return None;
         }

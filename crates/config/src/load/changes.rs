@@ -17,6 +17,8 @@ pub struct Changes {
     pub tcp_routes: Delta,
     /// Stores.
     pub stores: Delta,
+    /// Issuers of tokens.
+    pub issuers: Delta,
     /// Consumers.
     pub consumers: Delta,
     /// Groups of consumers.
@@ -37,34 +39,36 @@ impl Changes {
         !self.process && self.deltas().into_iter().all(Delta::is_empty)
     }
 
-    fn deltas(&self) -> [&Delta; 8] {
+    fn deltas(&self) -> [&Delta; 9] {
         let Changes {
             listeners,
             services,
             routes,
             tcp_routes,
             stores,
+            issuers,
             consumers,
             groups,
             plans,
             process: _,
         } = self;
-        [listeners, services, routes, tcp_routes, stores, consumers, groups, plans]
+        [listeners, services, routes, tcp_routes, stores, issuers, consumers, groups, plans]
     }
 
-    fn deltas_mut(&mut self) -> [&mut Delta; 8] {
+    fn deltas_mut(&mut self) -> [&mut Delta; 9] {
         let Changes {
             listeners,
             services,
             routes,
             tcp_routes,
             stores,
+            issuers,
             consumers,
             groups,
             plans,
             process: _,
         } = self;
-        [listeners, services, routes, tcp_routes, stores, consumers, groups, plans]
+        [listeners, services, routes, tcp_routes, stores, issuers, consumers, groups, plans]
     }
 }
 

@@ -249,7 +249,7 @@ fn called(unit: &Unit) -> Vec<(Collection, Name)> {
     services.chain(listeners).chain(stores).chain(called_of_identity(unit)).collect()
 }
 
-/// The consumers, groups and plans that an entry names.
+/// The consumers, groups, plans and issuers that an entry names.
 fn called_of_identity(unit: &Unit) -> impl Iterator<Item = (Collection, Name)> {
     let policies = unit.value.as_ref().and_then(Value::policies);
     let anonymous = match policies.map(|policies| &policies.authentication) {
@@ -259,9 +259,15 @@ fn called_of_identity(unit: &Unit) -> impl Iterator<Item = (Collection, Name)> {
     let consumer = unit.value.as_ref().and_then(Value::consumer);
     let plan = consumer.and_then(|consumer| consumer.plan.as_ref());
     let groups = consumer.into_iter().flat_map(|consumer| consumer.groups.iter());
+    let issuers = match policies.map(|policies| &policies.authentication) {
+        Some(Layered::On(authentication)) => authentication.issuers(),
+        _ => Vec::new(),
+    };
+    let issuers = issuers.into_iter().map(|name| (Collection::Issuers, name));
     let consumers = anonymous.into_iter().map(|name| (Collection::Consumers, name.clone()));
     let plans = plan.into_iter().map(|name| (Collection::Plans, name.clone()));
-    consumers.chain(plans).chain(groups.map(|name| (Collection::Groups, name.clone())))
+    let groups = groups.map(|name| (Collection::Groups, name.clone()));
+    consumers.chain(plans).chain(groups).chain(issuers)
 }
 
 type Called<'a> = (&'a [WeightedService], Option<&'a Name>, &'a [Name]);

@@ -199,7 +199,10 @@ fn missing(
             let path = &path[usize::from(unit.collection == Collection::Settings)..];
             ("store", places.within(entries, id, path))
         }
-        Collection::Consumers | Collection::Groups | Collection::Plans => {
+        Collection::Consumers
+        | Collection::Groups
+        | Collection::Plans
+        | Collection::Issuers => {
             identity::missing(collection, name, id, entries, places)?
         }
         _ => {
@@ -363,6 +366,7 @@ impl<'a> Places<'a> {
                 Collection::Routes => "routes",
                 Collection::TcpRoutes => "tcp_routes",
                 Collection::Stores => "stores",
+                Collection::Issuers => "issuers",
                 Collection::Consumers => "consumers",
                 Collection::Groups => "groups",
                 Collection::Plans => "plans",

@@ -158,7 +158,7 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, tcp_routes, process, stores } = &*loaded.config;
+    let Config { listeners, services, routes, tcp_routes, process, stores, issuers } = &*loaded.config;
     assert!(stores.is_empty());
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));

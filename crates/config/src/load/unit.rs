@@ -11,7 +11,7 @@ use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
 use crate::model::{
-    AccessLog, Consumer, Credentials, Group, Listener, Name, Plan, Policies, Route, Service,
+    AccessLog, Consumer, Credentials, Group, Issuer, Listener, Name, Plan, Policies, Route, Service,
     Shutdown, State, Store, TcpRoute, Upgrade,
 };
 use crate::node::{Entry, Finding, Span, reference};
@@ -29,6 +29,7 @@ pub(crate) enum Collection {
     Routes,
     TcpRoutes,
     Stores,
+    Issuers,
     Consumers,
     Groups,
     Plans,
@@ -44,6 +45,7 @@ impl Collection {
             "routes" => Some(Collection::Routes),
             "tcp_routes" => Some(Collection::TcpRoutes),
             "stores" => Some(Collection::Stores),
+            "issuers" => Some(Collection::Issuers),
             "consumers" => Some(Collection::Consumers),
             "groups" => Some(Collection::Groups),
             "plans" => Some(Collection::Plans),
@@ -74,6 +76,7 @@ pub(crate) const KEYS: &[&str] = &[
     "routes",
     "tcp_routes",
     "stores",
+    "issuers",
     "consumers",
     "groups",
     "plans",
@@ -115,6 +118,7 @@ pub(crate) enum Value {
     Route(Arc<Route>),
     TcpRoute(Arc<TcpRoute>),
     Store(Arc<Store>),
+    Issuer(Arc<Issuer>),
     Consumer(Arc<Consumer>),
     Group(Arc<Group>),
     Plan(Arc<Plan>),
@@ -150,6 +154,10 @@ impl Value {
 
     pub(crate) fn store(&self) -> Option<&Arc<Store>> {
         if let Value::Store(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn issuer(&self) -> Option<&Arc<Issuer>> {
+        if let Value::Issuer(value) = self { Some(value) } else { None }
     }
 
     pub(crate) fn consumer(&self) -> Option<&Arc<Consumer>> {
@@ -246,6 +254,9 @@ fn value(
         }
         Collection::Stores => {
             decode.run(|spec, scope| Value::Store(check::store(spec, scope).into()))
+        }
+        Collection::Issuers => {
+            decode.run(|spec, scope| Value::Issuer(check::issuer(spec, scope).into()))
         }
         Collection::Consumers => {
             decode.run(|spec, scope| Value::Consumer(check::consumer(spec, scope).into()))

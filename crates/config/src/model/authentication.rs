@@ -1,6 +1,6 @@
 //! Authentication: what a request must show so that the gateway knows who calls.
 
-use super::Name;
+use super::{Jwt, Name};
 
 /// What a scope asks of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Method {
     Basic(Basic),
     /// A client's certificate.
     Mtls(Mtls),
+    /// A JSON Web Token.
+    Jwt(Box<Jwt>),
     /// The first of these that is shown and good; at least two.
     AnyOf(Vec<Method>),
     /// Every one of these, for the same consumer; at least two.
@@ -72,6 +74,20 @@ impl Authentication {
     /// The consumers that it names.
     pub fn consumers(&self) -> impl Iterator<Item = &Name> {
         self.anonymous.iter()
+    }
+
+    /// The issuers that it names.
+    #[must_use]
+    pub fn issuers(&self) -> Vec<Name> {
+        let mut issuers = Vec::new();
+        if let Some(method) = &self.method {
+            method.each(&mut |method| {
+                if let Method::Jwt(jwt) = method {
+                    issuers.extend(jwt.issuers.iter().cloned());
+                }
+            });
+        }
+        issuers
     }
 }
 

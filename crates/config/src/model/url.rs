@@ -52,6 +52,12 @@ pub enum UrlError {
 }
 
 impl Url {
+    /// What stands where none could be read; a configuration with it is not used.
+    pub(crate) fn nowhere() -> Url {
+        let text: Box<str> = "https://invalid".into();
+        Url { path: text.len(), text, tls: true, host: "invalid".into(), port: 443 }
+    }
+
     /// The URL as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{OneOrMany, Size, Spanned};
+use super::{JwtSpec, OneOrMany, Size, Spanned};
 
 /// A way to tell who calls: exactly one of these.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,6 +15,8 @@ pub(crate) struct MethodSpec {
     pub(crate) basic: Option<Spanned<BasicSpec>>,
     /// A client's certificate.
     pub(crate) mtls: Option<Spanned<MtlsSpec>>,
+    /// A JSON Web Token.
+    pub(crate) jwt: Option<Box<Spanned<JwtSpec>>>,
     /// The first of these that is shown and good.
     pub(crate) any_of: Option<Spanned<Vec<Spanned<MethodSpec>>>>,
     /// Every one of these, for the same consumer.

@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    ApiKeySpec, BasicSpec, MethodSpec, MtlsSpec, OneOrMany, SharingModeSpec, Spanned, Time,
+    ApiKeySpec, BasicSpec, JwtSpec, MethodSpec, MtlsSpec, OneOrMany, SharingModeSpec, Spanned, Time,
 };
 
 /// A policy: exactly one of these.
@@ -28,6 +28,8 @@ pub(crate) struct PolicySpec {
     pub(crate) basic: Option<Spanned<BasicSpec>>,
     /// Who calls must show a certificate.
     pub(crate) mtls: Option<Spanned<MtlsSpec>>,
+    /// Who calls must show a JSON Web Token.
+    pub(crate) jwt: Option<Box<Spanned<JwtSpec>>>,
     /// Who calls must show one of these: the first that is shown and good counts.
     pub(crate) any_of: Option<Spanned<Vec<Spanned<MethodSpec>>>>,
     /// Who calls must show all of these, for the same consumer.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::super::{Scope, authentication as methods};
+use super::super::{Scope, authentication as methods, token};
 use crate::model::{Authentication, Layered, Method, Name};
 use crate::node::Span;
 use crate::raw::{PolicySpec, Spanned};
@@ -13,11 +13,12 @@ pub(super) fn is(item: &Spanned<PolicySpec>) -> bool {
     places(&item.value).into_iter().any(|(_, span)| span.is_some())
 }
 
-fn places(spec: &PolicySpec) -> [(&'static str, Option<Span>); 6] {
+fn places(spec: &PolicySpec) -> [(&'static str, Option<Span>); 7] {
     [
         ("api_key", spec.api_key.as_ref().map(|spec| spec.span)),
         ("basic", spec.basic.as_ref().map(|spec| spec.span)),
         ("mtls", spec.mtls.as_ref().map(|spec| spec.span)),
+        ("jwt", spec.jwt.as_ref().map(|spec| spec.span)),
         ("any_of", spec.any_of.as_ref().map(|spec| spec.span)),
         ("all_of", spec.all_of.as_ref().map(|spec| spec.span)),
         ("anonymous", spec.anonymous.as_ref().map(|spec| spec.span)),
@@ -84,6 +85,9 @@ fn method(spec: &PolicySpec, scope: &mut Scope<'_>) -> Option<Method> {
     }
     if let Some(spec) = &spec.mtls {
         return Some(methods::mtls(&spec.value, scope));
+    }
+    if let Some(spec) = &spec.jwt {
+        return Some(token::jwt(spec, scope));
     }
     if let Some(spec) = &spec.any_of {
         return Some(methods::any_of(spec, scope));

@@ -1,4 +1,4 @@
-//! Consumers, groups and plans that are named and nobody defines.
+//! Consumers, groups, plans and issuers that are named and nobody defines.
 
 use super::Places;
 use crate::load::entries::Entries;
@@ -32,6 +32,15 @@ pub(super) fn missing(
                 places.within(entries, id, &path[start..]).filter(|found| found.1)
             });
             Some(("consumer", place))
+        }
+        Collection::Issuers => {
+            let start = usize::from(unit.collection == Collection::Settings);
+            let place = (0..MOST).find_map(|index| {
+                let index = index.to_string();
+                let path = ["policies", &index, "jwt", "issuers"];
+                places.within(entries, id, &path[start..]).filter(|found| found.1)
+            });
+            Some(("issuer", place))
         }
         _ => None,
     }
