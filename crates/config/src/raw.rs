@@ -2,6 +2,7 @@
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
 mod balance;
+mod browser;
 mod health;
 mod http2;
 mod listener;
@@ -22,6 +23,9 @@ use schemars::JsonSchema;
 pub(crate) use balance::{
     AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
     SlowStartSpec, StickySpec,
+};
+pub(crate) use browser::{
+    CorsSpec, CsrfSpec, FrameSpec, HstsSpec, OriginSpec, SecurityHeadersSpec, UnknownSpec,
 };
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,

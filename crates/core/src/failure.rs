@@ -78,6 +78,10 @@ pub enum Reason {
     UpgradeRefused,
     /// A WebSocket of a version that the gateway cannot translate.
     WebSocketVersion,
+    /// A preflight from an origin that is not let in.
+    CorsRefused,
+    /// A page of another site made a browser send it.
+    CrossSite,
     /// The content is larger than allowed.
     BodyTooLarge,
     /// A part of the key of a limit is missing.
@@ -129,7 +133,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 38] = [
+pub const REASONS: [Reason; 40] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -144,6 +148,8 @@ pub const REASONS: [Reason; 38] = [
     Reason::MethodNotAllowed,
     Reason::UpgradeRefused,
     Reason::WebSocketVersion,
+    Reason::CorsRefused,
+    Reason::CrossSite,
     Reason::BodyTooLarge,
     Reason::KeyMissing,
     Reason::RateLimited,
@@ -186,6 +192,7 @@ impl Reason {
             | Reason::BadPath
             | Reason::KeyMissing
             | Reason::BadBody => 400,
+            Reason::CorsRefused | Reason::CrossSite => 403,
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
@@ -247,6 +254,8 @@ impl Reason {
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeRefused => "upgrade_refused",
             Reason::WebSocketVersion => "websocket_version",
+            Reason::CorsRefused => "cors_refused",
+            Reason::CrossSite => "cross_site",
             Reason::BodyTooLarge => "body_too_large",
             Reason::KeyMissing => "key_missing",
             Reason::RateLimited => "rate_limited",
@@ -292,6 +301,8 @@ impl Reason {
             Reason::MethodNotAllowed => "The method is not served at this place.",
             Reason::UpgradeRefused => "This protocol is not served at this place.",
             Reason::WebSocketVersion => "This version of WebSocket is not spoken here.",
+            Reason::CorsRefused => "Pages of this origin may not send such requests.",
+            Reason::CrossSite => "The request comes from a page of another site.",
             Reason::BodyTooLarge => "The request's content is too large.",
             Reason::KeyMissing => "The request lacks something that it must be counted by.",
             Reason::RateLimited => "Too many requests: slow down.",

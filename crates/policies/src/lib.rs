@@ -5,6 +5,7 @@
 //! [`Facts`], and what it has counted lives in the [`Registry`], outside any configuration.
 
 mod admit;
+pub mod browser;
 mod calendar;
 mod clock;
 mod describe;
@@ -25,7 +26,7 @@ pub use clock::nanos;
 pub use key::{Facts, KeyHasher, Missed, write_key};
 pub use limit::{Allowance, Bucket, Limit, Verdict, Window};
 pub use policy::{Now, Running};
-pub use registry::{Counted, PolicyId, Registry, RunningPolicies, Scope};
+pub use registry::{Counted, Judged, PolicyId, Registry, RunningPolicies, Scope};
 pub use seats::Seat;
 pub use store::{QuotaStore, StoreError};
 pub use table::{Full, Key, Table};

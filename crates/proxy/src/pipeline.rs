@@ -1,5 +1,6 @@
 //! The way of a request, in order. Each step says why it stands where it does.
 
+pub(crate) mod browser;
 mod content;
 mod exchange;
 mod fault;
@@ -32,6 +33,7 @@ use crate::path::{self, Normal};
 use crate::router::{Around, Miss, Params, Request};
 use crate::snapshot::{CompiledRoute, ListenerSettings, Snapshot};
 use crate::worker::Worker;
+use browser::ReplyRules;
 use record::Record;
 pub(crate) use respond::refuse;
 
@@ -83,12 +85,15 @@ pub(crate) struct Exchange<'s, 'c> {
     pub(crate) record: Record<'s>,
     /// Places that the request takes where concurrency is limited, until it has ended.
     pub(crate) seats: Vec<Seat<'s>>,
+    /// What becomes of the head of its reply.
+    pub(crate) rules: ReplyRules<'s>,
 }
 
 /// Serves the request whose head is in `scratch`, and leaves behind its log line and counts.
 pub(crate) async fn serve(serving: Serving<'_>, client: &mut Client, scratch: &mut Scratch) {
     let record = Record::begin(serving.worker);
-    let mut exchange = Exchange { serving, client, scratch, record, seats: Vec::new() };
+    let rules = ReplyRules::default();
+    let mut exchange = Exchange { serving, client, scratch, record, seats: Vec::new(), rules };
     if let Err(failure) = answer(&mut exchange).await {
         respond::fail(&mut exchange, failure).await;
     }
@@ -112,34 +117,44 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     // can never see different ones.
     let normal = path::normalise(request.path(), listener.path, &mut scratch.path)
         .map_err(|fault| Failure::new(Reason::BadPath, fault))?;
-    let path = match normal {
-        Normal::AsIs => request.path(),
-        Normal::Rewritten => &scratch.path,
-    };
 
     // Who the client is comes before routing, for a route may ask for it.
     record.client =
         forwarding::client_address(&listener.forwarded.trust, &client.peer, &request.fields);
 
+    // A browser that asks for leave does so without credentials, and for another request than the
+    // one that it sends: whether that has a route says nothing about this one.
+    if request.method() == b"OPTIONS"
+        && let Some(cors) = browser::asked_for_leave(exchange, normal)
+    {
+        return browser::answer(exchange, cors).await;
+    }
+
+    let Exchange { serving, scratch, record, .. } = &mut *exchange;
+    let (request, snapshot) = (&scratch.request, serving.snapshot);
+    let path = match normal {
+        Normal::AsIs => request.path(),
+        Normal::Rewritten => &scratch.path,
+    };
     let route = find(*serving, request, path, record.client, &mut scratch.params);
     let route = match route {
         Ok(route) => route,
-        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
-        Err(Miss::MethodNotAllowed(allowed)) => {
-            record.allow = Some(allowed.join(", "));
-            return Err(Reason::MethodNotAllowed.into());
-        }
+        Err(miss) => return Err(missed(exchange, miss)),
     };
     record.route = Some(route);
 
+    // Which service comes before the policies, for it may have some. Those for browsers are the
+    // first, so that pages can read whatever comes after.
+    let service = forward::choose_service(exchange, route);
+    let chosen = service.as_ref().ok().and_then(|service| service.map(|service| &**service));
+    browser::enter(exchange, browser::layers(snapshot, Some(route), chosen))?;
+    let service = service?;
+    exchange.record.service = service;
+
     // Before any service is bothered: content that says itself that it is too large.
     let body_limit = route.route.body_limit.unwrap_or(listener.limits.body);
-    check_length(request.length, body_limit)?;
+    check_length(exchange.scratch.request.length, body_limit)?;
 
-    // Which service comes before the policies, for it may have some.
-    let service = forward::choose_service(exchange, route)?;
-    exchange.record.service = service;
-    let snapshot = exchange.serving.snapshot;
     let applying = policies::applying(snapshot, route, service.map(|service| &**service));
     if !applying.is_empty()
         && let Some(later) = policies::admit(exchange, applying, normal)?
@@ -149,6 +164,22 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     }
 
     act(exchange, route, normal, body_limit).await
+}
+
+/// No route takes the request; pages can read that as well.
+fn missed(exchange: &mut Exchange<'_, '_>, miss: Miss) -> Failure {
+    if let Err(failure) =
+        browser::enter(exchange, browser::layers(exchange.serving.snapshot, None, None))
+    {
+        return failure;
+    }
+    match miss {
+        Miss::NotFound => Reason::NoRoute.into(),
+        Miss::MethodNotAllowed(allowed) => {
+            exchange.record.allow = Some(allowed.join(", "));
+            Reason::MethodNotAllowed.into()
+        }
+    }
 }
 
 /// Refuses content that says itself that it is too large.

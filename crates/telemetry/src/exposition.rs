@@ -25,7 +25,7 @@ use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 pub use self::health::HealthScrape;
 use self::page::{Kind, Page};
-pub use self::policies::{PolicyFact, PolicyFacts};
+pub use self::policies::{JudgedFact, PolicyFact, PolicyFacts};
 pub use self::services::{EndpointScrape, ServiceScrape};
 pub use self::stores::StoreFact;
 use crate::resources::Resources;

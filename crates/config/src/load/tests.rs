@@ -2,6 +2,7 @@
 //! what a first load gives.
 
 mod balance;
+mod browser;
 mod faults;
 mod health;
 mod mutation;

@@ -10,8 +10,8 @@ use portcullis_wire::h1::{Scan, parse_request};
 use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
 
 use super::{
-    Action, ChosenBy, ClientStep, Explanation, HeadSize, Outcome, PathStep, PolicyStep, Question,
-    Reached, Routed, Share, Source, Timeouts, Why,
+    Action, ChosenBy, ClientStep, Explanation, HeadSize, JudgeStep, Outcome, PathStep, PolicyStep,
+    Question, Reached, Routed, Share, Source, Timeouts, Why, browser,
 };
 use crate::client::head_failure;
 use crate::forwarding::{self, Peer};
@@ -56,6 +56,9 @@ pub(super) fn walk<'s>(
     let client = client(question, &request.fields);
     let asked = pipeline::asked(listener, request, path, client.address);
     explanation.client = Some(client);
+    if let Some(preflight) = browser::preflight(snapshot, request, &asked) {
+        return Ok(Outcome::Preflight(Box::new(preflight)));
+    }
     explanation.candidates = snapshot.router.explain(&asked);
     let route = match snapshot.router.find(&asked, &mut scratch.params) {
         Ok(route) => route,
@@ -80,12 +83,26 @@ pub(super) fn walk<'s>(
         route: &route.route.name,
         service: None,
     };
+    let trust = &listener.forwarded.trust;
+    let secure = split::speaks_tls(trust, &peer(question), &request.fields);
+    let judges = services(snapshot, route)
+        .into_iter()
+        .flat_map(|service| browser::judges(snapshot, route, service, request, secure));
+    let mut judges: Vec<JudgeStep> = judges.collect();
+    let mut seen = Vec::new();
+    judges.retain(|step| {
+        !seen.contains(&step.id) && {
+            seen.push(step.id.clone());
+            true
+        }
+    });
     let policies = policies(snapshot, route, asked);
     let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
         route,
         params,
         body_limit: (body_limit, source),
+        judges,
         policies,
         action,
     })))
@@ -97,18 +114,10 @@ fn policies<'s>(
     route: &'s CompiledRoute,
     asked: Asked<'_>,
 ) -> Vec<PolicyStep<'s>> {
-    let services: Vec<&CompiledService> = route
-        .services
-        .iter()
-        .filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref())
-        .collect();
     let mut steps: Vec<PolicyStep<'s>> = Vec::new();
+    let services = services(snapshot, route);
     let several = services.len() > 1;
-    let mut each: Vec<Option<&CompiledService>> = services.into_iter().map(Some).collect();
-    if each.is_empty() {
-        each.push(None);
-    }
-    for service in each {
+    for service in services {
         let name = service.map(|service| &*service.service.name);
         let asked = Asked { service: name, ..asked };
         for running in applying(snapshot, route, service).iter() {
@@ -122,6 +131,14 @@ fn policies<'s>(
         }
     }
     steps
+}
+
+/// The services that may get the request, or none where the gateway answers for itself.
+fn services<'s>(snapshot: &'s Snapshot, route: &CompiledRoute) -> Vec<Option<&'s CompiledService>> {
+    let services = route.services.iter();
+    let services = services.filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref());
+    let services: Vec<_> = services.map(Some).collect();
+    if services.is_empty() { vec![None] } else { services }
 }
 
 /// Has the request parsed as it would be from a connection, so that the same is refused.
@@ -157,16 +174,20 @@ fn read_head(
     }
 }
 
-fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
-    let settings = question.listener;
-    let trust = &settings.listener.forwarded.trust;
-    let peer = Peer {
+fn peer(question: &Question<'_>) -> Peer {
+    let tls = question.listener.tls.is_some();
+    Peer {
         ip: question.peer,
         text: Box::default(),
         addresses: None,
-        scheme: if settings.tls.is_some() { Scheme::Https } else { Scheme::Http },
+        scheme: if tls { Scheme::Https } else { Scheme::Http },
         certificate: None,
-    };
+    }
+}
+
+fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
+    let trust = &question.listener.listener.forwarded.trust;
+    let peer = peer(question);
     let says = |known| fields.first(known).is_some();
     ClientStep {
         peer: question.peer,

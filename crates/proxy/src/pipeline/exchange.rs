@@ -45,7 +45,7 @@ pub(crate) async fn run(
     through: &mut Option<LetThrough>,
     bounds: &Bounds<'_>,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record, .. } = exchange;
+    let Exchange { serving, client, scratch, record, rules, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
     let mut watch = Watch {
         worker: serving.worker,
@@ -105,7 +105,7 @@ pub(crate) async fn run(
             watch.now = Instant::now();
         }
         if client.down.takes_interim() {
-            head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
+            head::write_reply(&mut client.down, scratch, rules, serving.worker);
         }
     }
     if serving.worker.is_logging() {
@@ -121,7 +121,7 @@ pub(crate) async fn run(
     if let Some(cookie) = &bounds.cookie {
         cookie.settle(serving.worker, scratch);
     }
-    head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
+    head::write_reply(&mut client.down, scratch, rules, serving.worker);
     record.status = scratch.response.status;
 
     let mut download = Download::default();

@@ -116,7 +116,7 @@ pub(super) fn admit<'s>(
         Ok(later) => Ok(later),
         Err(refusal) => {
             scratch.work.tell_refused(applying, &refusal, now, &mut scratch.added);
-            record.policy = Some(refusal.running);
+            record.policy = Some(refusal.running.policy.name());
             Err(failure(&refusal))
         }
     }
@@ -131,7 +131,7 @@ pub(super) async fn wait<'s>(
     applying: Applying<'s>,
     later: Later<'s>,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record, seats } = exchange;
+    let Exchange { serving, client, scratch, record, seats, .. } = exchange;
     let worker = serving.worker;
     let waiting = scratch.work.wait(later, applying, worker.id, seats);
     let waited = unless_gone(worker, client, waiting).await;
@@ -144,7 +144,7 @@ pub(super) async fn wait<'s>(
         Ok(Err(refusal)) => {
             scratch.work.refused(applying, &refusal, now, worker.id, seats);
             scratch.work.tell_refused(applying, &refusal, now, &mut scratch.added);
-            record.policy = Some(refusal.running);
+            record.policy = Some(refusal.running.policy.name());
             Err(failure(&refusal))
         }
         Err(failure) => {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use portcullis_config::model::{Bind, Listener, Service, Trust};
 use portcullis_core::{Failure, Reason};
+use portcullis_policies::PolicyId;
 use portcullis_proxy::explain::{
-    Action, ClientStep, Outcome, PathStep, Routed, Share, Source, Timeouts,
+    Action, ClientStep, JudgeStep, Outcome, PathStep, PreflightStep, Routed, Share, Source,
+    Timeouts,
 };
 use portcullis_proxy::router::Verdict;
 
@@ -37,7 +39,9 @@ pub(super) fn render(told: &Told<'_>) -> String {
             }
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
+        Outcome::Preflight(step) => preflight(&mut page, told, step),
         Outcome::Routed(routed) => {
+            judges(&mut page, told, &routed.judges);
             policies(&mut page, told, routed);
             action(&mut page, told, routed);
         }
@@ -154,14 +158,41 @@ fn routes(page: &mut Page, told: &Told<'_>) {
     }
 }
 
+fn preflight(page: &mut Page, told: &Told<'_>, step: &PreflightStep<'_>) {
+    judges(page, told, std::slice::from_ref(&step.cors));
+    let (answer, route) = if step.cors.passes {
+        ("204 by the gateway itself", step.route)
+    } else {
+        ("403 cors_refused", None)
+    };
+    page.line("answer", format_args!("{answer}: a preflight for {}", step.method));
+    if let Some(route) = route {
+        page.more(format_args!("which the route {} would take", route.route.name));
+    }
+    for (name, value) in &step.fields {
+        page.more(format_args!("{name}: {value}"));
+    }
+}
+
+fn judges(page: &mut Page, told: &Told<'_>, steps: &[JudgeStep]) {
+    for (index, step) in steps.iter().enumerate() {
+        let PolicyId { kind, scope, .. } = &step.id;
+        let at = At(told.place(&patterns::policies_of(scope)));
+        let label = if index == 0 { "policies" } else { "" };
+        page.line(label, format_args!("{kind}, {scope}{at}: {}", step.rule));
+        page.more(format_args!("  {}", step.verdict));
+    }
+}
+
 fn policies(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
-    if routed.policies.is_empty() {
+    if routed.policies.is_empty() && routed.judges.is_empty() {
         return page.line("policies", "none");
     }
     for (index, step) in routed.policies.iter().enumerate() {
         let id = &step.running.counted().id;
         let at = At(told.place(&patterns::policies_of(&id.scope)));
-        let label = if index == 0 { "policies" } else { "" };
+        let first = index == 0 && routed.judges.is_empty();
+        let label = if first { "policies" } else { "" };
         let (kind, name, scope) = (id.kind, &id.name, &id.scope);
         page.line(label, format_args!("{kind} {name}, {scope}{at}: {}", step.running.rule()));
         if let Some(service) = step.only_for {
