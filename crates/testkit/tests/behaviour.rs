@@ -8,6 +8,7 @@ mod behaviour {
     mod answers;
     mod attacks;
     mod balance;
+    mod browsers;
     mod client_timeouts;
     mod command_line;
     mod content;
