@@ -161,6 +161,8 @@ fn route(number: usize) -> Route {
     ];
     let reply = Reply { status: 204, headers: Vec::new(), body: Arc::from([]) };
     Route {
+        retries: None,
+        fallback: None,
         name: format!("route-{number:05}").into(),
         matches: Match { paths: vec![PathPattern::Segments(segments.into())], ..Match::default() },
         priority: 0,

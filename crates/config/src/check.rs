@@ -3,6 +3,7 @@
 
 mod address;
 mod balance;
+mod breaker;
 mod health;
 mod host;
 mod http;
@@ -15,6 +16,7 @@ mod policies;
 mod process;
 mod protocol;
 mod proxy_protocol;
+mod retries;
 mod route;
 mod service;
 mod store;

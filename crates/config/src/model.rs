@@ -5,6 +5,7 @@
 //! a [`Config`] need not check again.
 
 mod balance;
+mod breaker;
 mod browser;
 mod endpoint;
 mod health;
@@ -12,6 +13,7 @@ mod listener;
 mod matching;
 mod path;
 mod policies;
+mod retries;
 mod route;
 mod service;
 mod store;
@@ -28,6 +30,7 @@ use std::time::Duration;
 pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
+pub use breaker::{Breaker, Trip, TripShare};
 pub use browser::{
     Cors, CorsOrigins, Csrf, Layered, OriginPattern, OriginPort, Origins, SecurityHeaders, SetField,
 };
@@ -45,6 +48,7 @@ pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,
     Quota, RateLimit, ReplyFields,
 };
+pub use retries::{Retries, RetryBudget, RetryOn};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };

@@ -2,6 +2,7 @@
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
 mod balance;
+mod breaker;
 mod browser;
 mod health;
 mod http2;
@@ -9,6 +10,7 @@ mod listener;
 mod outliers;
 mod policies;
 mod process;
+mod retries;
 mod route;
 mod service;
 mod shorthand;
@@ -24,6 +26,7 @@ pub(crate) use balance::{
     AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
     SlowStartSpec, StickySpec,
 };
+pub(crate) use breaker::BreakerSpec;
 pub(crate) use browser::{
     CorsSpec, CsrfSpec, FrameSpec, HstsSpec, OriginSpec, SecurityHeadersSpec, UnknownSpec,
 };
@@ -43,6 +46,7 @@ pub(crate) use policies::{
 pub(crate) use process::{
     AccessLogSpec, AdminSpec, GatewayOverloadSpec, ShutdownSpec, UpgradeSpec,
 };
+pub(crate) use retries::{BackoffSpec, RetriesSpec, RetryOnSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,

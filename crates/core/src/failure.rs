@@ -106,6 +106,8 @@ pub enum Reason {
     Overloaded,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
+    /// The service's breaker is open.
+    CircuitOpen,
     /// Every connection that the endpoint may have is full.
     Saturated,
     /// No connection to the endpoint.
@@ -133,7 +135,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 40] = [
+pub const REASONS: [Reason; 41] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -162,6 +164,7 @@ pub const REASONS: [Reason; 40] = [
     Reason::FaultInjected,
     Reason::Overloaded,
     Reason::NoEndpoint,
+    Reason::CircuitOpen,
     Reason::Saturated,
     Reason::ConnectFailed,
     Reason::ConnectTimeout,
@@ -214,6 +217,7 @@ impl Reason {
             Reason::FaultInjected
             | Reason::Overloaded
             | Reason::NoEndpoint
+            | Reason::CircuitOpen
             | Reason::Saturated
             | Reason::Shutdown => 503,
             Reason::ConnectTimeout
@@ -268,6 +272,7 @@ impl Reason {
             Reason::FaultInjected => "fault_injected",
             Reason::Overloaded => "overloaded",
             Reason::NoEndpoint => "no_endpoint",
+            Reason::CircuitOpen => "circuit_open",
             Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
             Reason::ConnectTimeout => "connect_timeout",
@@ -314,7 +319,7 @@ impl Reason {
             Reason::IdleTimeout => "Nothing was sent for too long.",
             Reason::FaultInjected => "The request was refused on purpose.",
             Reason::Overloaded => "The service has too much to do; try again later.",
-            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
+            Reason::NoEndpoint | Reason::CircuitOpen | Reason::Saturated | Reason::Shutdown => {
                 "The service is not available at the moment."
             }
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",

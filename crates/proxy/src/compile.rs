@@ -53,6 +53,17 @@ pub enum CompileFault {
     Store(#[from] StoreError),
 }
 
+impl CompileFault {
+    /// What may help.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            CompileFault::Tls(error) => error.hint(),
+            CompileFault::Store(_) => None,
+        }
+    }
+}
+
 /// A part of the configuration that can be put to use, but should be looked at.
 #[derive(Debug)]
 pub struct CompileWarning {

@@ -128,6 +128,8 @@ pub struct Routed<'s> {
     pub params: Vec<(String, String)>,
     /// Most bytes of content, `None` for no limit, and who says so.
     pub body_limit: (Option<u64>, Source),
+    /// How late a worker may be before it turns the request away, if it ever does.
+    pub bearable: Option<Duration>,
     /// The policies that let it pass or not, in order.
     pub judges: Vec<JudgeStep>,
     /// The policies that count it, in order.

@@ -151,8 +151,12 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let service = service?;
     exchange.record.service = service;
 
+    // Before anything is done for it: a gateway that is late must not be later still.
+    shed::turn_away(exchange, route.route.importance)?;
+
     // Before any service is bothered: content that says itself that it is too large.
-    let body_limit = route.route.body_limit.unwrap_or(listener.limits.body);
+    let body_limit =
+        route.route.body_limit.unwrap_or(exchange.serving.settings.listener.limits.body);
     check_length(exchange.scratch.request.length, body_limit)?;
 
     let applying = policies::applying(snapshot, route, service.map(|service| &**service));
@@ -163,7 +167,14 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
         Box::pin(policies::wait(exchange, applying, later)).await?;
     }
 
-    act(exchange, route, normal, body_limit).await
+    let served = act(exchange, route, normal, body_limit).await;
+    // Its policies had let it pass, and then there was no room for it: that counts nowhere.
+    if let Err(failure) = &served
+        && matches!(failure.reason, Reason::Overloaded | Reason::CircuitOpen)
+    {
+        policies::give_back(exchange, applying);
+    }
+    served
 }
 
 /// No route takes the request; pages can read that as well.
@@ -246,8 +257,6 @@ async fn act<'s>(
     {
         return Err(Reason::UpgradeRefused.into());
     }
-    // Before anything is done for it: a gateway that is late must not be later still.
-    shed::turn_away(exchange, route.route.importance)?;
     fault::inject(exchange, &route.route.faults).await?;
     match &route.route.action {
         Action::Forward { rewrite, .. } => {

@@ -8,6 +8,7 @@ mod behaviour {
     mod answers;
     mod attacks;
     mod balance;
+    mod breaker;
     mod browsers;
     mod client_timeouts;
     mod command_line;
@@ -15,6 +16,7 @@ mod behaviour {
     mod drain;
     mod exchange;
     mod expect_continue;
+    mod failover;
     mod forwarding;
     mod health;
     mod http2;
@@ -32,6 +34,7 @@ mod behaviour {
     mod proxy_protocol_out;
     mod rate_limits;
     mod reload;
+    mod retries;
     mod routing;
     mod shared_limits;
     mod slow_peers;

@@ -8,6 +8,7 @@ mod health;
 mod mutation;
 mod policies;
 mod reload;
+mod retries;
 mod stores;
 mod tcp;
 mod tls;

@@ -4,7 +4,7 @@ use portcullis_policies::PolicyId;
 use portcullis_policies::browser::{Preflight, RunningCors, narrowest};
 use portcullis_wire::{Fields, RequestHead};
 
-use crate::pipeline::browser::layers;
+use crate::pipeline::browser::{first_service, layers};
 use crate::router::{Params, Request};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
 
@@ -75,10 +75,7 @@ pub(super) fn preflight<'s>(
     let announced = Request { method: preflight.method, ..*asked };
     let route = snapshot.router.find(&announced, &mut Params::default()).ok();
     let route: Option<&CompiledRoute> = route.map(|route| &**route);
-    let service = route.and_then(|route| {
-        let (slot, _) = route.services.first()?;
-        snapshot.services.get(*slot)?.as_deref()
-    });
+    let service = route.and_then(|route| first_service(snapshot, route));
     let cors = narrowest(layers(snapshot, route, service).map(|layer| &layer.cors))?;
     let mut fields = Fields::default();
     let passes = cors.preview(&preflight, &mut fields);

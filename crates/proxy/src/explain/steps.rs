@@ -102,6 +102,7 @@ pub(super) fn walk<'s>(
         route,
         params,
         body_limit: (body_limit, source),
+        bearable: snapshot.lag.map(|lag| lag.saturating_mul(route.route.importance.patience())),
         judges,
         policies,
         action,

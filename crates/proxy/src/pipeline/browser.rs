@@ -7,7 +7,7 @@ use portcullis_policies::browser::{
 };
 use portcullis_wire::HeadWriter;
 
-use super::{Exchange, asked, forward, respond, split};
+use super::{Exchange, asked, respond, split};
 use crate::path::Normal;
 use crate::router::Request;
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
@@ -103,13 +103,11 @@ pub(super) fn asked_for_leave<'s>(
     let asked = asked(&serving.settings.listener, request, path, record.client);
     let announced = Request { method: preflight.method, ..asked };
     let snapshot = serving.snapshot;
-    let mut layers = layers(snapshot, None, None);
-    if let Ok(route) = snapshot.router.find(&announced, &mut scratch.params) {
-        let service = forward::choose_service(exchange, route).ok().flatten();
-        layers = self::layers(snapshot, Some(route), service.map(|service| &**service));
-        exchange.record.route = Some(route);
-    }
+    let route = snapshot.router.find(&announced, &mut scratch.params).ok();
+    let route = route.map(|route| &**route);
+    let layers = layers(snapshot, route, route.and_then(|route| first_service(snapshot, route)));
     let cors = narrowest(layers.map(|layer| &layer.cors))?;
+    record.route = route;
     let security = narrowest(layers.map(|layer| &layer.security_headers));
     exchange.rules = ReplyRules {
         speaks_for_origins: true,
@@ -117,6 +115,16 @@ pub(super) fn asked_for_leave<'s>(
         secure: split::is_secure(exchange),
     };
     Some(cors)
+}
+
+/// The service whose policies hold for preflights: nobody can say which of several the request will
+/// go to.
+pub(crate) fn first_service<'s>(
+    snapshot: &'s Snapshot,
+    route: &CompiledRoute,
+) -> Option<&'s CompiledService> {
+    let (slot, _) = route.services.iter().find(|(_, weight)| *weight > 0)?;
+    snapshot.services.get(*slot)?.as_deref()
 }
 
 /// Answers a preflight.

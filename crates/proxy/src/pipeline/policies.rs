@@ -154,6 +154,12 @@ pub(super) async fn wait<'s>(
     }
 }
 
+/// Gives back what the policies counted for a request that was not served after all.
+pub(super) fn give_back<'s>(exchange: &mut Exchange<'s, '_>, applying: Applying<'s>) {
+    let Exchange { scratch, seats, .. } = exchange;
+    scratch.work.give_back(applying, now(Instant::now()), seats);
+}
+
 /// Waits, unless the worker ends or the client goes away: it may take long, so that is worth a look.
 async fn unless_gone<T>(
     worker: &Worker,

@@ -31,6 +31,14 @@ pub(crate) struct Record<'s> {
     pub(crate) failure: Option<Failure>,
     /// The endpoint has cancelled its reply.
     pub(crate) cancelled: bool,
+    /// An interim reply of an endpoint went to the client.
+    pub(crate) interim: bool,
+    /// How often it was sent, or a connection for it could not be opened.
+    pub(crate) tries: u32,
+    /// The client got the route's fallback.
+    pub(crate) fallback: bool,
+    /// Seconds for the `Retry-After` of a 503.
+    pub(crate) retry_after: Option<u64>,
     /// The status that a failure is answered with, where it is not its reason's own.
     pub(crate) refusal: Option<u16>,
     /// For the `Allow` of a 405.
@@ -53,6 +61,10 @@ impl<'s> Record<'s> {
             first_byte: None,
             failure: None,
             cancelled: false,
+            interim: false,
+            tries: 0,
+            fallback: false,
+            retry_after: None,
             refusal: None,
             allow: None,
         }
@@ -111,6 +123,8 @@ impl Exchange<'_, '_> {
             duration: took,
             first_byte: record.first_byte,
             failure: record.failure.as_ref(),
+            tries: record.tries,
+            fallback: record.fallback,
         };
         serving.worker.log_line(|out| event.write_json(out));
     }

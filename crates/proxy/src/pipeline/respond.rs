@@ -101,6 +101,10 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     if ends_connection(reason) {
         client.down.close_after();
     }
+    let said = scratch.added.all(b"retry-after").next().is_some();
+    if let Some(seconds) = retry_after(reason, record.retry_after).filter(|_| !said) {
+        scratch.added.push(b"Retry-After", itoa::Buffer::new().format(seconds).as_bytes());
+    }
     if grpc::is_grpc(&scratch.request) {
         let fields: &[(&[u8], &[u8])] = &[
             (b"Content-Type", b"application/grpc"),
@@ -113,6 +117,14 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
         return;
     }
     let status = record.refusal.unwrap_or(reason.status());
+    let fallback = record.route.and_then(|route| route.route.fallback.as_deref());
+    if let Some(fallback) = fallback.filter(|_| matches!(status, 502..=504)) {
+        record.fallback = true;
+        if reply(exchange, fallback).await.is_err() {
+            exchange.client.cut(Abort::Cancelled);
+        }
+        return;
+    }
     let problem = problem(reason, status, record.id.to_string().as_str());
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
     let allow = record.allow.take();
@@ -124,6 +136,15 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     }
     if send(exchange, status, &fields, problem.as_bytes()).await.is_err() {
         exchange.client.cut(Abort::Cancelled);
+    }
+}
+
+/// When it is worth asking again, in seconds, where a service is spared.
+fn retry_after(reason: Reason, known: Option<u64>) -> Option<u64> {
+    match reason {
+        Reason::CircuitOpen => Some(known.unwrap_or(1).max(1)),
+        Reason::Overloaded | Reason::Saturated => Some(1),
+        _ => None,
     }
 }
 

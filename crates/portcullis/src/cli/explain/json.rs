@@ -99,7 +99,7 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
     let (action, value) = match &routed.action {
         Action::Forward { target, upgrade, services, held } => {
             let services: Vec<Value> = services.iter().map(|share| service(told, share)).collect();
-            page["traffic"] = traffic::json(&routed.route.route, *held);
+            page["traffic"] = traffic::json(routed, *held);
             ("forward", json!({ "target": target, "upgrade": upgrade, "services": services }))
         }
         Action::Redirect { status, location } => {
@@ -167,6 +167,7 @@ fn service(told: &Told<'_>, share: &Share<'_>) -> Value {
         "chosen": endpoints::chosen_by(share),
         "panicking": share.panicking,
         "health": health::facts(service),
+        "overload": traffic::overload_json(service),
         "timeouts_s": {
             "connect": sourced(json!(connect.0.as_secs_f64()), connect.1),
             "first_byte": sourced(json!(first_byte.0.as_secs_f64()), first_byte.1),

@@ -226,7 +226,7 @@ fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
         Action::Forward { held, .. } => *held,
         Action::Redirect { .. } | Action::Reply(_) => None,
     };
-    for line in traffic::lines(&routed.route.route, held) {
+    for line in traffic::lines(routed, held) {
         page.line("traffic", line);
     }
     match &routed.action {
@@ -268,6 +268,7 @@ fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgr
     page.more(timeouts(&share.timeouts, upgrades));
     page.more(format_args!("endpoints, {}:", endpoints::balance(&share.service.service)));
     endpoints::lines(page, share);
+    traffic::overload(&share.service.service).iter().for_each(|line| page.more(line));
     health::lines(&share.service.service).for_each(|line| page.more(line));
 }
 
