@@ -227,7 +227,8 @@ fn has_quotas(loaded: &Loaded) -> bool {
 /// Compile errors with their places in the files.
 pub(crate) fn located(loader: &Loader, errors: &[CompileError]) -> Report {
     errors.iter().fold(Report::default(), |report, error| {
-        report.merge(Report::at(place(loader, &error.path), error.to_string()))
+        let found = Report::at(place(loader, &error.path), error.to_string());
+        report.merge(found.with_help(error.error.hint()))
     })
 }
 

@@ -108,6 +108,8 @@ mod vocabulary {
             duration: Duration::ZERO,
             first_byte: Some(Duration::ZERO),
             failure: Some(&failure),
+            tries: 2,
+            fallback: true,
         };
         let mut line = Vec::new();
         event.write_json(&mut line);
@@ -117,6 +119,8 @@ mod vocabulary {
             at: SystemTime::UNIX_EPOCH,
             listener: "l",
             client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            sni: Some("a.example"),
+            client_cert: Some("CN=c"),
             fault: HANDSHAKE_FAULTS[0],
             detail: "detail",
         };

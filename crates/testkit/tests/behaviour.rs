@@ -8,12 +8,15 @@ mod behaviour {
     mod answers;
     mod attacks;
     mod balance;
+    mod breaker;
+    mod browsers;
     mod client_timeouts;
     mod command_line;
     mod content;
     mod drain;
     mod exchange;
     mod expect_continue;
+    mod failover;
     mod forwarding;
     mod health;
     mod http2;
@@ -32,6 +35,7 @@ mod behaviour {
     mod proxy_protocol_out;
     mod rate_limits;
     mod reload;
+    mod retries;
     mod routing;
     mod shared_limits;
     mod slow_peers;

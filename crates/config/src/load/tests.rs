@@ -2,11 +2,13 @@
 //! what a first load gives.
 
 mod balance;
+mod browser;
 mod faults;
 mod health;
 mod mutation;
 mod policies;
 mod reload;
+mod retries;
 mod stores;
 mod tcp;
 mod tls;

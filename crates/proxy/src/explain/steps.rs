@@ -11,8 +11,8 @@ use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
 
 use super::identity;
 use super::{
-    Action, ChosenBy, ClientStep, Explanation, HeadSize, Outcome, PathStep, PolicyStep, Question,
-    Reached, Routed, Share, Source, Timeouts, Why,
+    Action, ChosenBy, ClientStep, Explanation, HeadSize, JudgeStep, Outcome, PathStep, PolicyStep,
+    Question, Reached, Routed, Share, Source, Timeouts, Why, browser,
 };
 use crate::client::head_failure;
 use crate::forwarding::{self, Peer};
@@ -57,6 +57,9 @@ pub(super) fn walk<'s>(
     let client = client(question, &request.fields);
     let asked = pipeline::asked(listener, request, path, client.address);
     explanation.client = Some(client);
+    if let Some(preflight) = browser::preflight(snapshot, request, &asked) {
+        return Ok(Outcome::Preflight(Box::new(preflight)));
+    }
     explanation.candidates = snapshot.router.explain(&asked);
     let found = snapshot.router.find(&asked, &mut scratch.params);
     let client = explanation.client.as_ref().and_then(|client| client.address);
@@ -96,12 +99,27 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
+    let trust = &listener.forwarded.trust;
+    let secure = split::speaks_tls(trust, &peer(question), &request.fields);
+    let judges = services(snapshot, Some(route))
+        .into_iter()
+        .flat_map(|service| browser::judges(snapshot, route, service, request, secure));
+    let mut judges: Vec<JudgeStep> = judges.collect();
+    let mut seen = Vec::new();
+    judges.retain(|step| {
+        !seen.contains(&step.id) && {
+            seen.push(step.id.clone());
+            true
+        }
+    });
     explanation.policies = policies;
     let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
         route,
         params,
         body_limit: (body_limit, source),
+        bearable: snapshot.lag.map(|lag| lag.saturating_mul(route.route.importance.patience())),
+        judges,
         action,
     })))
 }
@@ -113,18 +131,10 @@ fn policies<'s>(
     asked: Asked<'_>,
     identity: &Identity,
 ) -> Vec<PolicyStep<'s>> {
-    let services: Vec<&CompiledService> = route
-        .map_or(&[][..], |route| &route.services)
-        .iter()
-        .filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref())
-        .collect();
     let mut steps: Vec<PolicyStep<'s>> = Vec::new();
+    let services = services(snapshot, route);
     let several = services.len() > 1;
-    let mut each: Vec<Option<&CompiledService>> = services.into_iter().map(Some).collect();
-    if each.is_empty() {
-        each.push(None);
-    }
-    for service in each {
+    for service in services {
         let name = service.map(|service| &*service.service.name);
         let asked = Asked { service: name, ..asked };
         for running in applying(snapshot, identity, route, service).iter() {
@@ -138,6 +148,17 @@ fn policies<'s>(
         }
     }
     steps
+}
+
+/// The services that may get the request, or none where the gateway answers for itself.
+fn services<'s>(
+    snapshot: &'s Snapshot,
+    route: Option<&CompiledRoute>,
+) -> Vec<Option<&'s CompiledService>> {
+    let services = route.map_or(&[][..], |route| &route.services).iter();
+    let services = services.filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref());
+    let services: Vec<_> = services.map(Some).collect();
+    if services.is_empty() { vec![None] } else { services }
 }
 
 /// Has the request parsed as it would be from a connection, so that the same is refused.
@@ -173,16 +194,20 @@ fn read_head(
     }
 }
 
-fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
-    let settings = question.listener;
-    let trust = &settings.listener.forwarded.trust;
-    let peer = Peer {
+fn peer(question: &Question<'_>) -> Peer {
+    let tls = question.listener.tls.is_some();
+    Peer {
         ip: question.peer,
         text: Box::default(),
         addresses: None,
-        scheme: if settings.tls.is_some() { Scheme::Https } else { Scheme::Http },
+        scheme: if tls { Scheme::Https } else { Scheme::Http },
         certificate: None,
-    };
+    }
+}
+
+fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
+    let trust = &question.listener.listener.forwarded.trust;
+    let peer = peer(question);
     let says = |known| fields.first(known).is_some();
     ClientStep {
         peer: question.peer,

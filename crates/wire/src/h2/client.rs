@@ -14,7 +14,8 @@ use http::uri::Scheme;
 
 use super::call::{Call, LastAuthority};
 use super::content::io_error;
-use super::meter::{FrameBounds, Meter, Verdict};
+use super::meter::{FrameBounds, Meter};
+use super::server::PREFACE;
 use super::transport::{Transport, Wire};
 use crate::{Io, Upstream};
 
@@ -56,7 +57,8 @@ impl Client {
             Io::TlsClient(_) => Scheme::HTTPS,
             Io::Plain(_) | Io::TlsServer(_) => Scheme::HTTP,
         };
-        let transport = Transport::to_origin(io, Meter::new(&BOUNDS, 0, Instant::now()));
+        let meter = Meter::of_origin(&BOUNDS, PREFACE.len(), Instant::now());
+        let transport = Transport::to_origin(io, meter);
         let wire = transport.owner();
         let (requests, connection) = Builder::new()
             .enable_push(false)
@@ -120,15 +122,12 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.wire.borrow_mut().begin_turn();
-        if let Some(verdict) = self.wire.borrow().meter.verdict() {
-            let what = match verdict {
-                Verdict::Flood(_) => "the origin floods us with frames",
-                Verdict::Broken(_) => "the origin sends frames that are none of HTTP/2",
-            };
-            return Poll::Ready(Err(io::Error::other(what)));
-        }
         if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
             return Poll::Ready(ended.map_err(io_error));
+        }
+        // Behind it, so that no request meets the connection between the frames and the verdict.
+        if let Some(fault) = self.wire.borrow().fault() {
+            return Poll::Ready(Err(io::Error::other(fault)));
         }
         match self.wire.borrow_mut().poll_write_out(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
