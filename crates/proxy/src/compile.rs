@@ -64,6 +64,7 @@ impl CompileFault {
         match self {
             CompileFault::Tls(error) => error.hint(),
             CompileFault::Store(_) => None,
+            CompileFault::Consumer(fault) => fault.hint(),
         }
     }
 }
