@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::atomic::AtomicU32;
+use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,14 +21,15 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// How often the last uses of keys are written down, in intervals.
 const WRITE_EVERY: u32 = 120;
 
+/// How long the end waits for the last uses to be written.
+const LAST: Duration = Duration::from_secs(5);
+
 /// Consumers of a database, as workers read them.
 #[derive(Debug)]
 pub struct ConsumerStore {
     path: PathBuf,
     pub(crate) index: Arc<Index>,
-    errors: Arc<AtomicU64>,
-    counts: Arc<(AtomicU64, AtomicU64)>,
-    end: Option<Sender<()>>,
+    orders: Option<Sender<SyncSender<()>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,8 +43,7 @@ struct Follower {
     version: i64,
     /// Until when uses are written down.
     written: u32,
-    errors: Arc<AtomicU64>,
-    counts: Arc<(AtomicU64, AtomicU64)>,
+    failed: bool,
 }
 
 impl ConsumerStore {
@@ -54,20 +53,22 @@ impl ConsumerStore {
     /// It cannot be used.
     pub fn open(path: &Path) -> Result<ConsumerStore, DatabaseError> {
         let mut follower = Follower::open(path)?;
-        let (index, errors) = (Arc::clone(&follower.index), Arc::clone(&follower.errors));
-        let counts = Arc::clone(&follower.counts);
-        let (end, ended) = channel::<()>();
+        let index = Arc::clone(&follower.index);
+        let (orders, ordered) = channel::<SyncSender<()>>();
         let run = move || {
             let mut rounds = 0u32;
             loop {
-                let last = ended.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
+                let order = ordered.recv_timeout(INTERVAL);
                 follower.follow();
                 rounds = rounds.wrapping_add(1);
-                if last || rounds.is_multiple_of(WRITE_EVERY) {
+                let waits = matches!(order, Err(RecvTimeoutError::Timeout));
+                if !waits || rounds.is_multiple_of(WRITE_EVERY) {
                     follower.write_uses();
                 }
-                if last {
-                    return;
+                match order {
+                    Ok(done) => drop(done),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
         };
@@ -76,7 +77,7 @@ impl ConsumerStore {
             tracing::error!("no thread follows the store of consumers; its changes go unseen");
         }
         let path = path.to_owned();
-        Ok(ConsumerStore { path, index, errors, counts, end: Some(end), thread })
+        Ok(ConsumerStore { path, index, orders: Some(orders), thread })
     }
 
     /// Whether it is this database.
@@ -85,22 +86,18 @@ impl ConsumerStore {
         self.path == *path
     }
 
-    /// How often the database could not be read or written.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        self.errors.load(Relaxed)
-    }
-
-    /// Consumers and keys in it, those included that are revoked.
-    #[must_use]
-    pub fn counts(&self) -> (u64, u64) {
-        (self.counts.0.load(Relaxed), self.counts.1.load(Relaxed))
+    /// Writes down which keys were used; waits for it, but not for ever.
+    pub fn flush(&self) {
+        let (done, wait) = sync_channel(0);
+        if self.orders.as_ref().is_some_and(|orders| orders.send(done).is_ok()) {
+            let _ = wait.recv_timeout(LAST);
+        }
     }
 }
 
 impl Drop for ConsumerStore {
     fn drop(&mut self) {
-        drop(self.end.take());
+        drop(self.orders.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -131,9 +128,7 @@ impl Follower {
             });
             index.fill_keys(kept, keys)
         })??;
-        let counts = Arc::new((AtomicU64::new(many as u64), AtomicU64::new(keys as u64)));
-        let errors = Arc::default();
-        Ok(Follower { database, index, interned, change, version, written: 0, errors, counts })
+        Ok(Follower { database, index, interned, change, version, written: 0, failed: false })
     }
 
     /// Brings what others have written into the index.
@@ -141,7 +136,7 @@ impl Follower {
         match self.database.version() {
             Ok(version) if version == self.version => {}
             Ok(version) => match self.read() {
-                Ok(()) => self.version = version,
+                Ok(()) => (self.version, self.failed) = (version, false),
                 Err(error) => self.failed("read", &error),
             },
             Err(error) => self.failed("read", &error),
@@ -178,9 +173,6 @@ impl Follower {
             index.put_key(kept(&key, &owner));
         }
         self.change = change;
-        let (consumers, keys) = database.counts()?;
-        self.counts.0.store(consumers as u64, Relaxed);
-        self.counts.1.store(keys as u64, Relaxed);
         Ok(())
     }
 
@@ -198,8 +190,8 @@ impl Follower {
         }
     }
 
-    fn failed(&self, what: &str, error: &rusqlite::Error) {
-        if self.errors.fetch_add(1, Relaxed) == 0 {
+    fn failed(&mut self, what: &str, error: &rusqlite::Error) {
+        if !std::mem::replace(&mut self.failed, true) {
             tracing::error!(%error, "the store of consumers cannot be {what}; what is known goes on");
         } else {
             tracing::debug!(%error, "the store of consumers cannot be {what}");
