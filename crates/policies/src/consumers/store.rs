@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -44,6 +45,8 @@ struct Follower {
     /// Until when uses are written down.
     written: u32,
     failed: bool,
+    /// When keys were used last that are not there any more.
+    gone: Vec<(String, u32)>,
 }
 
 impl ConsumerStore {
@@ -128,7 +131,7 @@ impl Follower {
             });
             index.fill_keys(kept, keys)
         })??;
-        Ok(Follower { database, index, interned, change, version, written: 0, failed: false })
+        Ok(Follower { database, index, interned, change, version, written: 0, failed: false, gone: Vec::new() })
     }
 
     /// Brings what others have written into the index.
@@ -146,7 +149,7 @@ impl Follower {
     fn read(&mut self) -> rusqlite::Result<()> {
         let change = self.database.last_change()?;
         let mut fresh: HashMap<i64, Arc<Consumer>> = HashMap::new();
-        let Follower { database, index, interned, .. } = self;
+        let Follower { database, index, interned, .. } = &mut *self;
         database.consumers(self.change, |row| {
             let id = row.id;
             let consumer = interned.consumer(row);
@@ -155,11 +158,16 @@ impl Follower {
         })?;
         let mut keys: Vec<StoredKey> = Vec::new();
         database.changed_keys(self.change, |key| keys.push(key))?;
-        for key in keys {
+        for mut key in keys {
+            let prefix = Prefix::new(key.prefix);
+            // What has not been written down yet goes over, or is written for the last time.
+            let used = index.key(prefix, |kept| Some(kept.used.load(Relaxed))).unwrap_or(0);
             if key.revoked {
-                index.remove_key(Prefix::new(key.prefix));
+                index.remove_key(prefix);
+                self.gone.extend((used > 0).then(|| (prefix.to_string(), used)));
                 continue;
             }
+            key.used = key.used.max(used);
             let owner = match fresh.get(&key.consumer) {
                 Some(owner) => Arc::clone(owner),
                 None => match database.consumer(key.consumer)? {
@@ -182,8 +190,11 @@ impl Follower {
         // Of the stretch that was written last more may have been used since.
         let since = self.written.saturating_sub(1);
         self.index.used_since(since, |prefix, used| uses.push((prefix.to_string(), used)));
-        let newest = uses.iter().map(|(_, used)| *used).max();
-        let Some(newest) = newest else { return };
+        let newest = uses.iter().map(|(_, used)| *used).max().unwrap_or(self.written);
+        uses.append(&mut self.gone);
+        if uses.is_empty() {
+            return;
+        }
         match self.database.write_uses(&uses) {
             Ok(()) => self.written = newest,
             Err(error) => self.failed("written", &error),
