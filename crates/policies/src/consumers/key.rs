@@ -188,7 +188,7 @@ mod tests {
             assert_eq!(prefix(&wrong), None, "{at}");
         }
         for wrong in
-            [&b""[..], b"pk_", &key.as_bytes()[..48], &[&key.as_bytes()[..], b"x"].concat()]
+            [&b""[..], b"pk_", &key.as_bytes()[..48], &[key.as_bytes(), &b"x"[..]].concat()]
         {
             assert_eq!(prefix(wrong), None);
         }

@@ -131,7 +131,16 @@ impl Follower {
             });
             index.fill_keys(kept, keys)
         })??;
-        Ok(Follower { database, index, interned, change, version, written: 0, failed: false, gone: Vec::new() })
+        Ok(Follower {
+            database,
+            index,
+            interned,
+            change,
+            version,
+            written: 0,
+            failed: false,
+            gone: Vec::new(),
+        })
     }
 
     /// Brings what others have written into the index.
@@ -149,22 +158,23 @@ impl Follower {
     fn read(&mut self) -> rusqlite::Result<()> {
         let change = self.database.last_change()?;
         let mut fresh: HashMap<i64, Arc<Consumer>> = HashMap::new();
-        let Follower { database, index, interned, .. } = &mut *self;
-        database.consumers(self.change, |row| {
+        let since = self.change;
+        let Follower { database, index, interned, gone, .. } = &mut *self;
+        database.consumers(since, |row| {
             let id = row.id;
             let consumer = interned.consumer(row);
             index.put(&consumer);
             fresh.insert(id, consumer);
         })?;
         let mut keys: Vec<StoredKey> = Vec::new();
-        database.changed_keys(self.change, |key| keys.push(key))?;
+        database.changed_keys(since, |key| keys.push(key))?;
         for mut key in keys {
             let prefix = Prefix::new(key.prefix);
             // What has not been written down yet goes over, or is written for the last time.
             let used = index.key(prefix, |kept| Some(kept.used.load(Relaxed))).unwrap_or(0);
             if key.revoked {
                 index.remove_key(prefix);
-                self.gone.extend((used > 0).then(|| (prefix.to_string(), used)));
+                gone.extend((used > 0).then(|| (prefix.to_string(), used)));
                 continue;
             }
             key.used = key.used.max(used);
