@@ -1,9 +1,9 @@
 //! Asks all policies of a request. Either every one of them lets it pass, or none has counted it:
 //! what those before a refusal had counted is given back.
 
+mod applying;
 mod stores;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis_config::model::{OnFailure, Policy};
@@ -15,52 +15,16 @@ use crate::limit::Verdict;
 use crate::policy::{Now, Rule, Running, Take};
 use crate::seats::{Seat, WaitingTurn};
 use crate::table::Key;
+pub use applying::Applying;
 use stores::InStore;
-
-/// The policies of a request: those of its route, of its service, and global ones.
-#[derive(Debug, Clone, Copy)]
-pub struct Applying<'s> {
-    layers: [&'s [Arc<Running>]; 3],
-}
-
-impl<'s> Applying<'s> {
-    /// Policies by scope, the narrowest first.
-    #[must_use]
-    pub fn new(layers: [&'s [Arc<Running>]; 3]) -> Applying<'s> {
-        Applying { layers }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.layers.iter().all(|layer| layer.is_empty())
-    }
-
-    /// The policies in the order in which they are asked, without those that a narrower one
-    /// replaces.
-    pub fn iter(&self) -> impl Iterator<Item = &'s Running> {
-        self.placed().map(|(_, running)| running)
-    }
-
-    fn placed(&self) -> impl Iterator<Item = ((usize, usize), &'s Running)> {
-        let layers = self.layers;
-        let policies = layers.into_iter().enumerate().flat_map(|(layer, policies)| {
-            policies.iter().enumerate().map(move |(at, running)| ((layer, at), &**running))
-        });
-        policies.filter(move |((layer, _), running)| {
-            !layers[..*layer].iter().copied().flatten().any(|narrower| narrower.replaces(running))
-        })
-    }
-
-    fn at(&self, (layer, at): (usize, usize)) -> &'s Running {
-        &self.layers[layer][at]
-    }
-}
 
 /// What policies said of a request, in memory that is used again for the next.
 #[derive(Debug, Default)]
 pub struct Work {
     asked: Vec<Asked>,
+    /// Some of them limit how many requests are under way.
+    seats: bool,
+    /// The key of a request while it becomes a hash.
     text: Vec<u8>,
     /// The keys of the request as stores know them, one behind the other.
     keys: Vec<u8>,
@@ -118,6 +82,7 @@ impl Work {
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.asked.clear();
+        self.seats = false;
         self.keys.clear();
         self.without = None;
     }
@@ -151,32 +116,12 @@ impl Work {
         worker: usize,
         seats: &mut Vec<Seat<'s>>,
     ) -> Result<Option<Later<'s>>, Refusal<'s>> {
-        for (place, running) in applying.placed() {
-            let key = match running.key(facts) {
-                Ok(key) => key,
-                Err(Missed::Refuse) => return Err(Refusal { running, why: Why::Key }),
-                Err(Missed::Unlimited) => {
-                    running.counted().metrics.shard(worker).unlimited.add(1);
-                    continue;
+        for (layer, policies) in applying.layers.iter().enumerate() {
+            for (at, running) in policies.iter().enumerate() {
+                if layer == 0 || !applying.is_replaced(layer, running) {
+                    self.note((layer, at), running, facts, now, worker)?;
                 }
-            };
-            let cost = match &running.rule {
-                Rule::Count(counter) => counter.cost(facts),
-                Rule::Seats(_) => 1,
-            };
-            let in_store = match &running.rule {
-                Rule::Count(counter) if counter.shared.is_some() => {
-                    let from = self.keys.len();
-                    running.write_shared_key(facts, &mut self.keys);
-                    Some(InStore::new((from, self.keys.len()), counter.limit(now)))
-                }
-                Rule::Count(_) | Rule::Seats(_) => None,
-            };
-            let verdict = Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 };
-            let told = in_store.is_none();
-            let asked =
-                Asked { place, key, cost, take: None, verdict, seated: false, in_store, told };
-            self.asked.push(asked);
+            }
         }
         let mut later: Option<Later<'s>> = None;
         for asked in &mut self.asked {
@@ -184,7 +129,7 @@ impl Work {
             let Rule::Count(counter) = &running.rule else { continue };
             let counted = running.counted();
             if let (Some(in_store), Some(shared)) = (&mut asked.in_store, &counter.shared) {
-                let ask = in_store.ask(&self.keys, asked.key, asked.cost);
+                let ask = in_store.ask(&self.keys, asked.key, asked.cost, now);
                 let Some(verdict) = shared.try_take(&ask) else {
                     in_store.pending = true;
                     later.get_or_insert_with(|| Later::none(now));
@@ -211,21 +156,67 @@ impl Work {
                 later.get_or_insert_with(|| Later::none(now)).wait(verdict.wait, turn);
             }
         }
-        self.sit(applying, seats, later, now)
-            .map(|later| later.map_or_else(|| self.passed(applying, worker), Some))
+        // Who has to wait before takes a seat afterwards.
+        if later.is_none() && self.seats {
+            later = self.sit(applying, seats, now)?;
+        }
+        if later.is_none() {
+            self.passed(applying, worker);
+        }
+        Ok(later)
     }
 
-    /// Takes seats, unless the request has to wait before.
+    /// Notes whom a policy counts the request for, and how much it costs.
+    fn note<'s>(
+        &mut self,
+        place: (usize, usize),
+        running: &'s Running,
+        facts: &impl Facts,
+        now: Now,
+        worker: usize,
+    ) -> Result<(), Refusal<'s>> {
+        let key = match running.key(facts, &mut self.text) {
+            Ok(key) => key,
+            Err(Missed::Refuse) => return Err(Refusal { running, why: Why::Key }),
+            Err(Missed::Unlimited) => {
+                running.counted().metrics.shard(worker).unlimited.add(1);
+                return Ok(());
+            }
+        };
+        let (mut cost, mut in_store) = (1, None);
+        match &running.rule {
+            Rule::Seats(_) => self.seats = true,
+            Rule::Count(counter) => {
+                cost = counter.cost(facts);
+                if counter.shared.is_some() {
+                    let from = self.keys.len();
+                    running.write_shared_key(facts, &mut self.keys);
+                    in_store = Some(InStore::new((from, self.keys.len()), counter.limit(now)));
+                }
+            }
+        }
+        let verdict = Verdict { allowed: true, wait: 0, remaining: 0, reset: 0 };
+        let told = in_store.is_none();
+        self.asked.push(Asked {
+            place,
+            key,
+            cost,
+            take: None,
+            verdict,
+            seated: false,
+            in_store,
+            told,
+        });
+        Ok(())
+    }
+
+    /// Takes seats. Gives what must be waited for, if anything.
     fn sit<'s>(
         &mut self,
         applying: Applying<'s>,
         seats: &mut Vec<Seat<'s>>,
-        mut later: Option<Later<'s>>,
         now: Now,
     ) -> Result<Option<Later<'s>>, Refusal<'s>> {
-        if later.is_some() {
-            return Ok(later);
-        }
         for asked in &mut self.asked {
             let running = applying.at(asked.place);
             let Rule::Seats(rule) = &running.rule else { continue };
@@ -236,14 +227,11 @@ impl Work {
                     asked.seated = true;
                 }
                 // Seats are taken in one order, so that no two requests wait for each other.
-                None if rule.has_queue() => {
-                    later = Some(Later::none(now));
-                    break;
-                }
+                None if rule.has_queue() => return Ok(Some(Later::none(now))),
                 None => return Err(Refusal { running, why: Why::Concurrency }),
             }
         }
-        Ok(later)
+        Ok(None)
     }
 
     /// Waits until the request may pass.
@@ -287,7 +275,7 @@ impl Work {
     }
 
     /// Counts a request that passes.
-    fn passed<'s>(&self, applying: Applying<'s>, worker: usize) -> Option<Later<'s>> {
+    fn passed(&self, applying: Applying<'_>, worker: usize) {
         for asked in &self.asked {
             let series = applying.at(asked.place).counted().metrics.shard(worker);
             series.allowed.add(1);
@@ -295,7 +283,6 @@ impl Work {
                 series.delayed.add(1);
             }
         }
-        None
     }
 
     /// Gives back everything for a request that does not pass, and counts the refusal.
@@ -317,25 +304,25 @@ impl Work {
         for asked in &mut self.asked {
             let running = applying.at(asked.place);
             if let Some(take) = asked.take.take() {
-                take.give_back(running.counted(), now.steady);
+                take.give_back(running.counted(), asked.key, asked.cost, now.steady);
             }
             if let (Some(in_store), Rule::Count(counter)) = (&mut asked.in_store, &running.rule)
                 && std::mem::take(&mut in_store.counted)
                 && let Some(shared) = &counter.shared
             {
-                shared.give_back(&in_store.ask(&self.keys, asked.key, asked.cost));
+                shared.give_back(&in_store.ask(&self.keys, asked.key, asked.cost, now));
             }
         }
     }
 
     /// Adds to the reply what clients are told of a request that passes.
-    pub fn tell(&mut self, applying: Applying<'_>, out: &mut Fields) {
+    pub fn tell(&self, applying: Applying<'_>, out: &mut Fields) {
         let told = self
             .asked
             .iter()
             .filter(|asked| asked.told)
             .map(|asked| Told { words: &applying.at(asked.place).words, verdict: asked.verdict });
-        fields::write(told, &mut self.text, out);
+        fields::write(told, out);
     }
 
     /// Adds to the reply what clients are told of a request that is refused: of every policy what

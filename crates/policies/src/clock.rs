@@ -11,3 +11,8 @@ pub fn nanos(at: Instant) -> u64 {
     let since = at.saturating_duration_since(*BEGUN.get_or_init(Instant::now)).as_nanos();
     u64::try_from(since).unwrap_or(u64::MAX)
 }
+
+/// The same clock in milliseconds. It begins at 1.
+pub(crate) fn millis(nanos: u64) -> u64 {
+    nanos / 1_000_000 + 1
+}

@@ -4,9 +4,13 @@
 use std::time::Duration;
 
 use portcullis_config::model::{Policy, ReplyFields};
-use portcullis_wire::Fields;
+use portcullis_wire::{Fields, Known};
 
 use crate::limit::Verdict;
+
+/// The largest integer of a structured field (RFC 9651, 3.3.1). Limits are smaller, but what a store
+/// says is left need not be.
+const MOST_SAID: u64 = 999_999_999_999_999;
 
 /// What stays the same in what is said of a policy.
 #[derive(Debug)]
@@ -54,55 +58,65 @@ fn window(per: Duration) -> String {
     if per.subsec_nanos() == 0 { format!(";w={}", per.as_secs()) } else { String::new() }
 }
 
-/// Adds the fields of these policies to a reply. `text` is working memory.
-pub(crate) fn write<'a>(
-    told: impl Iterator<Item = Told<'a>> + Clone,
-    text: &mut Vec<u8>,
-    out: &mut Fields,
-) {
-    let mut digits = itoa::Buffer::new();
-    let standard = told.clone().filter(|told| told.words.fields.standard);
-    text.clear();
-    for told in standard.clone() {
-        separate(text);
-        text.extend_from_slice(&told.words.policy);
+/// Adds the fields of these policies to a reply.
+pub(crate) fn write<'a>(told: impl Iterator<Item = Told<'a>> + Clone, out: &mut Fields) {
+    let (mut standard, mut x) = (false, false);
+    for Told { words, .. } in told.clone() {
+        standard |= words.fields.standard;
+        x |= words.fields.x;
     }
-    if !text.is_empty() {
-        out.push(b"RateLimit-Policy", text);
-    }
-    text.clear();
-    for Told { words, verdict } in standard {
-        separate(text);
-        text.extend_from_slice(&words.item);
-        text.extend_from_slice(digits.format(verdict.remaining).as_bytes());
-        // How long a place will be taken is not known.
-        if verdict.reset > 0 {
-            text.extend_from_slice(b";t=");
-            text.extend_from_slice(digits.format(seconds(verdict.reset)).as_bytes());
-        }
-    }
-    if !text.is_empty() {
-        out.push(b"RateLimit", text);
+    if standard {
+        out.push_with(Known::Other, b"RateLimit-Policy", |text| {
+            list(text, told.clone(), |text, told| text.extend_from_slice(&told.words.policy));
+        });
+        out.push_with(Known::Other, b"RateLimit", |text| list(text, told.clone(), item));
     }
     // These know one limit: the one of which the least is left.
-    let tightest =
-        told.filter(|told| told.words.fields.x).min_by_key(|told| told.verdict.remaining);
-    if let Some(Told { words, verdict }) = tightest {
+    if !x {
+        return;
+    }
+    let known = told.filter(|told| told.words.fields.x);
+    if let Some(Told { words, verdict }) = known.min_by_key(|told| told.verdict.remaining) {
+        let mut digits = itoa::Buffer::new();
         out.push(b"X-RateLimit-Limit", digits.format(words.limit).as_bytes());
         out.push(b"X-RateLimit-Remaining", digits.format(verdict.remaining).as_bytes());
         out.push(b"X-RateLimit-Reset", digits.format(seconds(verdict.reset)).as_bytes());
     }
 }
 
+/// Appends a list of RFC 9651 of the policies of which it is told.
+fn list<'a>(
+    text: &mut Vec<u8>,
+    told: impl Iterator<Item = Told<'a>>,
+    item: impl Fn(&mut Vec<u8>, Told<'a>),
+) {
+    let start = text.len();
+    for told in told {
+        if !told.words.fields.standard {
+            continue;
+        }
+        if text.len() > start {
+            text.extend_from_slice(b", ");
+        }
+        item(text, told);
+    }
+}
+
+/// Appends what is left of a policy, and until when.
+fn item(text: &mut Vec<u8>, Told { words, verdict }: Told<'_>) {
+    let mut digits = itoa::Buffer::new();
+    text.extend_from_slice(&words.item);
+    text.extend_from_slice(digits.format(verdict.remaining.min(MOST_SAID)).as_bytes());
+    // How long a place will be taken is not known.
+    if verdict.reset > 0 {
+        text.extend_from_slice(b";t=");
+        text.extend_from_slice(digits.format(seconds(verdict.reset)).as_bytes());
+    }
+}
+
 /// Adds how long a refused client should wait, in nanoseconds; at least a second.
 pub(crate) fn write_retry_after(wait: u64, out: &mut Fields) {
     out.push(b"Retry-After", itoa::Buffer::new().format(seconds(wait).max(1)).as_bytes());
-}
-
-fn separate(text: &mut Vec<u8>) {
-    if !text.is_empty() {
-        text.extend_from_slice(b", ");
-    }
 }
 
 /// Whole seconds, rounded up: who comes then is not too early.
@@ -122,7 +136,7 @@ mod tests {
             verdict: Verdict { allowed: true, wait: 0, remaining, reset },
         });
         let mut fields = Fields::default();
-        write(told, &mut Vec::new(), &mut fields);
+        write(told, &mut fields);
         fields
             .iter()
             .map(|field| {

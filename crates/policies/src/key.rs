@@ -1,6 +1,5 @@
-//! Whom a request is counted for: its key's parts become a hash, without a copy of any of them.
+//! Whom a request is counted for: its key's parts become a hash.
 
-use std::hash::Hasher;
 use std::net::IpAddr;
 
 use portcullis_config::model::{CountBy, KeyPart, Missing};
@@ -44,29 +43,29 @@ impl KeyHasher {
     }
 
     /// The key of a request. A part that is there more than once counts as missing: nobody can say
-    /// which of the values the service will go by.
+    /// which of the values the service will go by. `text` is working memory.
     ///
     /// # Errors
     /// When a part is missing and the policy has no key for that.
-    pub fn key(&self, by: &CountBy, facts: &impl Facts) -> Result<Key, Missed> {
-        let mut hasher = SipHasher13::new_with_keys(self.seed.0, self.seed.1);
+    pub fn key(&self, by: &CountBy, facts: &impl Facts, text: &mut Vec<u8>) -> Result<Key, Missed> {
+        text.clear();
         for part in &by.parts {
-            let before = hasher;
+            let before = text.len();
             let there = each_part(part, facts, &mut |bytes| {
-                hasher.write_usize(bytes.len());
-                hasher.write(bytes);
+                text.extend_from_slice(&bytes.len().to_ne_bytes());
+                text.extend_from_slice(bytes);
             });
             if !there {
-                hasher = before;
+                text.truncate(before);
                 match by.missing {
                     // No value is that long.
-                    Missing::OwnBucket => hasher.write_usize(usize::MAX),
+                    Missing::OwnBucket => text.extend_from_slice(&usize::MAX.to_ne_bytes()),
                     Missing::Refuse => return Err(Missed::Refuse),
                     Missing::Unlimited => return Err(Missed::Unlimited),
                 }
             }
         }
-        Ok(Key::new(hasher.finish()))
+        Ok(Key::new(SipHasher13::new_with_keys(self.seed.0, self.seed.1).hash(text)))
     }
 }
 
@@ -127,6 +126,7 @@ fn each_part(part: &KeyPart, facts: &impl Facts, write: &mut dyn FnMut(&[u8])) -
 
 #[cfg(test)]
 mod tests {
+    use std::hash::Hasher;
     use std::sync::Arc;
 
     use super::*;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn key(by: &CountBy, asked: &Asked) -> Result<Key, Missed> {
-        KeyHasher::new((1, 2)).key(by, asked)
+        KeyHasher::new((1, 2)).key(by, asked, &mut Vec::new())
     }
 
     #[test]
@@ -194,6 +194,18 @@ mod tests {
         // As with the value alone, so with what follows it: who adds a field gets no new bucket.
         assert_eq!(key(&own, &twice), key(&own, &other));
         assert_eq!(key(&own, &twice), key(&own, &Asked::default()));
+    }
+
+    /// Quotas that an earlier version has written down are found again.
+    #[test]
+    fn keys_stay_what_they_were() {
+        let own = by(&[header("a"), header("b")], Missing::OwnBucket);
+        let mut hasher = SipHasher13::new_with_keys(1, 2);
+        hasher.write_usize(1);
+        hasher.write(b"x");
+        hasher.write_usize(usize::MAX);
+        let asked = Asked::default().with("a", "x");
+        assert_eq!(key(&own, &asked), Ok(Key::new(hasher.finish())));
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Policies as they run.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -24,6 +23,8 @@ pub struct Running {
     by: CountBy,
     hasher: KeyHasher,
     counted: Arc<Counted>,
+    /// How its keys begin in a store.
+    in_store: Box<[u8]>,
     pub(crate) words: Words,
     pub(crate) rule: Rule,
 }
@@ -81,6 +82,7 @@ impl Running {
             (rule, _) => rule,
         };
         Running {
+            in_store: id.to_string().into_bytes().into(),
             policy: policy.clone(),
             by: by.clone(),
             hasher: registry.hasher(layout),
@@ -110,7 +112,7 @@ impl Running {
 
     /// Appends the key of a request as every node knows it: what names the policy, and the parts.
     pub(crate) fn write_shared_key(&self, facts: &impl Facts, out: &mut Vec<u8>) {
-        let _ = write!(out, "{}", self.counted.id);
+        out.extend_from_slice(&self.in_store);
         // That a part is missing was said before.
         let _ = write_key(&self.by, facts, out);
     }
@@ -119,8 +121,8 @@ impl Running {
     ///
     /// # Errors
     /// When a part is missing and there is no key for that.
-    pub(crate) fn key(&self, facts: &impl Facts) -> Result<Key, Missed> {
-        self.hasher.key(&self.by, facts)
+    pub(crate) fn key(&self, facts: &impl Facts, text: &mut Vec<u8>) -> Result<Key, Missed> {
+        self.hasher.key(&self.by, facts, text)
     }
 }
 
@@ -160,8 +162,6 @@ fn quota(limit: &Quota) -> Counter {
 /// A request that was counted, and can be given back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Take {
-    pub(crate) key: Key,
-    pub(crate) cost: u32,
     limit: Limit,
     after: u128,
 }
@@ -217,7 +217,7 @@ impl Counter {
         let Ok((new, verdict)) = taken else {
             return (None, Verdict { allowed: false, wait: 0, remaining: 0, reset: 0 });
         };
-        (new.map(|after| Take { key, cost, limit, after }), verdict)
+        (new.map(|after| Take { limit, after }), verdict)
     }
 
     /// What would be said to another request of this cost, without counting it.
@@ -233,10 +233,8 @@ impl Counter {
 
 impl Take {
     /// Takes the request back.
-    pub(crate) fn give_back(&self, counted: &Counted, now: u64) {
-        counted.table.change_known(self.key, |state| {
-            self.limit.give_back(state, self.after, now, self.cost)
-        });
+    pub(crate) fn give_back(&self, counted: &Counted, key: Key, cost: u32, now: u64) {
+        counted.table.change_known(key, |state| self.limit.give_back(state, self.after, now, cost));
     }
 }
 

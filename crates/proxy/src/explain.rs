@@ -28,6 +28,8 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
         path: None,
         client: None,
         candidates: Vec::new(),
+        judges: Vec::new(),
+        policies: Vec::new(),
         outcome: Outcome::Own,
     };
     explanation.outcome = match steps::walk(snapshot, question, &mut explanation) {
@@ -67,6 +69,10 @@ pub struct Explanation<'s> {
     pub client: Option<ClientStep>,
     /// The routes whose host and path match, in order of precedence.
     pub candidates: Vec<Candidate<'s, Arc<CompiledRoute>>>,
+    /// The policies that let it pass or not, in order.
+    pub judges: Vec<JudgeStep>,
+    /// The policies that count it, in order.
+    pub policies: Vec<PolicyStep<'s>>,
     /// How it ends.
     pub outcome: Outcome<'s>,
 }
@@ -130,10 +136,6 @@ pub struct Routed<'s> {
     pub body_limit: (Option<u64>, Source),
     /// How late a worker may be before it turns the request away, if it ever does.
     pub bearable: Option<Duration>,
-    /// The policies that let it pass or not, in order.
-    pub judges: Vec<JudgeStep>,
-    /// The policies that count it, in order.
-    pub policies: Vec<PolicyStep<'s>>,
     /// What happens.
     pub action: Action<'s>,
 }

@@ -139,7 +139,20 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let route = find(*serving, request, path, record.client, &mut scratch.params);
     let route = match route {
         Ok(route) => route,
-        Err(miss) => return Err(missed(exchange, miss)),
+        Err(miss) => {
+            browser::enter(exchange, browser::layers(snapshot, None, None))?;
+            // Policies for all requests are for these as well: who looks for what is not there is
+            // limited like everybody.
+            let applying = policies::applying(snapshot, None, None);
+            policies::ask(exchange, applying, normal).await?;
+            return Err(match miss {
+                Miss::NotFound => Reason::NoRoute.into(),
+                Miss::MethodNotAllowed(allowed) => {
+                    exchange.record.allow = Some(allowed.join(", "));
+                    Reason::MethodNotAllowed.into()
+                }
+            });
+        }
     };
     record.route = Some(route);
 
@@ -159,13 +172,8 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
         route.route.body_limit.unwrap_or(exchange.serving.settings.listener.limits.body);
     check_length(exchange.scratch.request.length, body_limit)?;
 
-    let applying = policies::applying(snapshot, route, service.map(|service| &**service));
-    if !applying.is_empty()
-        && let Some(later) = policies::admit(exchange, applying, normal)?
-    {
-        // A future of its own, for requests that wait are few, and it is large.
-        Box::pin(policies::wait(exchange, applying, later)).await?;
-    }
+    let applying = policies::applying(snapshot, Some(route), service.map(|service| &**service));
+    policies::ask(exchange, applying, normal).await?;
 
     let served = act(exchange, route, normal, body_limit).await;
     // Its policies had let it pass, and then there was no room for it: that counts nowhere.
@@ -175,22 +183,6 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
         policies::give_back(exchange, applying);
     }
     served
-}
-
-/// No route takes the request; pages can read that as well.
-fn missed(exchange: &mut Exchange<'_, '_>, miss: Miss) -> Failure {
-    if let Err(failure) =
-        browser::enter(exchange, browser::layers(exchange.serving.snapshot, None, None))
-    {
-        return failure;
-    }
-    match miss {
-        Miss::NotFound => Reason::NoRoute.into(),
-        Miss::MethodNotAllowed(allowed) => {
-            exchange.record.allow = Some(allowed.join(", "));
-            Reason::MethodNotAllowed.into()
-        }
-    }
 }
 
 /// Refuses content that says itself that it is too large.

@@ -1,8 +1,8 @@
 //! Header and trailer fields: the bytes as they came plus offsets, so that a head costs one copy
 //! and no allocation once its buffers are warm.
 
-use crate::Known;
 use crate::h1::writing::write_field;
+use crate::{Known, names};
 
 /// Fields in the order they came.
 #[derive(Debug, Clone, Default)]
@@ -52,9 +52,7 @@ impl Fields {
 
     /// The values of every field called `name`, compared in any case.
     pub fn all<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |field| field.name.eq_ignore_ascii_case(name))
-            .map(|field| field.value)
+        self.iter().filter(move |field| names::is_same(field.name, name)).map(|field| field.value)
     }
 
     /// The values of every field of this meaning.
@@ -117,6 +115,20 @@ impl Fields {
         write_field(&mut self.text, name, value);
         let value_at = name_at + name.len() + 2;
         self.known_entry(known, name_at, name.len(), value_at, value.len(), true);
+    }
+
+    /// Appends a field as a line, with a value that `value` writes. The caller vouches as for
+    /// [`Fields::push`], and for the meaning of the name.
+    pub fn push_with(&mut self, known: Known, name: &[u8], value: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert_eq!(known, Known::of(name));
+        let name_at = self.text.len();
+        self.text.extend_from_slice(name);
+        self.text.extend_from_slice(b": ");
+        let value_at = self.text.len();
+        value(&mut self.text);
+        let value_len = self.text.len() - value_at;
+        self.text.extend_from_slice(b"\r\n");
+        self.known_entry(known, name_at, name.len(), value_at, value_len, true);
     }
 
     /// Appends text that belongs to no field.
@@ -271,7 +283,9 @@ mod tests {
         fields.push(b"Host", b"a.example");
         fields.push(b"X-A", b"1");
         fields.push(b"x-a", b"2");
-        assert_eq!(fields.len(), 3);
+        fields.push_with(Known::Date, b"Date", |value| value.extend_from_slice(b"now"));
+        assert_eq!(fields.len(), 4);
+        assert_eq!(fields.first(Known::Date), Some(&b"now"[..]));
         assert_eq!(fields.first(Known::Host), Some(&b"a.example"[..]));
         assert_eq!(fields.all(b"X-a").collect::<Vec<_>>(), [b"1", b"2"]);
         fields.clear();

@@ -15,6 +15,7 @@ mod head;
 mod head_writer;
 mod io;
 mod known;
+mod names;
 pub mod proxy_protocol;
 mod relay;
 mod status;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::{Scope, store};
 use crate::model::{
     Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policies, Policy, Quota,
-    RateLimit, ReplyFields, Sharing,
+    RateLimit, ReplyFields, Sharing, SharingMode,
 };
 use crate::node::Span;
 use crate::raw::{
@@ -145,15 +145,16 @@ fn rate_limit(
         Algorithm::TokenBucket { burst } => burst,
         Algorithm::SlidingWindow => limit,
     };
+    let sharing = sharing(spec, scope);
     RateLimit {
         name: keys::name(spec.name.as_ref(), "rate_limit", scope),
         by: count_by(&spec.by, spec.missing, spec.keys.as_ref(), paths, scope),
         algorithm,
         limit,
         per,
-        cost: cost(spec.cost.as_ref(), u64::from(capacity), scope),
+        cost: cost(spec.cost.as_ref(), u64::from(capacity), sharing.as_ref(), scope),
         on_limit: on_limit(spec, scope),
-        sharing: sharing(spec, scope),
+        sharing,
         fields: fields(spec.headers),
     }
 }
@@ -223,6 +224,7 @@ fn quota(spec: &QuotaSpec, paths: Option<&[PathPattern]>, scope: &mut Scope<'_>)
         scope.fault(written.span, format!("there is no time zone {shown}")).label =
             "expected an IANA name such as `Europe/Berlin`".into();
     }
+    let sharing = store::sharing(spec.store.as_ref(), spec.mode.as_ref(), scope);
     Quota {
         name: keys::name(spec.name.as_ref(), "quota", scope),
         by: count_by(&spec.by, spec.missing, spec.keys.as_ref(), paths, scope),
@@ -233,8 +235,8 @@ fn quota(spec: &QuotaSpec, paths: Option<&[PathPattern]>, scope: &mut Scope<'_>)
             PeriodSpec::Month => Period::Month,
         },
         time_zone: zone.into(),
-        cost: cost(spec.cost.as_ref(), limit, scope),
-        sharing: store::sharing(spec.store.as_ref(), spec.mode.as_ref(), scope),
+        cost: cost(spec.cost.as_ref(), limit, sharing.as_ref(), scope),
+        sharing,
         fields: fields(spec.headers),
     }
 }
@@ -278,16 +280,27 @@ fn within<N: Copy + Into<u64>>(
     value.clamp(1, most)
 }
 
-fn cost(written: Option<&Spanned<CostSpec>>, capacity: u64, scope: &mut Scope<'_>) -> Cost {
+fn cost(
+    written: Option<&Spanned<CostSpec>>,
+    capacity: u64,
+    sharing: Option<&Sharing>,
+    scope: &mut Scope<'_>,
+) -> Cost {
     let Some(written) = written else { return Cost::Fixed(1) };
+    let leased = sharing.is_some_and(|sharing| sharing.mode == SharingMode::Leased);
+    let most = if leased { Sharing::MOST_LEASED } else { u32::MAX };
     let mut bounded = |value: u64, at: Span| {
         if value == 0 {
             scope.fault(at, "what costs nothing is not counted").label =
                 "expected at least 1".into();
         } else if value > capacity {
             scope.fault(at, format!("a request of this cost never passes: at most {capacity} do"));
+        } else if value > u64::from(most) {
+            let with = if leased { "with `leased` " } else { "" };
+            scope.fault(at, format!("{with}no request costs more than {most}")).help =
+                Some("count in larger units".into());
         }
-        value.clamp(1, capacity.min(u64::from(u32::MAX)).max(1)) as u32
+        value.clamp(1, capacity.min(u64::from(most)).max(1)) as u32
     };
     match &written.value {
         CostSpec::Fixed(cost) => Cost::Fixed(bounded(*cost, written.span)),

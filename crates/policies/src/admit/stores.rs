@@ -1,9 +1,12 @@
 //! Policies that count in a store: first from what this node holds, and only where that does not do,
 //! by asking the store, for all of them at once.
 
+use std::time::Instant;
+
 use portcullis_config::model::OnFailure;
 
 use super::{Applying, Later, Refusal, Work, why};
+use crate::clock::nanos;
 use crate::limit::{Limit, Verdict};
 use crate::policy::{Now, Rule};
 use crate::shared::{Answer, Ask, Shared, take_all};
@@ -30,9 +33,10 @@ impl InStore {
         InStore { key, limit, pending: false, counted: false }
     }
 
-    pub(super) fn ask<'a>(&self, keys: &'a [u8], local: Key, cost: u32) -> Ask<'a> {
+    pub(super) fn ask<'a>(&self, keys: &'a [u8], local: Key, cost: u32, now: Now) -> Ask<'a> {
         let (from, to) = self.key;
-        Ask { key: keys.get(from..to).unwrap_or_default(), local, limit: self.limit, cost }
+        let key = keys.get(from..to).unwrap_or_default();
+        Ask { key, local, limit: self.limit, cost, now: now.steady }
     }
 }
 
@@ -54,12 +58,14 @@ impl Work {
             };
             let Rule::Count(counter) = &applying.at(asked.place).rule else { continue };
             let Some(shared) = counter.shared.as_deref() else { continue };
-            asks.push((shared, in_store.ask(&self.keys, asked.key, asked.cost)));
+            asks.push((shared, in_store.ask(&self.keys, asked.key, asked.cost, now)));
         }
         if asks.is_empty() {
             return Ok(());
         }
         let mut answers = take_all(&asks).await.into_iter();
+        // What is counted here is counted now: it may have taken a while.
+        let now = Now { steady: nanos(Instant::now()), ..now };
         let mut refusal = None;
         for asked in &mut self.asked {
             let Some(in_store) = asked.in_store.as_mut().filter(|in_store| in_store.pending) else {

@@ -21,6 +21,8 @@ pub struct Ask<'a> {
     pub limit: Limit,
     /// What the request costs.
     pub cost: u32,
+    /// When the request came, as [`crate::nanos`] counts.
+    pub now: u64,
 }
 
 /// A policy's counter in a store.
@@ -63,7 +65,7 @@ impl Shared {
 
     /// Takes back what was counted for a request that did not pass after all. Does not wait.
     pub fn give_back(&self, ask: &Ask<'_>) {
-        let kept = self.leases.as_ref().is_some_and(|leases| leases.give_back(ask.local, ask.cost));
+        let kept = self.leases.as_ref().is_some_and(|leases| leases.give_back(ask));
         if !kept {
             self.store.give_back(ask.asked());
         }

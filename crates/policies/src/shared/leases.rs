@@ -2,7 +2,7 @@
 //! keeps it filled.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 
 use super::counter::Ask;
 use super::script::StoreKey;
-use super::share::{Share, Taken};
+use super::share::{MOST, Share, Taken};
 use super::store::Store;
+use crate::clock::{millis, nanos};
 use crate::limit::STATE_BITS;
 use crate::{Key, Limit, Table, Verdict};
 
@@ -37,6 +38,8 @@ pub(super) struct Wanted {
 /// The shares of a limit.
 #[derive(Debug)]
 pub(super) struct Leases {
+    /// No others ever have this number.
+    pub(super) number: u64,
     store: Arc<Store>,
     shares: Table,
     /// What the store last said of a key, for the fields of the reply.
@@ -46,7 +49,9 @@ pub(super) struct Leases {
 
 impl Leases {
     pub(super) fn new(store: &Arc<Store>, keys: usize) -> Arc<Leases> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         Arc::new(Leases {
+            number: NUMBERS.fetch_add(1, Relaxed),
             store: Arc::clone(store),
             shares: Table::new(keys),
             notes: Table::new(keys),
@@ -56,9 +61,8 @@ impl Leases {
 
     /// Takes from the share of a key; none if the store must be asked.
     pub(super) fn take(self: &Arc<Self>, ask: &Ask<'_>) -> Option<Verdict> {
-        let Ask { key: bytes, local: key, limit, cost } = *ask;
-        let limit = &limit;
-        let now = now_ms();
+        let Ask { key: bytes, local: key, ref limit, cost, now } = *ask;
+        let now = millis(now);
         let credit = self.credit(limit);
         let worth = |state| Share::worth(state, now);
         let taken = self.shares.change(key, worth, |state| {
@@ -71,7 +75,12 @@ impl Leases {
         let (taken, tokens, lent) = taken.ok()?;
         if let Taken::Passed { ask: true } | Taken::Unknown { ask: true } = taken {
             let lent = if matches!(taken, Taken::Passed { .. }) { lent } else { 0 };
-            self.ask(key, bytes, limit, cost, lent);
+            let asked = self.ask(key, bytes, limit, cost, lent);
+            if lent > 0 && !asked {
+                // What the store never hears of is not lent.
+                self.store.metrics().lease_misses.fetch_add(1, Relaxed);
+                return None;
+            }
         }
         match taken {
             Taken::Passed { .. } => Some(self.passed(key, limit, tokens)),
@@ -89,18 +98,19 @@ impl Leases {
     }
 
     /// Puts back what a request took that did not pass after all.
-    pub(super) fn give_back(&self, key: Key, cost: u32) -> bool {
-        let now = now_ms();
+    pub(super) fn give_back(&self, ask: &Ask<'_>) -> bool {
+        let now = millis(ask.now);
         let worth = |state| Share::worth(state, now);
         self.shares
-            .change(key, worth, |state| {
-                let back = Share::of(state).put_back(now, cost.into());
+            .change(ask.local, worth, |state| {
+                let back = Share::of(state).put_back(now, ask.cost.into());
                 (back.map(Share::state), back.is_some())
             })
             .unwrap_or(false)
     }
 
-    fn ask(self: &Arc<Self>, key: Key, bytes: &[u8], limit: &Limit, cost: u32, lent: u64) {
+    /// Asks the background for more. False if it has no time.
+    fn ask(self: &Arc<Self>, key: Key, bytes: &[u8], limit: &Limit, cost: u32, lent: u64) -> bool {
         let wanted = Wanted {
             leases: Arc::clone(self),
             key,
@@ -109,21 +119,35 @@ impl Leases {
             cost: cost.into(),
             lent,
         };
-        if self.wanted.try_send(wanted).is_err() {
-            self.change(key, |share| (Share::unasked(share), ()));
+        let asked = self.wanted.try_send(wanted).is_ok();
+        if !asked {
+            self.unask(key, lent);
         }
+        asked
+    }
+
+    /// Lets requests ask anew for a key that the background does not know. What was lent of it is
+    /// taken back as far as it is still there.
+    pub(super) fn unask(&self, key: Key, lent: u64) {
+        self.shares.change_known(key, |state| {
+            let share = Share::of(state).unasked();
+            if lent > 0 { share.emptied() } else { share }.state()
+        });
     }
 
     /// What a node may use of a key before it has asked: so little that all nodes together stay
-    /// within one in a hundred.
+    /// within one in a hundred. Nothing while the store does not answer: it would not hear of it.
     fn credit(&self, limit: &Limit) -> u64 {
+        if !self.store.answers() {
+            return 0;
+        }
         let nodes = self.store.metrics().nodes.load(Relaxed).max(NODES);
         let most = match limit {
             Limit::Bucket(bucket) => bucket.burst.into(),
             Limit::Window(window) => window.limit.into(),
             Limit::Allowance(allowance) => allowance.limit,
         };
-        most / 100 / nodes
+        (most / 100 / nodes).min(MOST)
     }
 
     fn passed(&self, key: Key, limit: &Limit, tokens: u64) -> Verdict {
@@ -145,7 +169,7 @@ impl Leases {
         let _ = self.notes.change(key, |_| 0, |_| (Some(note), ()));
     }
 
-    /// Changes a share in one step, if it still has its place.
+    /// Changes a share in one step, if there is a place for it.
     pub(super) fn change<R: Default>(
         &self,
         key: Key,
@@ -166,7 +190,5 @@ impl Leases {
 
 /// Milliseconds of a clock that never goes back; it begins above 0.
 pub(super) fn now_ms() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let start = START.get_or_init(Instant::now);
-    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    millis(nanos(Instant::now()))
 }

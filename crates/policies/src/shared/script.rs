@@ -146,14 +146,16 @@ pub(crate) struct Granted {
     /// Until there is something to be had again, in microseconds; 0 if something was granted.
     pub(crate) wait_us: u64,
     pub(crate) reset_us: u64,
+    /// Nodes that hold something of the key.
+    pub(crate) holders: u64,
     /// How long the share lasts from when it was asked for, in microseconds.
     pub(crate) valid_us: u64,
 }
 
 pub(crate) fn read_lease(answer: &Value) -> Option<Granted> {
     match numbers(answer)?[..] {
-        [granted, left, wait_us, reset_us, _, valid_us] => {
-            Some(Granted { granted, left, wait_us, reset_us, valid_us })
+        [granted, left, wait_us, reset_us, holders, valid_us] => {
+            Some(Granted { granted, left, wait_us, reset_us, holders, valid_us })
         }
         _ => None,
     }

@@ -7,7 +7,7 @@ use portcullis_config::model::{self, Balance, Endpoint, Protocol};
 use portcullis_core::{Failure, Reason};
 use portcullis_policies::Scope;
 use portcullis_wire::h1::{Scan, parse_request};
-use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
+use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, RequestHead, Scheme, Version};
 
 use super::{
     Action, ChosenBy, ClientStep, Explanation, HeadSize, JudgeStep, Outcome, PathStep, PolicyStep,
@@ -60,11 +60,31 @@ pub(super) fn walk<'s>(
         return Ok(Outcome::Preflight(Box::new(preflight)));
     }
     explanation.candidates = snapshot.router.explain(&asked);
-    let route = match snapshot.router.find(&asked, &mut scratch.params) {
+    let found = snapshot.router.find(&asked, &mut scratch.params);
+    let client = explanation.client.as_ref().and_then(|client| client.address);
+    let route = found.as_ref().ok().map(|route| &***route);
+    let asked = Asked {
+        request,
+        path,
+        params: &scratch.params,
+        client,
+        listener: &listener.name,
+        route: route.map(|route| &*route.route.name),
+        service: None,
+    };
+    let secure = split::speaks_tls(&listener.forwarded.trust, &peer(question), &request.fields);
+    explanation.judges = judges(snapshot, route, request, secure);
+    let policies = policies(snapshot, route, asked);
+    let route = match found {
         Ok(route) => route,
-        Err(Miss::NotFound) => return Err(Reason::NoRoute.into()),
-        Err(Miss::MethodNotAllowed(methods)) => {
-            return Ok(Outcome::Refused(Reason::MethodNotAllowed.into(), methods));
+        Err(miss) => {
+            explanation.policies = policies;
+            return match miss {
+                Miss::NotFound => Err(Reason::NoRoute.into()),
+                Miss::MethodNotAllowed(methods) => {
+                    Ok(Outcome::Refused(Reason::MethodNotAllowed.into(), methods))
+                }
+            };
         }
     };
     let params = scratch.params.iter(path).map(|(name, value)| (text(name), text(value))).collect();
@@ -73,46 +93,39 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
-    let client = explanation.client.as_ref().and_then(|client| client.address);
-    let asked = Asked {
-        request,
-        path,
-        params: &scratch.params,
-        client,
-        listener: &listener.name,
-        route: &route.route.name,
-        service: None,
-    };
-    let trust = &listener.forwarded.trust;
-    let secure = split::speaks_tls(trust, &peer(question), &request.fields);
-    let judges = services(snapshot, route)
-        .into_iter()
-        .flat_map(|service| browser::judges(snapshot, route, service, request, secure));
-    let mut judges: Vec<JudgeStep> = judges.collect();
-    let mut seen = Vec::new();
-    judges.retain(|step| {
-        !seen.contains(&step.id) && {
-            seen.push(step.id.clone());
-            true
-        }
-    });
-    let policies = policies(snapshot, route, asked);
+    explanation.policies = policies;
     let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
         route,
         params,
         body_limit: (body_limit, source),
         bearable: snapshot.lag.map(|lag| lag.saturating_mul(route.route.importance.patience())),
-        judges,
-        policies,
         action,
     })))
+}
+
+/// The policies that judge the request, for every service that may get it.
+fn judges(
+    snapshot: &Snapshot,
+    route: Option<&CompiledRoute>,
+    request: &RequestHead,
+    secure: bool,
+) -> Vec<JudgeStep> {
+    let mut steps: Vec<JudgeStep> = Vec::new();
+    for service in services(snapshot, route) {
+        for step in browser::judges(snapshot, route, service, request, secure) {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+    }
+    steps
 }
 
 /// The policies that are asked, for every service that may get the request.
 fn policies<'s>(
     snapshot: &'s Snapshot,
-    route: &'s CompiledRoute,
+    route: Option<&'s CompiledRoute>,
     asked: Asked<'_>,
 ) -> Vec<PolicyStep<'s>> {
     let mut steps: Vec<PolicyStep<'s>> = Vec::new();
@@ -135,8 +148,11 @@ fn policies<'s>(
 }
 
 /// The services that may get the request, or none where the gateway answers for itself.
-fn services<'s>(snapshot: &'s Snapshot, route: &CompiledRoute) -> Vec<Option<&'s CompiledService>> {
-    let services = route.services.iter();
+fn services<'s>(
+    snapshot: &'s Snapshot,
+    route: Option<&CompiledRoute>,
+) -> Vec<Option<&'s CompiledService>> {
+    let services = route.map_or(&[][..], |route| &route.services).iter();
     let services = services.filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref());
     let services: Vec<_> = services.map(Some).collect();
     if services.is_empty() { vec![None] } else { services }

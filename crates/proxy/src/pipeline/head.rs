@@ -151,8 +151,8 @@ fn is_replaced(added: &Fields, name: &[u8]) -> bool {
 
 /// Writes the fields that steps of the pipeline have added to a reply.
 pub(crate) fn write_added(out: &mut HeadWriter<'_>, added: &Fields) {
-    for field in added.iter() {
-        out.field(field.name, field.value);
+    if !added.is_empty() {
+        out.copy(added, |_| true);
     }
 }
 

@@ -19,14 +19,16 @@ use crate::router::{self, Params};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
 use crate::worker::Worker;
 
-/// The policies of a request, the narrowest first.
+/// The policies of a request, the narrowest first. One that no route takes has those that stand at
+/// the top.
 pub(crate) fn applying<'s>(
     snapshot: &'s Snapshot,
-    route: &'s CompiledRoute,
+    route: Option<&'s CompiledRoute>,
     service: Option<&'s CompiledService>,
 ) -> Applying<'s> {
+    let route = route.map_or(&[][..], |route| &route.policies.limits);
     let service = service.map_or(&[][..], |service| &service.policies.limits);
-    Applying::new([&route.policies.limits, service, &snapshot.policies.limits])
+    Applying::new([route, service, &snapshot.policies.limits])
 }
 
 /// What policies can ask about a request.
@@ -37,7 +39,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) params: &'a Params,
     pub(crate) client: Option<IpAddr>,
     pub(crate) listener: &'a str,
-    pub(crate) route: &'a str,
+    /// None where no route takes it.
+    pub(crate) route: Option<&'a str>,
     pub(crate) service: Option<&'a str>,
 }
 
@@ -49,7 +52,7 @@ impl Facts for Asked<'_> {
     fn values(&self, part: &KeyPart, each: &mut dyn FnMut(&[u8])) {
         match part {
             KeyPart::Ip { .. } => {}
-            KeyPart::Route => each(self.route.as_bytes()),
+            KeyPart::Route => self.route.iter().for_each(|name| each(name.as_bytes())),
             KeyPart::Service => self.service.iter().for_each(|name| each(name.as_bytes())),
             KeyPart::Listener => each(self.listener.as_bytes()),
             KeyPart::Host => host(host_of(self.request.authority()), each),
@@ -87,11 +90,29 @@ fn host(host: &[u8], each: &mut dyn FnMut(&[u8])) {
     }
 }
 
+/// Asks the policies, and waits until the request may pass.
+///
+/// # Errors
+/// The refusal of one of them; nothing is counted then.
+pub(super) async fn ask<'s>(
+    exchange: &mut Exchange<'s, '_>,
+    applying: Applying<'s>,
+    normal: Normal,
+) -> Result<(), Failure> {
+    if !applying.is_empty()
+        && let Some(later) = admit(exchange, applying, normal)?
+    {
+        // A future of its own, for requests that wait are few, and it is large.
+        Box::pin(wait(exchange, applying, later)).await?;
+    }
+    Ok(())
+}
+
 /// Asks the policies. Gives what the request has to wait for, if anything.
 ///
 /// # Errors
 /// The refusal of one of them; nothing is counted then.
-pub(super) fn admit<'s>(
+fn admit<'s>(
     exchange: &mut Exchange<'s, '_>,
     applying: Applying<'s>,
     normal: Normal,
@@ -104,7 +125,7 @@ pub(super) fn admit<'s>(
         params: &scratch.params,
         client: record.client,
         listener: &serving.settings.listener.name,
-        route: record.route.map_or("", |route| &route.route.name),
+        route: record.route.map(|route| &*route.route.name),
         service: record.service.map(|service| &*service.service.name),
     };
     let now = now(record.started);
@@ -126,7 +147,7 @@ pub(super) fn admit<'s>(
 ///
 /// # Errors
 /// One of them does not after all, or nobody waits for the reply any more; nothing is counted then.
-pub(super) async fn wait<'s>(
+async fn wait<'s>(
     exchange: &mut Exchange<'s, '_>,
     applying: Applying<'s>,
     later: Later<'s>,

@@ -237,7 +237,7 @@ fn streams_of_http2_are_tried_again_too() {
     let origin = Origin::h2(move |served| {
         while let Some(request) = served.request() {
             match seen.fetch_add(1, Ordering::SeqCst) {
-                0 => drop(served.send(Frame::reset(request.stream, code::INTERNAL_ERROR))),
+                0 => served.send(Frame::reset(request.stream, code::INTERNAL_ERROR)),
                 _ => drop(served.reply(request.stream, "well")),
             }
         }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use http::uri::Scheme;
 
-use super::call::{Call, LastAuthority};
+use super::call::{Call, Shared};
 use super::content::io_error;
 use super::meter::{FrameBounds, Meter};
 use super::server::PREFACE;
@@ -37,7 +37,7 @@ const BOUNDS: FrameBounds =
 pub struct Client {
     requests: SendRequest<Bytes>,
     scheme: Scheme,
-    last_authority: LastAuthority,
+    shared: Rc<Shared>,
 }
 
 /// What moves a connection's frames; it must be polled for anything to happen.
@@ -45,6 +45,7 @@ pub struct Client {
 pub struct Driver {
     connection: Connection<Transport, Bytes>,
     wire: Rc<RefCell<Wire>>,
+    shared: Rc<Shared>,
 }
 
 impl Client {
@@ -70,17 +71,15 @@ impl Client {
             .handshake(transport)
             .await
             .map_err(io_error)?;
-        let mut driver = Driver { connection, wire };
+        let shared = Rc::<Shared>::default();
+        let mut driver = Driver { connection, wire, shared: Rc::clone(&shared) };
         let greeted = poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
             Poll::Ready(ended) => Poll::Ready(ended.and(Err(io::ErrorKind::UnexpectedEof.into()))),
             Poll::Pending if driver.wire.borrow().meter.is_greeted() => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         });
         match greeted.await {
-            Ok(()) => {
-                let last_authority = LastAuthority::default();
-                Ok((Client { requests, scheme, last_authority }, driver))
-            }
+            Ok(()) => Ok((Client { requests, scheme, shared }, driver)),
             Err(error) if is_of_writing(&error) => {
                 // Why the origin takes nothing may be there to be read.
                 let refusal = poll_fn(|cx| driver.wire.borrow_mut().poll_refusal(cx)).await;
@@ -98,14 +97,14 @@ impl Client {
     /// Streams that the origin lets us have at once.
     #[must_use]
     pub fn most_streams(&self) -> usize {
-        self.requests.current_max_send_streams()
+        self.shared.most_streams.get()
     }
 
     /// A stream for one exchange.
     #[must_use]
     pub fn stream(&self) -> Upstream {
-        let last = Rc::clone(&self.last_authority);
-        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone(), last)))
+        let shared = Rc::clone(&self.shared);
+        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone(), shared)))
     }
 }
 
@@ -129,6 +128,7 @@ impl Future for Driver {
         if let Some(fault) = self.wire.borrow().fault() {
             return Poll::Ready(Err(io::Error::other(fault)));
         }
+        self.shared.most_streams.set(self.connection.max_concurrent_send_streams());
         match self.wire.borrow_mut().poll_write_out(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,

@@ -47,6 +47,7 @@ pub(super) fn render(told: &Told<'_>) -> Value {
                 "code": failure.reason.code(),
                 "detail": failure.detail,
                 "allow": methods,
+                "policies": policies(told),
             }),
         ),
         Outcome::Own => ("answered", json!({ "status": 204 })),
@@ -92,8 +93,8 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
         "route": name,
         "place": told.place(&["routes", name]),
         "params": serde_json::Map::from_iter(params),
-        "verdicts": routed.judges.iter().map(|step| judge(told, step)).collect::<Vec<_>>(),
-        "policies": routed.policies.iter().map(|step| policy(told, step)).collect::<Vec<_>>(),
+        "verdicts": verdicts(told),
+        "policies": policies(told),
         "body_limit": sourced(json!(routed.body_limit.0), routed.body_limit.1),
     });
     let (action, value) = match &routed.action {
@@ -127,6 +128,14 @@ fn judge(told: &Told<'_>, step: &JudgeStep) -> Value {
         "verdict": step.verdict,
         "passes": step.passes,
     })
+}
+
+fn verdicts(told: &Told<'_>) -> Vec<Value> {
+    told.explanation.judges.iter().map(|step| judge(told, step)).collect()
+}
+
+fn policies(told: &Told<'_>) -> Vec<Value> {
+    told.explanation.policies.iter().map(|step| policy(told, step)).collect()
 }
 
 fn policy(told: &Told<'_>, step: &PolicyStep<'_>) -> Value {

@@ -33,6 +33,10 @@ pub(super) fn render(told: &Told<'_>) -> String {
     }
     match &explanation.outcome {
         Outcome::Refused(failure, methods) => {
+            judges(&mut page, told, &explanation.judges);
+            if !explanation.policies.is_empty() {
+                policies(&mut page, told);
+            }
             refused(&mut page, failure);
             if !methods.is_empty() {
                 page.more(format_args!("Allow: {}", methods.join(", ")));
@@ -41,8 +45,8 @@ pub(super) fn render(told: &Told<'_>) -> String {
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
         Outcome::Preflight(step) => preflight(&mut page, told, step),
         Outcome::Routed(routed) => {
-            judges(&mut page, told, &routed.judges);
-            policies(&mut page, told, routed);
+            judges(&mut page, told, &explanation.judges);
+            policies(&mut page, told);
             action(&mut page, told, routed);
         }
     }
@@ -184,14 +188,15 @@ fn judges(page: &mut Page, told: &Told<'_>, steps: &[JudgeStep]) {
     }
 }
 
-fn policies(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
-    if routed.policies.is_empty() && routed.judges.is_empty() {
+fn policies(page: &mut Page, told: &Told<'_>) {
+    let (policies, judges) = (&told.explanation.policies, &told.explanation.judges);
+    if policies.is_empty() && judges.is_empty() {
         return page.line("policies", "none");
     }
-    for (index, step) in routed.policies.iter().enumerate() {
+    for (index, step) in policies.iter().enumerate() {
         let id = &step.running.counted().id;
         let at = At(told.place(&patterns::policies_of(&id.scope)));
-        let first = index == 0 && routed.judges.is_empty();
+        let first = index == 0 && judges.is_empty();
         let label = if first { "policies" } else { "" };
         let (kind, name, scope) = (id.kind, &id.name, &id.scope);
         page.line(label, format_args!("{kind} {name}, {scope}{at}: {}", step.running.rule()));
