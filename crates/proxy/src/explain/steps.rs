@@ -7,7 +7,7 @@ use portcullis_config::model::{self, Balance, Endpoint, Protocol};
 use portcullis_core::{Failure, Reason};
 use portcullis_policies::{Identity, Scope};
 use portcullis_wire::h1::{Scan, parse_request};
-use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
+use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, RequestHead, Scheme, Version};
 
 use super::identity;
 use super::{
@@ -75,6 +75,8 @@ pub(super) fn walk<'s>(
         identity: None,
         certificate: None,
     };
+    let secure = split::speaks_tls(&listener.forwarded.trust, &peer(question), &request.fields);
+    explanation.judges = judges(snapshot, route, request, secure);
     let identity = match route {
         Some(route) => identity::authenticate(snapshot, route, &asked, explanation)?,
         None => Identity::default(),
@@ -99,19 +101,6 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
-    let trust = &listener.forwarded.trust;
-    let secure = split::speaks_tls(trust, &peer(question), &request.fields);
-    let judges = services(snapshot, Some(route))
-        .into_iter()
-        .flat_map(|service| browser::judges(snapshot, route, service, request, secure));
-    let mut judges: Vec<JudgeStep> = judges.collect();
-    let mut seen = Vec::new();
-    judges.retain(|step| {
-        !seen.contains(&step.id) && {
-            seen.push(step.id.clone());
-            true
-        }
-    });
     explanation.policies = policies;
     let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
@@ -119,9 +108,26 @@ pub(super) fn walk<'s>(
         params,
         body_limit: (body_limit, source),
         bearable: snapshot.lag.map(|lag| lag.saturating_mul(route.route.importance.patience())),
-        judges,
         action,
     })))
+}
+
+/// The policies that judge the request, for every service that may get it.
+fn judges(
+    snapshot: &Snapshot,
+    route: Option<&CompiledRoute>,
+    request: &RequestHead,
+    secure: bool,
+) -> Vec<JudgeStep> {
+    let mut steps: Vec<JudgeStep> = Vec::new();
+    for service in services(snapshot, route) {
+        for step in browser::judges(snapshot, route, service, request, secure) {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+    }
+    steps
 }
 
 /// The policies that are asked, for every service that may get the request.
