@@ -37,7 +37,7 @@ def kill(bench: "Bench", scenario: Scenario, contender: Contender, victim: int, 
     endpoints = tuple(f"127.0.0.1:{port}" for _, port in origins)
     failed = 0
     try:
-        running = bench.serve(contender, scenario, endpoints=endpoints, service="retries: {}")
+        running = bench.serve(contender, scenario, endpoints=endpoints)
         timer = threading.Timer(bench.seconds / 2, strike, (*origins[victim], own))
         timer.start()
         answered = load.wrk(running.setup.port, scenario.path, bench.seconds)

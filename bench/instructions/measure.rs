@@ -161,6 +161,8 @@ fn route(number: usize) -> Route {
     ];
     let reply = Reply { status: 204, headers: Vec::new(), body: Arc::from([]) };
     Route {
+        retries: None,
+        fallback: None,
         name: format!("route-{number:05}").into(),
         matches: Match { paths: vec![PathPattern::Segments(segments.into())], ..Match::default() },
         priority: 0,
@@ -168,7 +170,7 @@ fn route(number: usize) -> Route {
         body_limit: None,
         timeouts: RouteTimeouts::default(),
         upgrade: true,
-        policies: Arc::from([]),
+        policies: Arc::default(),
         faults: Faults::default(),
         importance: Importance::Normal,
     }

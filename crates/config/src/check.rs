@@ -4,6 +4,7 @@
 mod address;
 mod authentication;
 mod balance;
+mod breaker;
 mod health;
 mod host;
 mod http;
@@ -18,6 +19,7 @@ mod policies;
 mod process;
 mod protocol;
 mod proxy_protocol;
+mod retries;
 mod route;
 mod service;
 mod store;

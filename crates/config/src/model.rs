@@ -6,6 +6,7 @@
 
 mod authentication;
 mod balance;
+mod breaker;
 mod browser;
 mod endpoint;
 mod health;
@@ -15,6 +16,7 @@ mod listener;
 mod matching;
 mod path;
 mod policies;
+mod retries;
 mod route;
 mod service;
 mod store;
@@ -34,6 +36,7 @@ pub use authentication::{ApiKey, Authentication, Basic, KeyPlace, Method, Mtls};
 pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
+pub use breaker::{Breaker, Trip, TripShare};
 pub use browser::{
     Cors, CorsOrigins, Csrf, Layered, OriginPattern, OriginPort, Origins, SecurityHeaders, SetField,
 };
@@ -57,6 +60,7 @@ pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,
     Quota, RateLimit, ReplyFields,
 };
+pub use retries::{Retries, RetryBudget, RetryOn};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,
 };

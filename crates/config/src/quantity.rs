@@ -105,6 +105,13 @@ pub fn time(text: &str) -> Option<u64> {
     u64::try_from(seconds).ok()
 }
 
+/// The other way round, as `2030-01-31T12:00:00Z`. None for what no calendar has.
+#[must_use]
+pub fn show_time(seconds: u64) -> Option<String> {
+    let seconds = i64::try_from(seconds).ok()?;
+    Some(jiff::Timestamp::from_second(seconds).ok()?.to_string())
+}
+
 /// Splits a leading decimal number (digits, perhaps `.digits`) from what follows it.
 fn split_number(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

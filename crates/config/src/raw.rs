@@ -3,6 +3,8 @@
 
 mod authentication;
 mod balance;
+mod breaker;
+mod browser;
 mod health;
 mod http2;
 mod identity;
@@ -11,6 +13,7 @@ mod listener;
 mod outliers;
 mod policies;
 mod process;
+mod retries;
 mod route;
 mod service;
 mod shorthand;
@@ -26,6 +29,10 @@ pub(crate) use authentication::{ApiKeySpec, BasicSpec, MethodSpec, MtlsSpec};
 pub(crate) use balance::{
     AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
     SlowStartSpec, StickySpec,
+};
+pub(crate) use breaker::BreakerSpec;
+pub(crate) use browser::{
+    CorsSpec, CsrfSpec, FrameSpec, HstsSpec, OriginSpec, SecurityHeadersSpec, UnknownSpec,
 };
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
@@ -48,6 +55,7 @@ pub(crate) use policies::{
 pub(crate) use process::{
     AccessLogSpec, AdminSpec, GatewayOverloadSpec, ShutdownSpec, UpgradeSpec,
 };
+pub(crate) use retries::{BackoffSpec, RetriesSpec, RetryOnSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,
     SplitSpec, TestSpec,

@@ -102,6 +102,15 @@ impl Report {
         report
     }
 
+    /// Says of all that it tells what may help.
+    #[must_use]
+    pub fn with_help(mut self, help: Option<&str>) -> Self {
+        if let Some(help) = help {
+            self.faults.iter_mut().for_each(|fault| fault.help = Some(help.to_owned()));
+        }
+        self
+    }
+
     /// Adds what another report says.
     pub fn merge(self, other: Report) -> Self {
         let mut faults = self.faults;

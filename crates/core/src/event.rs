@@ -60,6 +60,10 @@ pub struct RequestEvent<'a> {
     pub first_byte: Option<Duration>,
     /// What went wrong.
     pub failure: Option<&'a Failure>,
+    /// How often an endpoint was asked; 0 when none was.
+    pub tries: u32,
+    /// The client got the route's fallback.
+    pub fallback: bool,
 }
 
 impl RequestEvent<'_> {
@@ -104,6 +108,12 @@ impl RequestEvent<'_> {
         if let Some(first_byte) = self.first_byte {
             number(",\"first_byte_us\":", micros(first_byte));
         }
+        if self.tries > 1 {
+            number(",\"tries\":", u64::from(self.tries));
+        }
+        if self.fallback {
+            out.extend_from_slice(b",\"fallback\":true");
+        }
         if let Some(failure) = self.failure {
             text(out, "error", Some(failure.reason.code().as_bytes()));
             if !failure.detail.is_empty() {
@@ -123,6 +133,10 @@ pub struct HandshakeEvent<'a> {
     pub listener: &'a str,
     /// The client's address; none over a Unix socket.
     pub client: Option<IpAddr>,
+    /// The server name that the client asked for; lower case.
+    pub sni: Option<&'a str>,
+    /// The subject of the client's certificate (RFC 4514) where that was refused: what it claims.
+    pub client_cert: Option<&'a str>,
     /// What went wrong.
     pub fault: HandshakeFault,
     /// The same in the words of TLS.
@@ -141,6 +155,8 @@ impl HandshakeEvent<'_> {
             write_ip(client, out);
             out.push(b'"');
         }
+        text(out, "sni", self.sni.map(str::as_bytes));
+        text(out, "client_cert", self.client_cert.map(str::as_bytes));
         text(out, "error", Some(b"tls_handshake"));
         text(out, "reason", Some(self.fault.code().as_bytes()));
         text(out, "detail", Some(self.detail.as_bytes()));
@@ -262,6 +278,8 @@ mod tests {
             duration: Duration::from_micros(1500),
             first_byte: None,
             failure: None,
+            tries: 1,
+            fallback: false,
         }
     }
 
@@ -289,13 +307,16 @@ mod tests {
             at: UNIX_EPOCH,
             listener: "web",
             client: Some(IpAddr::from([192, 0, 2, 1])),
+            sni: Some("a.example"),
+            client_cert: Some("CN=gone"),
             fault: HandshakeFault::ClientCertificateRevoked,
             detail: "certificate \"revoked\"",
         };
         let mut out = Vec::new();
         event.write_json(&mut out);
         let expected = "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"listener\":\"web\",\
-                        \"client\":\"192.0.2.1\",\"error\":\"tls_handshake\",\
+                        \"client\":\"192.0.2.1\",\"sni\":\"a.example\",\
+                        \"client_cert\":\"CN=gone\",\"error\":\"tls_handshake\",\
                         \"reason\":\"client_certificate_revoked\",\
                         \"detail\":\"certificate \\\"revoked\\\"\"}\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
@@ -313,6 +334,8 @@ mod tests {
         let failure = Failure::new(Reason::ConnectFailed, "refused");
         let mut event = event(b"/");
         event.failure = Some(&failure);
+        (event.tries, event.fallback) = (3, true);
+        assert!(line(&event).contains(",\"tries\":3,\"fallback\":true,"));
         assert!(line(&event).contains("\"error\":\"connect_failed\",\"detail\":\"refused\"}"));
     }
 }

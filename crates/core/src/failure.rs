@@ -78,6 +78,10 @@ pub enum Reason {
     UpgradeRefused,
     /// A WebSocket of a version that the gateway cannot translate.
     WebSocketVersion,
+    /// A preflight from an origin that is not let in.
+    CorsRefused,
+    /// A page of another site made a browser send it.
+    CrossSite,
     /// The content is larger than allowed.
     BodyTooLarge,
     /// Credentials are missing.
@@ -112,6 +116,8 @@ pub enum Reason {
     Overloaded,
     /// The service has no endpoint that takes requests.
     NoEndpoint,
+    /// The service's breaker is open.
+    CircuitOpen,
     /// Every connection that the endpoint may have is full.
     Saturated,
     /// No connection to the endpoint.
@@ -139,7 +145,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 43] = [
+pub const REASONS: [Reason; 46] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -154,6 +160,8 @@ pub const REASONS: [Reason; 43] = [
     Reason::MethodNotAllowed,
     Reason::UpgradeRefused,
     Reason::WebSocketVersion,
+    Reason::CorsRefused,
+    Reason::CrossSite,
     Reason::BodyTooLarge,
     Reason::Unauthenticated,
     Reason::BadCredentials,
@@ -171,6 +179,7 @@ pub const REASONS: [Reason; 43] = [
     Reason::FaultInjected,
     Reason::Overloaded,
     Reason::NoEndpoint,
+    Reason::CircuitOpen,
     Reason::Saturated,
     Reason::ConnectFailed,
     Reason::ConnectTimeout,
@@ -202,7 +211,7 @@ impl Reason {
             | Reason::KeyMissing
             | Reason::BadBody => 400,
             Reason::Unauthenticated | Reason::BadCredentials => 401,
-            Reason::Forbidden => 403,
+            Reason::CorsRefused | Reason::CrossSite | Reason::Forbidden => 403,
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
@@ -226,6 +235,7 @@ impl Reason {
             | Reason::AuthUnavailable
             | Reason::Overloaded
             | Reason::NoEndpoint
+            | Reason::CircuitOpen
             | Reason::Saturated
             | Reason::Shutdown => 503,
             Reason::ConnectTimeout
@@ -266,6 +276,8 @@ impl Reason {
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeRefused => "upgrade_refused",
             Reason::WebSocketVersion => "websocket_version",
+            Reason::CorsRefused => "cors_refused",
+            Reason::CrossSite => "cross_site",
             Reason::BodyTooLarge => "body_too_large",
             Reason::Unauthenticated => "unauthenticated",
             Reason::BadCredentials => "bad_credentials",
@@ -283,6 +295,7 @@ impl Reason {
             Reason::FaultInjected => "fault_injected",
             Reason::Overloaded => "overloaded",
             Reason::NoEndpoint => "no_endpoint",
+            Reason::CircuitOpen => "circuit_open",
             Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
             Reason::ConnectTimeout => "connect_timeout",
@@ -316,6 +329,8 @@ impl Reason {
             Reason::MethodNotAllowed => "The method is not served at this place.",
             Reason::UpgradeRefused => "This protocol is not served at this place.",
             Reason::WebSocketVersion => "This version of WebSocket is not spoken here.",
+            Reason::CorsRefused => "Pages of this origin may not send such requests.",
+            Reason::CrossSite => "The request comes from a page of another site.",
             Reason::BodyTooLarge => "The request's content is too large.",
             Reason::Unauthenticated => "The request has no credentials that are asked for here.",
             Reason::BadCredentials => "The credentials of the request are not valid.",
@@ -332,7 +347,7 @@ impl Reason {
             Reason::IdleTimeout => "Nothing was sent for too long.",
             Reason::FaultInjected => "The request was refused on purpose.",
             Reason::Overloaded => "The service has too much to do; try again later.",
-            Reason::NoEndpoint | Reason::Saturated | Reason::Shutdown => {
+            Reason::NoEndpoint | Reason::CircuitOpen | Reason::Saturated | Reason::Shutdown => {
                 "The service is not available at the moment."
             }
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",

@@ -4,6 +4,7 @@
 //! counters live outside the snapshot, so that a change of configuration resets nothing.
 
 mod balance;
+mod service;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub use self::balance::{
     EndpointMetrics, EndpointSeries, StickyMetrics, StickyResult, StickySeries,
 };
+pub use self::service::{RetryCause, RetryDenial, ServiceMetrics, ServiceSeries, Spared};
 
 /// A counter or gauge with a single writer.
 #[derive(Debug, Default)]
@@ -26,6 +28,11 @@ impl Counter {
     /// Takes `n` off. Only the owning worker may call this.
     pub fn sub(&self, n: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_sub(n), Relaxed);
+    }
+
+    /// Makes it `n`. Only the owning worker may call this.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
     }
 
     /// The current value.
@@ -84,6 +91,8 @@ pub struct RouteSeries {
     pub by_class: [Counter; 6],
     /// From the head's last byte to the reply's last.
     pub durations: Durations,
+    /// Copies for another service that are drawn or under way now.
+    pub copies: Counter,
     /// Content bytes from clients.
     pub bytes_in: Counter,
     /// Content bytes to clients.
@@ -242,7 +251,7 @@ pub struct WorkerMetrics {
     pub upstream_connections: Counter,
     /// Requests that went over a pooled connection.
     pub upstream_reuses: Counter,
-    /// Requests sent again because a pooled connection was dead.
+    /// Requests sent once more, whatever for.
     pub upstream_retries: Counter,
     /// Credentials looked for in requests, by the positions of [`crate::CredentialKind`] and
     /// [`crate::AuthOutcome`].

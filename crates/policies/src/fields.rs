@@ -60,17 +60,23 @@ fn window(per: Duration) -> String {
 
 /// Adds the fields of these policies to a reply.
 pub(crate) fn write<'a>(told: impl Iterator<Item = Told<'a>> + Clone, out: &mut Fields) {
-    let standard = told.clone().filter(|told| told.words.fields.standard);
-    if standard.clone().next().is_some() {
+    let (mut standard, mut x) = (false, false);
+    for Told { words, .. } in told.clone() {
+        standard |= words.fields.standard;
+        x |= words.fields.x;
+    }
+    if standard {
         out.push_with(Known::Other, b"RateLimit-Policy", |text| {
-            list(text, standard.clone(), |text, told| text.extend_from_slice(&told.words.policy));
+            list(text, told.clone(), |text, told| text.extend_from_slice(&told.words.policy));
         });
-        out.push_with(Known::Other, b"RateLimit", |text| list(text, standard, item));
+        out.push_with(Known::Other, b"RateLimit", |text| list(text, told.clone(), item));
     }
     // These know one limit: the one of which the least is left.
-    let tightest =
-        told.filter(|told| told.words.fields.x).min_by_key(|told| told.verdict.remaining);
-    if let Some(Told { words, verdict }) = tightest {
+    if !x {
+        return;
+    }
+    let known = told.filter(|told| told.words.fields.x);
+    if let Some(Told { words, verdict }) = known.min_by_key(|told| told.verdict.remaining) {
         let mut digits = itoa::Buffer::new();
         out.push(b"X-RateLimit-Limit", digits.format(words.limit).as_bytes());
         out.push(b"X-RateLimit-Remaining", digits.format(verdict.remaining).as_bytes());
@@ -78,14 +84,17 @@ pub(crate) fn write<'a>(told: impl Iterator<Item = Told<'a>> + Clone, out: &mut 
     }
 }
 
-/// Appends a list of RFC 9651.
+/// Appends a list of RFC 9651 of the policies of which it is told.
 fn list<'a>(
     text: &mut Vec<u8>,
     told: impl Iterator<Item = Told<'a>>,
-    mut item: impl FnMut(&mut Vec<u8>, Told<'a>),
+    item: impl Fn(&mut Vec<u8>, Told<'a>),
 ) {
     let start = text.len();
     for told in told {
+        if !told.words.fields.standard {
+            continue;
+        }
         if text.len() > start {
             text.extend_from_slice(b", ");
         }

@@ -6,6 +6,7 @@
 
 mod admit;
 mod auth;
+pub mod browser;
 mod calendar;
 mod calls;
 mod clock;
@@ -33,7 +34,7 @@ pub use identity::{Consumer, Granted, Identity, More};
 pub use key::{Facts, KeyHasher, Missed, write_key};
 pub use limit::{Allowance, Bucket, Limit, Verdict, Window};
 pub use policy::{Now, Running};
-pub use registry::{Counted, PolicyId, Registry, RunningPolicies, Scope};
+pub use registry::{Counted, Judged, PolicyId, Registry, RunningPolicies, Scope};
 pub use seats::Seat;
 pub use store::{QuotaStore, StoreError};
 pub use table::{Full, Key, Table};

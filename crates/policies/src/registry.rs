@@ -11,6 +11,7 @@ use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Sharing}
 use portcullis_core::metrics::PolicyMetrics;
 
 use crate::auth::Authentication;
+use crate::browser::{RunningCors, RunningCsrf, RunningSecurityHeaders};
 use crate::clock::nanos;
 use crate::consumers::Identities;
 use crate::key::KeyHasher;
@@ -65,6 +66,11 @@ impl PolicyId {
     pub(crate) fn of(scope: &Scope, policy: &Policy) -> PolicyId {
         let (kind, name) = (policy.kind(), Arc::clone(policy.name()));
         PolicyId { scope: scope.clone(), kind, name }
+    }
+
+    /// The one policy of its kind that a scope may have.
+    pub(crate) fn only(scope: &Scope, kind: &'static str) -> PolicyId {
+        PolicyId { scope: scope.clone(), kind, name: kind.into() }
     }
 }
 
@@ -121,13 +127,44 @@ pub struct Counted {
 /// A policy's counter in a store: how it is read, for how many keys, and itself.
 type InStore = (Layout, usize, Weak<Shared>);
 
+/// What became of the requests that a policy judged which counts nothing else.
+#[derive(Debug)]
+pub struct Judged {
+    /// What it is named.
+    pub id: PolicyId,
+    /// What became of requests.
+    pub metrics: PolicyMetrics,
+}
+
 /// The policies of a scope as they run, by the step of a request that asks them.
 #[derive(Debug, Default)]
 pub struct RunningPolicies {
+    /// Who may read replies from pages of other origins.
+    pub cors: Layered<RunningCors>,
+    /// Whose requests are taken for the user's own.
+    pub csrf: Layered<RunningCsrf>,
+    /// What browsers are told that pages may do.
+    pub security_headers: Layered<RunningSecurityHeaders>,
     /// What a request must show so that the gateway knows who calls.
     pub authentication: Option<Authentication>,
     /// What counts.
     pub limits: Box<[Arc<Running>]>,
+}
+
+impl RunningPolicies {
+    /// Whether it says nothing that browsers would have to know.
+    #[must_use]
+    pub fn is_silent_to_browsers(&self) -> bool {
+        matches!(
+            self,
+            RunningPolicies {
+                cors: Layered::Unsaid,
+                csrf: Layered::Unsaid,
+                security_headers: Layered::Unsaid,
+                ..
+            }
+        )
+    }
 }
 
 /// All that is counted.
@@ -142,6 +179,7 @@ pub struct Registry {
     shared: Mutex<HashMap<PolicyId, InStore>>,
     /// Who calls, as far as it outlives a configuration.
     identities: Identities,
+    judged: Mutex<HashMap<PolicyId, Weak<Judged>>>,
     /// Most scopes have no policies: these share one set.
     none: Arc<RunningPolicies>,
 }
@@ -158,6 +196,7 @@ impl Registry {
             stores: Stores::default(),
             shared: Mutex::default(),
             identities: Identities::default(),
+            judged: Mutex::default(),
             none: Arc::default(),
         }
     }
@@ -192,12 +231,43 @@ impl Registry {
         if *policies == Policies::default() {
             return Arc::clone(&self.none);
         }
-        let authentication = match &policies.authentication {
-            Layered::On(written) => Some(Authentication::new(written)),
-            Layered::Unsaid | Layered::Off => None,
-        };
-        let limits = self.limits(scope, &policies.limits);
-        Arc::new(RunningPolicies { authentication, limits })
+        let judged = |kind| self.judged(PolicyId::only(scope, kind));
+        Arc::new(RunningPolicies {
+            cors: policies.cors.map(|cors| RunningCors::new(cors, judged("cors"))),
+            csrf: policies
+                .csrf
+                .map(|csrf| RunningCsrf { csrf: Arc::clone(csrf), judged: judged("csrf") }),
+            security_headers: policies.security_headers.map(|headers| {
+                RunningSecurityHeaders::new(headers, PolicyId::only(scope, "security_headers"))
+            }),
+            authentication: match &policies.authentication {
+                Layered::On(written) => Some(Authentication::new(written)),
+                Layered::Unsaid | Layered::Off => None,
+            },
+            limits: self.limits(scope, &policies.limits),
+        })
+    }
+
+    /// What became of the requests that policies judged, in the order of their names.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<Arc<Judged>> {
+        let mut judged = lock(&self.judged);
+        judged.retain(|_, judged| judged.strong_count() > 0);
+        let mut all: Vec<Arc<Judged>> = judged.values().filter_map(Weak::upgrade).collect();
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
+    }
+
+    /// The counters of a policy: those that there are, or new ones.
+    pub(crate) fn judged(&self, id: PolicyId) -> Arc<Judged> {
+        let mut judged = lock(&self.judged);
+        let known = judged.entry(id.clone()).or_default();
+        if let Some(known) = known.upgrade() {
+            return known;
+        }
+        let fresh = Arc::new(Judged { id, metrics: PolicyMetrics::new(self.workers) });
+        *known = Arc::downgrade(&fresh);
+        fresh
     }
 
     /// Those that count, ready to run.

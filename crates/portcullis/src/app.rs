@@ -11,9 +11,9 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
-use portcullis_policies::{Counted, Registry};
+use portcullis_policies::{Counted, Judged, Registry};
 use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
-use portcullis_telemetry::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
+use portcullis_telemetry::{Expires, JudgedFact, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -318,12 +318,13 @@ impl App {
             let state = self.state.blocking_lock();
             let config = state.compiler.config();
             let counted = state.compiler.registry().counted();
+            let judged = state.compiler.registry().verdicts();
             let stores = state.compiler.registry().stores().all();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
-                policies: policies(state.compiler.registry(), &counted),
+                policies: policies(state.compiler.registry(), &counted, &judged),
                 stores: stores::facts(&stores),
                 expiries: expiries(&state.compiler),
                 services: scrape::services(&state.compiler),
@@ -348,7 +349,17 @@ impl App {
 }
 
 /// What there is to tell about policies.
-fn policies<'a>(registry: &Registry, counted: &'a [Arc<Counted>]) -> PolicyFacts<'a> {
+fn policies<'a>(
+    registry: &Registry,
+    counted: &'a [Arc<Counted>],
+    judged: &'a [Arc<Judged>],
+) -> PolicyFacts<'a> {
+    let verdicts = |judged: &'a Arc<Judged>| JudgedFact {
+        scope: judged.id.scope.to_string(),
+        kind: judged.id.kind,
+        name: &judged.id.name,
+        metrics: &judged.metrics,
+    };
     let fact = |counted: &'a Arc<Counted>| PolicyFact {
         scope: counted.id.scope.to_string(),
         kind: counted.id.kind,
@@ -361,6 +372,7 @@ fn policies<'a>(registry: &Registry, counted: &'a [Arc<Counted>]) -> PolicyFacts
     };
     PolicyFacts {
         policies: counted.iter().map(fact).collect(),
+        judged: judged.iter().map(verdicts).collect(),
         store_errors: registry.store().map_or(0, |store| store.errors()),
     }
 }

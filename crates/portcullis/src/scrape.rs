@@ -1,7 +1,7 @@
 //! What the metrics page shows of services, read from where it is counted.
 
-use portcullis_proxy::Compiler;
 use portcullis_proxy::snapshot::{CompiledService, Standing};
+use portcullis_proxy::{Compiler, Phase};
 use portcullis_telemetry::{EndpointScrape, HealthScrape, ServiceScrape};
 
 /// The services in use.
@@ -18,6 +18,8 @@ fn of(service: &CompiledService) -> ServiceScrape<'_> {
         views: service.state.views_made(),
         sticky: service.sticky_cookie().map(|_| &service.state.sticky),
         health: health(service),
+        metrics: service.metrics(),
+        breaker: service.breaker().map(|(phase, trips)| (place(phase), trips)),
         endpoints: endpoints
             .map(|(endpoint, share)| EndpointScrape {
                 endpoint: &endpoint.label,
@@ -26,6 +28,14 @@ fn of(service: &CompiledService) -> ServiceScrape<'_> {
                 metrics: &endpoint.metrics,
             })
             .collect(),
+    }
+}
+
+fn place(phase: Phase) -> u64 {
+    match phase {
+        Phase::Closed => 0,
+        Phase::HalfOpen => 1,
+        Phase::Open => 2,
     }
 }
 

@@ -102,7 +102,8 @@ mod documents {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign];
+        params.key_usages =
+            vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key).unwrap();
         let list = rcgen::CertificateRevocationListParams {
             this_update: rcgen::date_time_ymd(2000, 1, 1),

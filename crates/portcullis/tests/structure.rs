@@ -13,6 +13,7 @@ mod structure {
     /// What each crate may depend on, at build time and in its tests.
     const ALLOWED: &[(&str, &[&str])] = &[
         ("core", &[]),
+        ("cel", &[]),
         ("jose", &[]),
         ("wire", &["core"]),
         ("config", &["core", "jose"]),

@@ -97,6 +97,9 @@ mod vocabulary {
             route: Some("r"),
             service: Some("s"),
             endpoint: Some("e"),
+            consumer: Some("shop"),
+            credential: Some("pk_2Kb9xYhT"),
+            auth: Some("api_key"),
             policy: Some("per-client"),
             store_bypassed: Some("local"),
             status: 200,
@@ -105,6 +108,8 @@ mod vocabulary {
             duration: Duration::ZERO,
             first_byte: Some(Duration::ZERO),
             failure: Some(&failure),
+            tries: 2,
+            fallback: true,
         };
         let mut line = Vec::new();
         event.write_json(&mut line);
@@ -114,6 +119,8 @@ mod vocabulary {
             at: SystemTime::UNIX_EPOCH,
             listener: "l",
             client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            sni: Some("a.example"),
+            client_cert: Some("CN=c"),
             fault: HANDSHAKE_FAULTS[0],
             detail: "detail",
         };

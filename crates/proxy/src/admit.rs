@@ -3,7 +3,10 @@
 
 mod proxied;
 
+use std::future::poll_fn;
+use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -13,11 +16,12 @@ use portcullis_core::metrics::ProxyRefusal;
 use portcullis_core::tls::HandshakeFault;
 use portcullis_core::{Failure, Reason};
 use portcullis_wire::proxy_protocol::Proxied;
-use portcullis_wire::tls::{ClientCertificate, handshake_fault, of_tls};
+use portcullis_wire::tls::{ClientCertificate, handshake_fault, of_tls, take_refused_client};
 use portcullis_wire::{Io, Scheme, Socket};
+use rustls::server::Acceptor;
 use rustls::{HandshakeKind, ServerConnection};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::accept::Accepted;
@@ -101,6 +105,9 @@ pub(crate) async fn admit(
 struct Refused {
     fault: HandshakeFault,
     detail: String,
+    sni: Option<Box<str>>,
+    /// Whose certificate was the reason.
+    client_cert: Option<Box<str>>,
 }
 
 async fn shake_hands(
@@ -108,20 +115,41 @@ async fn shake_hands(
     tls: &Arc<rustls::ServerConfig>,
     socket: Socket,
 ) -> Result<(TlsStream<Socket>, Option<Box<ClientCertificate>>), Refused> {
+    let mut sni = None;
     let limit = settings.listener.timeouts.head;
-    let stream = match timeout(limit, TlsAcceptor::from(Arc::clone(tls)).accept(socket)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            return Err(Refused { fault: handshake_fault(&error), detail: error.to_string() });
-        }
-        Err(_) => {
-            let detail = format!("no end within {limit:?}");
-            return Err(Refused { fault: HandshakeFault::Timeout, detail });
-        }
+    let shaken = timeout(limit, shake(tls, socket, &mut sni)).await;
+    let (fault, detail, client_cert) = match shaken {
+        Ok(Ok(stream)) => match identify(settings, stream.get_ref().1) {
+            Ok(certificate) => return Ok((stream, certificate)),
+            Err(error) => (of_tls(&error), error.to_string(), take_refused_client()),
+        },
+        Ok(Err((error, client_cert))) => (handshake_fault(&error), error.to_string(), client_cert),
+        Err(_) => (HandshakeFault::Timeout, format!("no end within {limit:?}"), None),
     };
-    let certificate = identify(settings, stream.get_ref().1)
-        .map_err(|error| Refused { fault: of_tls(&error), detail: error.to_string() })?;
-    Ok((stream, certificate))
+    Err(Refused { fault, detail, sni, client_cert })
+}
+
+/// Makes the handshake, and notes the server name as soon as it is there.
+///
+/// # Errors
+/// What failed, and whose certificate if one was refused.
+async fn shake(
+    tls: &Arc<rustls::ServerConfig>,
+    socket: Socket,
+    sni: &mut Option<Box<str>>,
+) -> Result<TlsStream<Socket>, (io::Error, Option<Box<str>>)> {
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
+    let hello = hello.await.map_err(|error| (error, None))?;
+    *sni = hello.client_hello().server_name().map(|name| name.to_ascii_lowercase().into());
+    let mut refused = None;
+    let mut rest = hello.into_stream(Arc::clone(tls));
+    let shaken = poll_fn(|cx| {
+        let polled = Pin::new(&mut rest).poll(cx);
+        // The note is on the thread, where others make handshakes too.
+        refused = take_refused_client().or_else(|| refused.take());
+        polled
+    });
+    shaken.await.map_err(|error| (error, refused))
 }
 
 /// Who the client is by its certificate.
@@ -141,12 +169,20 @@ fn identify(
 
 /// Counts and logs a handshake that failed.
 fn report(worker: &Worker, listener: &LocalListener, client: Option<IpAddr>, refused: &Refused) {
-    let Refused { fault, detail } = refused;
+    let Refused { fault, detail, sni, client_cert } = refused;
     worker.metrics.handshake_failures[fault.index()].add(1);
     // Load balancers look whether a port is open by connecting and leaving, all day long.
     if *fault != HandshakeFault::ClientGone {
         let at = SystemTime::now();
-        let event = HandshakeEvent { at, listener: &listener.name, client, fault: *fault, detail };
+        let event = HandshakeEvent {
+            at,
+            listener: &listener.name,
+            client,
+            sni: sni.as_deref(),
+            client_cert: client_cert.as_deref(),
+            fault: *fault,
+            detail,
+        };
         worker.log_line(|out| event.write_json(out));
     }
 }

@@ -57,6 +57,18 @@ pub enum CompileFault {
     Consumer(#[from] BookFault),
 }
 
+impl CompileFault {
+    /// What may help.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            CompileFault::Tls(error) => error.hint(),
+            CompileFault::Store(_) => None,
+            CompileFault::Consumer(fault) => fault.hint(),
+        }
+    }
+}
+
 /// A part of the configuration that can be put to use, but should be looked at.
 #[derive(Debug)]
 pub struct CompileWarning {

@@ -2,6 +2,7 @@
 //! the other without a connection, each leaving behind what it decided. No I/O, and nothing is
 //! chosen at random: where requests are spread, every share is told.
 
+mod browser;
 mod identity;
 mod steps;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use portcullis_config::model::{Reply, Trust};
 use portcullis_core::Failure;
 use portcullis_policies::Running;
 
+pub use self::browser::{JudgeStep, PreflightStep};
 use crate::router::Candidate;
 use crate::snapshot::{CompiledRoute, CompiledService, ListenerSettings, Snapshot};
 
@@ -28,6 +30,7 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
         client: None,
         candidates: Vec::new(),
         authentication: None,
+        judges: Vec::new(),
         policies: Vec::new(),
         outcome: Outcome::Own,
     };
@@ -70,7 +73,9 @@ pub struct Explanation<'s> {
     pub candidates: Vec<Candidate<'s, Arc<CompiledRoute>>>,
     /// Who calls, where anybody wants to know.
     pub authentication: Option<AuthStep>,
-    /// The policies that are asked, in order.
+    /// The policies that let it pass or not, in order.
+    pub judges: Vec<JudgeStep>,
+    /// The policies that count it, in order.
     pub policies: Vec<PolicyStep<'s>>,
     /// How it ends.
     pub outcome: Outcome<'s>,
@@ -129,6 +134,8 @@ pub enum Outcome<'s> {
     Refused(Failure, Vec<Arc<str>>),
     /// The gateway answers for itself: `OPTIONS *`, or no hop is left.
     Own,
+    /// It is a preflight, which a policy answers.
+    Preflight(Box<PreflightStep<'s>>),
     /// A route takes it.
     Routed(Box<Routed<'s>>),
 }
@@ -142,6 +149,8 @@ pub struct Routed<'s> {
     pub params: Vec<(String, String)>,
     /// Most bytes of content, `None` for no limit, and who says so.
     pub body_limit: (Option<u64>, Source),
+    /// How late a worker may be before it turns the request away, if it ever does.
+    pub bearable: Option<Duration>,
     /// What happens.
     pub action: Action<'s>,
 }

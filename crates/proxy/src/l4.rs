@@ -58,7 +58,7 @@ async fn unless_cut<T>(worker: &Worker, future: impl Future<Output = T>) -> Resu
 /// # Errors
 /// Either side failed, neither moved anything for too long, or the worker ends.
 async fn relay(worker: &Worker, opened: Opened, record: &mut Record) -> Result<(), Failure> {
-    let Opened { client, upstream, received, idle, active: _active } = opened;
+    let Opened { client, upstream, received, idle, held: _held } = opened;
     let mut relay = Relay::new(client, upstream, received);
     let counted = record.counted();
     let series = counted.as_ref().map(|metrics| metrics.shard(worker.id));

@@ -28,3 +28,4 @@ pub use compile::{CompileError, CompileFault, CompileWarning, Compiled, Compiler
 pub use gateway::{ApplyError, Gateway, Pulse};
 pub use handover::{Handed, Settled};
 pub use snapshot::Snapshot;
+pub use upstream::breaker::Phase;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use portcullis_config::model::{
     Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
 };
-use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, TcpRouteMetrics};
+use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, ServiceMetrics, TcpRouteMetrics};
 use portcullis_policies::RunningPolicies;
 use portcullis_policies::consumers::Directory;
 use portcullis_wire::HeadLimits;
@@ -20,6 +20,7 @@ use rustls::pki_types::ServerName;
 use crate::clock;
 use crate::router::{Router, ServerNames};
 use crate::upstream::balance::{Around, Latency};
+use crate::upstream::breaker::Phase;
 pub use crate::upstream::health::{Ejection, EndpointHealth, LastCheck, Verdict};
 use crate::upstream::state::{ServiceState, Views};
 use crate::upstream::sticky::StickyCookie;
@@ -116,6 +117,8 @@ pub struct CompiledService {
     pub service: Arc<Service>,
     /// Its place in [`Snapshot::services`], and in the workers' tables.
     pub slot: usize,
+    /// The slot of the service that takes over for it.
+    pub backup: Option<usize>,
     /// Its endpoints in the order configured.
     pub endpoints: Box<[Arc<EndpointState>]>,
     /// What is known of it, which outlives it.
@@ -132,6 +135,22 @@ pub struct CompiledService {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The name for SNI and verification, where it is not the endpoint's own.
     pub server_name: Option<ServerName<'static>>,
+}
+
+impl CompiledService {
+    /// Its counters, which outlive it.
+    #[must_use]
+    pub fn metrics(&self) -> &ServiceMetrics {
+        &self.state.series
+    }
+
+    /// Where its breaker stands and how often it has opened, if it can open.
+    #[must_use]
+    pub fn breaker(&self) -> Option<(Phase, u64)> {
+        self.service.breaker.trip?;
+        let breaker = &self.state.breaker;
+        Some((breaker.phase(clock::millis()), breaker.trips()))
+    }
 }
 
 /// What is known of an endpoint over and beyond a configuration.

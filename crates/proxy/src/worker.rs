@@ -16,7 +16,6 @@ use portcullis_config::model::Name;
 use portcullis_core::log::LineBuffer;
 use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
-use portcullis_wire::Upstream;
 use slab::Slab;
 use tokio::task::unconstrained;
 
@@ -30,7 +29,7 @@ use crate::upstream::adaptive::Adaptive;
 use crate::upstream::balance::Choosers;
 use crate::upstream::lines::Lines;
 use crate::upstream::outlier::Alarm;
-use crate::upstream::pool::Pools;
+use crate::upstream::pool::{Kept, Pools};
 use crate::upstream::seats::Seats;
 use crate::upstream::state::ServiceState;
 
@@ -60,8 +59,6 @@ pub(crate) struct Worker {
     scratch: RefCell<Vec<Box<Scratch>>>,
     /// How many requests services may have under way, by slot.
     adaptives: RefCell<Vec<Option<OwnedLimit>>>,
-    /// Copies of requests that are under way.
-    copies: Cell<usize>,
     /// One a connection, to wake all of them when the worker drains.
     wakers: RefCell<Slab<Waker>>,
     /// Tasks that wait for an exchange over HTTP/2.
@@ -87,7 +84,6 @@ impl Worker {
             date: RefCell::new((0, [0; 29])),
             scratch: RefCell::default(),
             adaptives: RefCell::default(),
-            copies: Cell::new(0),
             wakers: RefCell::default(),
             hands: Hands::default(),
             lag: Lag::default(),
@@ -123,7 +119,7 @@ impl Worker {
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
         cx: &mut Context<'_>,
-    ) -> Option<Upstream> {
+    ) -> Option<Kept> {
         self.pools.borrow_mut().take(service, endpoint, cx)
     }
 
@@ -132,12 +128,17 @@ impl Worker {
         &self,
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
-        upstream: Upstream,
+        kept: Kept,
         since: Instant,
     ) {
         if !self.is_draining() {
-            self.pools.borrow_mut().put(service, endpoint, upstream, since);
+            self.pools.borrow_mut().put(service, endpoint, kept, since);
         }
+    }
+
+    /// Closes an idle connection to the service; `false` if there is none.
+    pub(crate) fn drop_idle(&self, service: &CompiledService) -> bool {
+        self.pools.borrow_mut().drop_one(&service.endpoints)
     }
 
     /// The places that an endpoint has for exchanges of HTTP/1.1 with this worker.
@@ -186,17 +187,6 @@ impl Worker {
         if let Some((_, adaptive)) = place.filter(|(owner, _)| Arc::ptr_eq(owner, state)) {
             work(adaptive);
         }
-    }
-
-    /// Copies of requests that are under way.
-    pub(crate) fn copies(&self) -> usize {
-        self.copies.get()
-    }
-
-    /// Counts one more, or one less.
-    pub(crate) fn count_copy(&self, begins: bool) {
-        let copies = self.copies.get();
-        self.copies.set(if begins { copies + 1 } else { copies - 1 });
     }
 
     /// What a worker does now and then: closing old connections, handing over the log.
@@ -266,6 +256,8 @@ impl Worker {
             duration: std::time::Duration::ZERO,
             first_byte: None,
             failure: Some(failure),
+            tries: 0,
+            fallback: false,
         };
         self.log_line(|out| event.write_json(out));
     }

@@ -6,6 +6,7 @@
 mod health;
 mod page;
 mod policies;
+mod retries;
 mod services;
 mod stores;
 mod tcp;
@@ -25,7 +26,7 @@ use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 pub use self::health::HealthScrape;
 use self::page::{Kind, Page};
-pub use self::policies::{PolicyFact, PolicyFacts};
+pub use self::policies::{JudgedFact, PolicyFact, PolicyFacts};
 pub use self::services::{EndpointScrape, ServiceScrape};
 pub use self::stores::StoreFact;
 use crate::resources::Resources;
@@ -115,6 +116,7 @@ impl Scrape<'_> {
         self.http2(&mut page);
         self.upstream(&mut page);
         services::render(&self.services, &mut page);
+        retries::render(&self.services, &mut page);
         health::render(&self.services, &mut page);
         self.traffic(&mut page);
         self.access_log(&mut page);
@@ -268,7 +270,7 @@ impl Scrape<'_> {
         );
         page.counter(
             "portcullis_upstream_retries_total",
-            "Requests sent again because a connection from the pool was dead.",
+            "Requests sent once more, whatever for.",
             self.sum(|w| &w.upstream_retries),
         );
         page.gauge(

@@ -8,15 +8,19 @@ mod behaviour {
     mod answers;
     mod attacks;
     mod balance;
+    mod breaker;
+    mod browsers;
     mod client_timeouts;
     mod command_line;
     mod content;
     mod drain;
     mod exchange;
     mod expect_continue;
+    mod failover;
     mod forwarding;
     mod health;
     mod http2;
+    mod identity;
     mod interim;
     mod l4;
     mod l4_tls;
@@ -31,6 +35,7 @@ mod behaviour {
     mod proxy_protocol_out;
     mod rate_limits;
     mod reload;
+    mod retries;
     mod routing;
     mod shared_limits;
     mod slow_peers;

@@ -12,9 +12,9 @@ pub(crate) fn is_same(one: &[u8], other: &[u8]) -> bool {
     let (Some(end), Some(other_end)) = (one.last_chunk::<8>(), other.last_chunk::<8>()) else {
         return one.eq_ignore_ascii_case(other);
     };
-    let (chunks, other_chunks) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
-    let mut pairs = chunks.iter().zip(other_chunks).chain([(end, other_end)]);
-    pairs.all(|(one, other)| lower(*one) == lower(*other))
+    let chunks = one.as_chunks::<8>().0.iter().zip(other.as_chunks::<8>().0);
+    // Names often begin alike.
+    lower(*end) == lower(*other_end) && chunks.into_iter().all(|(a, b)| lower(*a) == lower(*b))
 }
 
 /// Eight bytes in lower case.

@@ -14,6 +14,7 @@ mod ocsp;
 mod parsed;
 mod provider;
 mod refusal;
+mod refused;
 mod resolver;
 mod revocation;
 mod server;
@@ -35,6 +36,7 @@ pub use ocsp::OcspResponse;
 pub use provider::{Choices, Versions};
 pub use refusal::is_refusal;
 pub(crate) use refusal::told_apart;
+pub use refused::take_refused_client;
 pub use revocation::Revocation;
 pub use server::{Server, ServerOptions, Ticketer, server};
 
@@ -227,6 +229,18 @@ impl TlsError {
             | TlsError::SystemRoots { .. }
             | TlsError::ServerName { .. }
             | TlsError::Setup { .. } => None,
+        }
+    }
+
+    /// What may help.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            TlsError::NoAuthority { .. } => Some(
+                "name the certificate of the authority that issued the clients'; a certificate that \
+                 issued itself counts only if it is made for an authority (CA:TRUE)",
+            ),
+            _ => None,
         }
     }
 }

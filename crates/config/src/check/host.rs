@@ -57,7 +57,7 @@ pub(super) fn pattern(written: &Spanned<String>, scope: &mut Scope<'_>) -> Optio
     None
 }
 
-fn bracketed(text: &str) -> Option<Ipv6Addr> {
+pub(super) fn bracketed(text: &str) -> Option<Ipv6Addr> {
     text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 

@@ -1,8 +1,10 @@
 //! Policies: every one for itself, and what holds between those of one list.
 
 mod authentication;
+mod browser;
 mod keys;
 mod overlap;
+mod security_headers;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use std::time::Duration;
 use super::{Scope, store};
 use crate::model::{
     Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policies, Policy, Quota,
-    RateLimit, ReplyFields, Sharing,
+    RateLimit, ReplyFields, Sharing, SharingMode,
 };
 use crate::node::Span;
 use crate::raw::{
@@ -40,16 +42,33 @@ pub(crate) fn policies(
     let mut policies = Policies::default();
     let mut limits: Vec<(Policy, Span)> = Vec::new();
     policies.authentication = authentication::authentication(written, scope);
-    let limits_alone = written.iter().enumerate().filter(|(_, item)| !authentication::is(item));
-    for (place, item) in limits_alone {
+    let mut seen: Vec<(&str, Span)> = Vec::new();
+    let others = written.iter().enumerate().filter(|(_, item)| !authentication::is(item));
+    for (place, item) in others {
         let faults = scope.findings.len();
-        let Some(policy) = one(item, paths, scope) else { continue };
+        let Some((kind, at)) = kind(item, scope) else { continue };
+        let spec = &item.value;
+        let policy = if let Some(spec) = &spec.rate_limit {
+            Policy::RateLimit(Arc::new(rate_limit(&spec.value, paths, scope)))
+        } else if let Some(spec) = &spec.quota {
+            Policy::Quota(Arc::new(quota(&spec.value, paths, scope)))
+        } else if let Some(spec) = &spec.concurrency {
+            Policy::Concurrency(Arc::new(concurrency(&spec.value, paths, scope)))
+        } else {
+            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == kind) {
+                let fault = scope.fault(at, format!("`{kind}` is here twice"));
+                fault.also = Some((*first, "first here".into()));
+            }
+            seen.push((kind, at));
+            only_one(spec, &mut policies, scope);
+            continue;
+        };
         let same = |(other, _): &&(Policy, Span)| {
             other.kind() == policy.kind() && other.name() == policy.name()
         };
         if let Some((_, first)) = limits.iter().find(same) {
-            let (kind, name) = (policy.kind(), policy.name());
-            let fault = scope.fault(item.span, format!("the {kind} `{name}` is here twice"));
+            let fault =
+                scope.fault(item.span, format!("the {kind} `{}` is here twice", policy.name()));
             fault.also = Some((*first, "first here".into()));
             fault.help = Some("give each its own `name`".into());
         } else if scope.findings.len() == faults {
@@ -64,27 +83,44 @@ pub(crate) fn policies(
     if policies == **NONE { Arc::clone(&NONE) } else { Arc::new(policies) }
 }
 
-fn one(
-    item: &Spanned<PolicySpec>,
-    paths: Option<&[PathPattern]>,
-    scope: &mut Scope<'_>,
-) -> Option<Policy> {
-    let PolicySpec { rate_limit, quota, concurrency, .. } = &item.value;
-    let given = [
-        ("rate_limit", rate_limit.as_ref().map(|spec| spec.span)),
-        ("quota", quota.as_ref().map(|spec| spec.span)),
-        ("concurrency", concurrency.as_ref().map(|spec| spec.span)),
+/// Puts a policy in its place of which a scope has one at most.
+fn only_one(spec: &PolicySpec, policies: &mut Policies, scope: &mut Scope<'_>) {
+    if let Some(spec) = &spec.cors {
+        policies.cors = browser::cors(&spec.value, scope);
+    }
+    if let Some(spec) = &spec.csrf {
+        policies.csrf = browser::csrf(&spec.value, scope);
+    }
+    if let Some(spec) = &spec.security_headers {
+        policies.security_headers = security_headers::security_headers(&spec.value, scope);
+    }
+}
+
+/// Which one it is, and where that is written.
+fn kind(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) -> Option<(&'static str, Span)> {
+    fn at<T>(spec: &Option<Spanned<T>>) -> Option<Span> {
+        spec.as_ref().map(|spec| spec.span)
+    }
+    let PolicySpec { cors, csrf, security_headers, rate_limit, quota, concurrency, .. } =
+        &item.value;
+    let kinds = [
+        ("cors", at(cors)),
+        ("csrf", at(csrf)),
+        ("security_headers", at(security_headers)),
+        ("rate_limit", at(rate_limit)),
+        ("quota", at(quota)),
+        ("concurrency", at(concurrency)),
     ];
-    let mut given = given.iter().filter_map(|(name, span)| Some((*name, (*span)?)));
+    let mut given = kinds.iter().filter_map(|(name, span)| Some((*name, (*span)?)));
     let first = given.next();
     match (first, given.next()) {
-        (None, _) if scope.incomplete => return None,
         (None, _) => {
-            scope.fault(item.span, "this is no policy").label =
-                "expected one of `rate_limit`, `quota`, `concurrency`, `api_key`, `basic`, `mtls`, \
-                 `jwt`, `any_of`, `all_of`, `anonymous`"
-                    .into();
-            return None;
+            if !scope.incomplete {
+                let names = kinds.map(|(name, _)| format!("`{name}`")).join(", ");
+                let callers = authentication::KINDS.map(|name| format!("`{name}`")).join(", ");
+                scope.fault(item.span, "this is no policy").label =
+                    format!("expected one of {names}, {callers}");
+            }
         }
         (Some((one, at)), Some((other, also))) => {
             let fault = scope.fault(also, format!("`{one}` and `{other}` are two policies"));
@@ -93,14 +129,7 @@ fn one(
         }
         (Some(_), None) => {}
     }
-    if let Some(spec) = rate_limit {
-        return Some(Policy::RateLimit(Arc::new(self::rate_limit(&spec.value, paths, scope))));
-    }
-    if let Some(spec) = quota {
-        return Some(Policy::Quota(Arc::new(self::quota(&spec.value, paths, scope))));
-    }
-    let spec = concurrency.as_ref()?;
-    Some(Policy::Concurrency(Arc::new(self::concurrency(&spec.value, paths, scope))))
+    first
 }
 
 fn rate_limit(
@@ -122,15 +151,16 @@ fn rate_limit(
         Algorithm::TokenBucket { burst } => burst,
         Algorithm::SlidingWindow => limit,
     };
+    let sharing = sharing(spec, scope);
     RateLimit {
         name: keys::name(spec.name.as_ref(), "rate_limit", scope),
         by: count_by(&spec.by, spec.missing, spec.keys.as_ref(), paths, scope),
         algorithm,
         limit,
         per,
-        cost: cost(spec.cost.as_ref(), u64::from(capacity), scope),
+        cost: cost(spec.cost.as_ref(), u64::from(capacity), sharing.as_ref(), scope),
         on_limit: on_limit(spec, scope),
-        sharing: sharing(spec, scope),
+        sharing,
         fields: fields(spec.headers),
     }
 }
@@ -200,6 +230,7 @@ fn quota(spec: &QuotaSpec, paths: Option<&[PathPattern]>, scope: &mut Scope<'_>)
         scope.fault(written.span, format!("there is no time zone {shown}")).label =
             "expected an IANA name such as `Europe/Berlin`".into();
     }
+    let sharing = store::sharing(spec.store.as_ref(), spec.mode.as_ref(), scope);
     Quota {
         name: keys::name(spec.name.as_ref(), "quota", scope),
         by: count_by(&spec.by, spec.missing, spec.keys.as_ref(), paths, scope),
@@ -210,8 +241,8 @@ fn quota(spec: &QuotaSpec, paths: Option<&[PathPattern]>, scope: &mut Scope<'_>)
             PeriodSpec::Month => Period::Month,
         },
         time_zone: zone.into(),
-        cost: cost(spec.cost.as_ref(), limit, scope),
-        sharing: store::sharing(spec.store.as_ref(), spec.mode.as_ref(), scope),
+        cost: cost(spec.cost.as_ref(), limit, sharing.as_ref(), scope),
+        sharing,
         fields: fields(spec.headers),
     }
 }
@@ -255,16 +286,27 @@ fn within<N: Copy + Into<u64>>(
     value.clamp(1, most)
 }
 
-fn cost(written: Option<&Spanned<CostSpec>>, capacity: u64, scope: &mut Scope<'_>) -> Cost {
+fn cost(
+    written: Option<&Spanned<CostSpec>>,
+    capacity: u64,
+    sharing: Option<&Sharing>,
+    scope: &mut Scope<'_>,
+) -> Cost {
     let Some(written) = written else { return Cost::Fixed(1) };
+    let leased = sharing.is_some_and(|sharing| sharing.mode == SharingMode::Leased);
+    let most = if leased { Sharing::MOST_LEASED } else { u32::MAX };
     let mut bounded = |value: u64, at: Span| {
         if value == 0 {
             scope.fault(at, "what costs nothing is not counted").label =
                 "expected at least 1".into();
         } else if value > capacity {
             scope.fault(at, format!("a request of this cost never passes: at most {capacity} do"));
+        } else if value > u64::from(most) {
+            let with = if leased { "with `leased` " } else { "" };
+            scope.fault(at, format!("{with}no request costs more than {most}")).help =
+                Some("count in larger units".into());
         }
-        value.clamp(1, capacity.min(u64::from(u32::MAX)).max(1)) as u32
+        value.clamp(1, capacity.min(u64::from(most)).max(1)) as u32
     };
     match &written.value {
         CostSpec::Fixed(cost) => Cost::Fixed(bounded(*cost, written.span)),

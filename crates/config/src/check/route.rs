@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Scope, host, http, matching, path, policies, template, traffic};
+use super::{Scope, host, http, matching, path, policies, retries, template, traffic};
 use crate::model::{
     Action, PathPattern, Reply, Rewrite, RewritePath, Route, RouteTimeouts, Segment,
     WeightedService,
@@ -32,11 +32,34 @@ pub(crate) fn route(spec: &RouteSpec, scope: &mut Scope<'_>) -> Route {
         }),
         timeouts: timeouts(&spec.timeouts, scope),
         upgrade: spec.upgrade.unwrap_or(true),
+        retries: retries::of_route(spec.retries.as_ref(), scope),
+        fallback: fallback(spec, scope),
         policies,
         faults: traffic::faults(spec.faults.as_ref(), scope),
         importance: traffic::importance(spec.importance),
         matches,
     }
+}
+
+/// What only means something where a request goes on to a service.
+fn fallback(spec: &RouteSpec, scope: &mut Scope<'_>) -> Option<Arc<Reply>> {
+    let answers = if spec.redirect.is_some() {
+        Some("redirect")
+    } else {
+        spec.reply.is_some().then_some("reply")
+    };
+    let keys = [
+        ("retries", spec.retries.as_ref().map(|written| written.span)),
+        ("fallback", spec.fallback.as_ref().map(|written| written.span)),
+    ];
+    for (name, span) in keys {
+        if let (Some(span), Some(action)) = (span, answers) {
+            scope.fault(span, format!("a route with `{action}` has no use for `{name}`")).label =
+                "only with `service` or `split`".into();
+        }
+    }
+    let written = spec.fallback.as_ref()?;
+    Some(Arc::new(reply_action(&written.value, 503, scope)))
 }
 
 fn action(spec: &RouteSpec, paths: &[PathPattern], scope: &mut Scope<'_>) -> Action {
@@ -48,7 +71,7 @@ fn action(spec: &RouteSpec, paths: &[PathPattern], scope: &mut Scope<'_>) -> Act
     }
     if let Some(reply) = &spec.reply {
         no_rewrite(spec, "reply", scope);
-        return Action::Reply(Arc::new(reply_action(&reply.value, scope)));
+        return Action::Reply(Arc::new(reply_action(&reply.value, 200, scope)));
     }
     let services = match (&spec.service, &spec.split) {
         (Some(service), _) => vec![WeightedService { service: service.as_str().into(), weight: 1 }],
@@ -134,8 +157,8 @@ fn redirect_action(spec: &RedirectSpec, paths: &[PathPattern], scope: &mut Scope
     Action::Redirect { to: template::location(&spec.to, paths, scope), status }
 }
 
-fn reply_action(spec: &ReplySpec, scope: &mut Scope<'_>) -> Reply {
-    let status = spec.status.as_ref().map_or(200, |status| status.value);
+fn reply_action(spec: &ReplySpec, usual: u16, scope: &mut Scope<'_>) -> Reply {
+    let status = spec.status.as_ref().map_or(usual, |status| status.value);
     if let Some(written) = spec.status.as_ref().filter(|_| !(200..=599).contains(&status)) {
         scope.fault(written.span, format!("{status} is no status for a reply")).label =
             "expected 200 to 599".into();

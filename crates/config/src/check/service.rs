@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{Scope, address, balance, health, host, outliers, policies, route, tls, traffic};
+use super::{
+    Scope, address, balance, breaker, health, host, outliers, policies, retries, route, tls,
+    traffic,
+};
 use crate::model::{
-    Address, Endpoint, HostPolicy, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
+    Address, Endpoint, HostPolicy, Name, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
 };
 use crate::node::Span;
 use crate::raw::{
@@ -17,6 +20,7 @@ use crate::raw::{
 const HEAVIEST: u16 = 1000;
 
 pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
+    let (retries, retry_budget) = retries::of_service(spec.retries.as_ref(), scope);
     let endpoints = endpoints(spec, scope);
     Service {
         name: scope.name.clone(),
@@ -38,6 +42,10 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
         overload: traffic::overload(spec.overload.as_ref(), scope),
         pool: pool(&spec.pool, scope),
         timeouts: timeouts(&spec.timeouts, scope),
+        retries,
+        retry_budget,
+        backup: backup(spec, scope),
+        breaker: breaker::breaker(spec.breaker.as_ref(), scope),
         policies: policies(&spec.policies, None, scope),
     }
 }
@@ -101,6 +109,16 @@ fn protocol(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Protocol {
             Protocol::Auto
         }
     }
+}
+
+/// The service that takes over; whether it exists, and does not lead back, is known once all are read.
+fn backup(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Option<Name> {
+    let written = spec.backup.as_ref()?;
+    if *written.as_str() == *scope.name {
+        scope.fault(written.span, "a service cannot be its own backup");
+        return None;
+    }
+    Some(written.as_str().into())
 }
 
 /// The PROXY header, which a connection that serves many clients cannot begin with.

@@ -23,9 +23,9 @@ pub(crate) struct Entries {
     faulty: BTreeSet<UnitId>,
     /// Units that read variables or files.
     reading: BTreeSet<UnitId>,
-    /// The routes and TCP routes that name a service or a listener.
+    /// The routes, TCP routes and services that name a service or a listener.
     callers: HashMap<(Collection, Name), HashSet<UnitId>>,
-    /// Services and listeners that routes name but nobody defines.
+    /// Services and listeners that are named but nobody defines.
     missing: BTreeSet<(Collection, Name)>,
     pub(crate) overlap: Overlap,
     pub(crate) claims: Claims,
@@ -234,7 +234,8 @@ impl Entries {
 
 /// The services, listeners and stores that an entry names.
 fn called(unit: &Unit) -> Vec<(Collection, Name)> {
-    let (services, mirror, listeners) = match &unit.value {
+    let (services, other, listeners) = match &unit.value {
+        Some(Value::Service(service)) => (&[][..], service.backup.as_ref(), &[][..]),
         Some(Value::Route(route)) => called_by_route(route),
         Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
         _ => (&[][..], None, &[][..]),
@@ -243,7 +244,7 @@ fn called(unit: &Unit) -> Vec<(Collection, Name)> {
     let stores = policies.into_iter().flat_map(|policies| &policies.limits);
     let stores = stores.filter_map(Policy::sharing);
     let stores = stores.map(|sharing| (Collection::Stores, sharing.store.clone()));
-    let services = services.iter().map(|part| &part.service).chain(mirror);
+    let services = services.iter().map(|part| &part.service).chain(other);
     let services = services.map(|name| (Collection::Services, name.clone()));
     let listeners = listeners.iter().map(|name| (Collection::Listeners, name.clone()));
     services.chain(listeners).chain(stores).chain(called_of_identity(unit)).collect()

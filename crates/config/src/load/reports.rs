@@ -1,5 +1,6 @@
 //! From findings inside units and between them to a report with places.
 
+mod backups;
 mod identity;
 mod tcp;
 
@@ -58,6 +59,7 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
     }
     overlaps(entries, &places, &mut faults);
     tcp::report(entries, &places, &mut faults);
+    backups::report(entries, &places, &mut faults);
     Report::new(faults)
 }
 
@@ -188,6 +190,9 @@ fn missing(
             let one = || places.within(entries, id, &["match", "listener"]);
             let of_list = places.within(entries, id, &["match", "listener", &index]);
             ("listener", of_list.filter(|found| found.1).or_else(one))
+        }
+        Collection::Services if unit.collection == Collection::Services => {
+            ("service", places.within(entries, id, &["backup"]))
         }
         Collection::Stores => {
             let named = |policy: &Policy| policy.sharing().is_some_and(|to| &*to.store == name);

@@ -21,6 +21,17 @@ pub enum Layered<T> {
     On(Arc<T>),
 }
 
+impl<T> Layered<T> {
+    /// The same with another policy in its place.
+    pub fn map<U>(&self, change: impl FnOnce(&Arc<T>) -> U) -> Layered<U> {
+        match self {
+            Layered::Unsaid => Layered::Unsaid,
+            Layered::Off => Layered::Off,
+            Layered::On(policy) => Layered::On(Arc::new(change(policy))),
+        }
+    }
+}
+
 impl<T> Clone for Layered<T> {
     fn clone(&self) -> Self {
         match self {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Faults, Importance, Match, Mirror, Name, Policies, SplitBy, Template};
+use super::{Faults, Importance, Match, Mirror, Name, Policies, Retries, SplitBy, Template};
 
 /// A route.
 #[derive(Debug, Clone)]
@@ -22,6 +22,10 @@ pub struct Route {
     pub timeouts: RouteTimeouts,
     /// Whether `Upgrade` may pass.
     pub upgrade: bool,
+    /// Instead of the service's: `Some(None)` is "off".
+    pub retries: Option<Option<Arc<Retries>>>,
+    /// The reply where the gateway would answer 502, 503 or 504 by itself.
+    pub fallback: Option<Arc<Reply>>,
     /// Its policies.
     pub policies: Arc<Policies>,
     /// Faults on purpose.

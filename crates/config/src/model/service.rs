@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ActiveCheck, Availability, Balance, Endpoint, Name, Outliers, Overload, Policies, ServiceTls,
-    SlowStart, Sticky,
+    ActiveCheck, Availability, Balance, Breaker, Endpoint, Name, Outliers, Overload, Policies,
+    Retries, RetryBudget, ServiceTls, SlowStart, Sticky,
 };
 
 /// An upstream service.
@@ -42,6 +42,15 @@ pub struct Service {
     pub pool: Pool,
     /// How long the gateway waits for an endpoint.
     pub timeouts: ServiceTimeouts,
+    /// When a request is sent once more; `None` is "off".
+    pub retries: Option<Arc<Retries>>,
+    /// Most retries at once, whoever asks for them; `None` is no limit.
+    pub retry_budget: Option<RetryBudget>,
+    /// The service that takes over where this one cannot; it exists in the configuration, and no
+    /// way over backups leads back here.
+    pub backup: Option<Name>,
+    /// When the service is spared.
+    pub breaker: Breaker,
     /// Its policies.
     pub policies: Arc<Policies>,
 }

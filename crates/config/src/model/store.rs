@@ -124,6 +124,11 @@ pub struct Sharing {
     pub mode: SharingMode,
 }
 
+impl Sharing {
+    /// The most that a request costs where shares are taken ahead: two of it fit into a share.
+    pub const MOST_LEASED: u32 = 8_000_000;
+}
+
 /// How a policy counts together with other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SharingMode {

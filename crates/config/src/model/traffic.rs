@@ -27,7 +27,7 @@ pub struct Mirror {
     pub share: f64,
     /// Largest body that is copied, in bytes.
     pub body: usize,
-    /// Most copies under way at once by one worker.
+    /// Most copies of the route under way at once by one worker.
     pub most: usize,
 }
 
@@ -60,6 +60,17 @@ impl Importance {
             Importance::Low => "low",
             Importance::Normal => "normal",
             Importance::High => "high",
+        }
+    }
+
+    /// How many times later than for the least important a worker may be before requests of this
+    /// importance are turned away.
+    #[must_use]
+    pub fn patience(self) -> u32 {
+        match self {
+            Importance::Low => 1,
+            Importance::Normal => 2,
+            Importance::High => 4,
         }
     }
 }

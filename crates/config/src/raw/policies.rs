@@ -9,13 +9,20 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    ApiKeySpec, BasicSpec, JwtSpec, MethodSpec, MtlsSpec, OneOrMany, SharingModeSpec, Spanned, Time,
+    ApiKeySpec, BasicSpec, CorsSpec, CsrfSpec, JwtSpec, MethodSpec, MtlsSpec, OffOr, OneOrMany,
+    SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
 };
 
 /// A policy: exactly one of these.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicySpec {
+    /// Pages of other origins that may call, or `off`.
+    pub(crate) cors: Option<Spanned<OffOr<CorsSpec>>>,
+    /// `on`, `off` or a map: refuses what pages of other sites make users' browsers send.
+    pub(crate) csrf: Option<Spanned<Switch<CsrfSpec>>>,
+    /// `on`, `off` or a map: fields that tell browsers what pages may do.
+    pub(crate) security_headers: Option<Spanned<Switch<SecurityHeadersSpec>>>,
     /// So many requests in a stretch of time.
     pub(crate) rate_limit: Option<Spanned<RateLimitSpec>>,
     /// So many requests in an hour, a day or a month of the calendar. Survives a restart.

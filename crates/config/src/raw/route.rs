@@ -9,8 +9,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    Entries, FaultsSpec, ImportanceSpec, Limit, MirrorSpec, OffOr, OneOrMany, PolicySpec, Spanned,
-    SplitBySpec, Time,
+    Entries, FaultsSpec, ImportanceSpec, Limit, MirrorSpec, OffOr, OneOrMany, PolicySpec,
+    RetriesSpec, Spanned, SplitBySpec, Time,
 };
 
 /// A route: what it matches, and exactly one of `service`, `split`, `redirect` and `reply`.
@@ -54,6 +54,12 @@ pub(crate) struct RouteSpec {
     pub(crate) timeouts: RouteTimeoutsSpec,
     /// Whether `Upgrade` (WebSocket) may pass. Default: true.
     pub(crate) upgrade: Option<bool>,
+    /// When a request is sent once more, or `off`; instead of the service's as a whole. Default: the
+    /// service's.
+    pub(crate) retries: Option<Spanned<OffOr<RetriesSpec>>>,
+    /// The reply where the gateway would answer 502, 503 or 504 by itself, but for calls of gRPC.
+    /// Default: a problem document.
+    pub(crate) fallback: Option<Spanned<ReplySpec>>,
 }
 
 /// What a route asks of a request; all that is given must hold.
@@ -226,7 +232,7 @@ pub(crate) struct RedirectSpec {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplySpec {
-    /// Status code, 200 to 599. Default: 200.
+    /// Status code, 200 to 599. Default: 200; of a `fallback`, 503.
     #[schemars(range(min = 200, max = 599))]
     pub(crate) status: Option<Spanned<u16>>,
     /// Header fields.

@@ -9,8 +9,8 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{
-    AvailabilitySpec, BalanceSpec, HealthSpec, OffOr, OutliersSpec, OverloadSpec, PolicySpec,
-    ServiceTlsSpec, SlowStartSpec, Spanned, StickySpec, Time,
+    AvailabilitySpec, BalanceSpec, BreakerSpec, HealthSpec, OffOr, OutliersSpec, OverloadSpec,
+    PolicySpec, RetriesSpec, ServiceTlsSpec, SlowStartSpec, Spanned, StickySpec, Time,
 };
 
 /// An upstream service.
@@ -59,6 +59,14 @@ pub(crate) struct ServiceSpec {
     /// How long the gateway waits for an endpoint. A route may override them.
     #[serde(default)]
     pub(crate) timeouts: ServiceTimeoutsSpec,
+    /// When a request is sent once more, or `off`. A route may have its own instead. Default: an
+    /// idempotent one whose connection was lost before any reply goes to another endpoint, once.
+    pub(crate) retries: Option<Spanned<OffOr<RetriesSpec>>>,
+    /// The service that takes over when this one has no endpoint that takes requests, none can be
+    /// connected to, or its breaker is open. Default: none.
+    pub(crate) backup: Option<Spanned<String>>,
+    /// When the service is spared. Default: never.
+    pub(crate) breaker: Option<Spanned<BreakerSpec>>,
 }
 
 /// A version of the PROXY header.

@@ -143,6 +143,8 @@ fn read_route<'a>(number: usize, words: impl Iterator<Item = &'a str>) -> Route 
         body_limit: None,
         timeouts: RouteTimeouts::default(),
         upgrade: true,
+        retries: None,
+        fallback: None,
         policies: Default::default(),
         faults: Faults::default(),
         importance: Importance::Normal,

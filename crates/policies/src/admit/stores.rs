@@ -1,9 +1,12 @@
 //! Policies that count in a store: first from what this node holds, and only where that does not do,
 //! by asking the store, for all of them at once.
 
+use std::time::Instant;
+
 use portcullis_config::model::OnFailure;
 
 use super::{Applying, Later, Refusal, Work, why};
+use crate::clock::nanos;
 use crate::limit::{Limit, Verdict};
 use crate::policy::{Now, Rule};
 use crate::shared::{Answer, Ask, Shared, take_all};
@@ -61,6 +64,8 @@ impl Work {
             return Ok(());
         }
         let mut answers = take_all(&asks).await.into_iter();
+        // What is counted here is counted now: it may have taken a while.
+        let now = Now { steady: nanos(Instant::now()), ..now };
         let mut refusal = None;
         for asked in &mut self.asked {
             let Some(in_store) = asked.in_store.as_mut().filter(|in_store| in_store.pending) else {

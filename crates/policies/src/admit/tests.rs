@@ -152,7 +152,7 @@ fn changed_limits_go_on_with_what_was_counted() {
     let registry = Registry::new(1);
     let scope = Scope::Global;
     let run = |policies: &[Policy]| registry.limits(&scope, policies);
-    let pass = |running: &Box<[Arc<Running>]>| {
+    let pass = |running: &[Arc<Running>]| {
         let applying = Applying::new([running, &[], &[]]);
         let now = Now { steady: crate::nanos(std::time::Instant::now()), ..at(1) };
         Work::default().admit(applying, &ask("a"), now, 0, &mut Vec::new()).is_ok()

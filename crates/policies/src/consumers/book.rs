@@ -42,6 +42,15 @@ pub(crate) struct Certificates {
     emails: HashMap<Name, Arc<Consumer>>,
 }
 
+impl BookFault {
+    /// What may help.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        let no_secret = self.path.last().is_some_and(|key| key == "keys");
+        no_secret.then_some("`portcullis key secret` makes one")
+    }
+}
+
 impl Book {
     /// The book of a configuration.
     ///

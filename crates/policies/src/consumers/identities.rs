@@ -31,6 +31,13 @@ impl Identities {
         Ok(fresh)
     }
 
+    /// Has open stores write down which keys were used; waits for it, but not for ever.
+    pub fn flush(&self) {
+        let open: Vec<Arc<ConsumerStore>> =
+            lock(&self.stores).iter().filter_map(Weak::upgrade).collect();
+        open.iter().for_each(|store| store.flush());
+    }
+
     /// The store at `path`, if it is open.
     #[must_use]
     pub fn at(&self, path: &Path) -> Option<Arc<ConsumerStore>> {

@@ -91,6 +91,16 @@ pub fn draw_key() -> Result<String, NoRandom> {
     Ok(key)
 }
 
+/// A new secret to hash keys with.
+///
+/// # Errors
+/// The system gives no random bytes.
+pub fn draw_secret() -> Result<String, NoRandom> {
+    let mut secret = String::with_capacity(48);
+    draw(48, &mut secret)?;
+    Ok(secret)
+}
+
 /// Appends so many characters drawn by chance, each as likely as any other.
 fn draw(count: usize, out: &mut String) -> Result<(), NoRandom> {
     let random = rand::SystemRandom::new();
@@ -178,7 +188,7 @@ mod tests {
             assert_eq!(prefix(&wrong), None, "{at}");
         }
         for wrong in
-            [&b""[..], b"pk_", &key.as_bytes()[..48], &[&key.as_bytes()[..], b"x"].concat()]
+            [&b""[..], b"pk_", &key.as_bytes()[..48], &[key.as_bytes(), &b"x"[..]].concat()]
         {
             assert_eq!(prefix(wrong), None);
         }

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -22,14 +22,15 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// How often the last uses of keys are written down, in intervals.
 const WRITE_EVERY: u32 = 120;
 
+/// How long the end waits for the last uses to be written.
+const LAST: Duration = Duration::from_secs(5);
+
 /// Consumers of a database, as workers read them.
 #[derive(Debug)]
 pub struct ConsumerStore {
     path: PathBuf,
     pub(crate) index: Arc<Index>,
-    errors: Arc<AtomicU64>,
-    counts: Arc<(AtomicU64, AtomicU64)>,
-    end: Option<Sender<()>>,
+    orders: Option<Sender<SyncSender<()>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -43,8 +44,9 @@ struct Follower {
     version: i64,
     /// Until when uses are written down.
     written: u32,
-    errors: Arc<AtomicU64>,
-    counts: Arc<(AtomicU64, AtomicU64)>,
+    failed: bool,
+    /// When keys were used last that are not there any more.
+    gone: Vec<(String, u32)>,
 }
 
 impl ConsumerStore {
@@ -54,20 +56,22 @@ impl ConsumerStore {
     /// It cannot be used.
     pub fn open(path: &Path) -> Result<ConsumerStore, DatabaseError> {
         let mut follower = Follower::open(path)?;
-        let (index, errors) = (Arc::clone(&follower.index), Arc::clone(&follower.errors));
-        let counts = Arc::clone(&follower.counts);
-        let (end, ended) = channel::<()>();
+        let index = Arc::clone(&follower.index);
+        let (orders, ordered) = channel::<SyncSender<()>>();
         let run = move || {
             let mut rounds = 0u32;
             loop {
-                let last = ended.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout);
+                let order = ordered.recv_timeout(INTERVAL);
                 follower.follow();
                 rounds = rounds.wrapping_add(1);
-                if last || rounds.is_multiple_of(WRITE_EVERY) {
+                let waits = matches!(order, Err(RecvTimeoutError::Timeout));
+                if !waits || rounds.is_multiple_of(WRITE_EVERY) {
                     follower.write_uses();
                 }
-                if last {
-                    return;
+                match order {
+                    Ok(done) => drop(done),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
         };
@@ -76,7 +80,7 @@ impl ConsumerStore {
             tracing::error!("no thread follows the store of consumers; its changes go unseen");
         }
         let path = path.to_owned();
-        Ok(ConsumerStore { path, index, errors, counts, end: Some(end), thread })
+        Ok(ConsumerStore { path, index, orders: Some(orders), thread })
     }
 
     /// Whether it is this database.
@@ -85,22 +89,18 @@ impl ConsumerStore {
         self.path == *path
     }
 
-    /// How often the database could not be read or written.
-    #[must_use]
-    pub fn errors(&self) -> u64 {
-        self.errors.load(Relaxed)
-    }
-
-    /// Consumers and keys in it, those included that are revoked.
-    #[must_use]
-    pub fn counts(&self) -> (u64, u64) {
-        (self.counts.0.load(Relaxed), self.counts.1.load(Relaxed))
+    /// Writes down which keys were used; waits for it, but not for ever.
+    pub fn flush(&self) {
+        let (done, wait) = sync_channel(0);
+        if self.orders.as_ref().is_some_and(|orders| orders.send(done).is_ok()) {
+            let _ = wait.recv_timeout(LAST);
+        }
     }
 }
 
 impl Drop for ConsumerStore {
     fn drop(&mut self) {
-        drop(self.end.take());
+        drop(self.orders.take());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -131,9 +131,16 @@ impl Follower {
             });
             index.fill_keys(kept, keys)
         })??;
-        let counts = Arc::new((AtomicU64::new(many as u64), AtomicU64::new(keys as u64)));
-        let errors = Arc::default();
-        Ok(Follower { database, index, interned, change, version, written: 0, errors, counts })
+        Ok(Follower {
+            database,
+            index,
+            interned,
+            change,
+            version,
+            written: 0,
+            failed: false,
+            gone: Vec::new(),
+        })
     }
 
     /// Brings what others have written into the index.
@@ -141,7 +148,7 @@ impl Follower {
         match self.database.version() {
             Ok(version) if version == self.version => {}
             Ok(version) => match self.read() {
-                Ok(()) => self.version = version,
+                Ok(()) => (self.version, self.failed) = (version, false),
                 Err(error) => self.failed("read", &error),
             },
             Err(error) => self.failed("read", &error),
@@ -151,20 +158,26 @@ impl Follower {
     fn read(&mut self) -> rusqlite::Result<()> {
         let change = self.database.last_change()?;
         let mut fresh: HashMap<i64, Arc<Consumer>> = HashMap::new();
-        let Follower { database, index, interned, .. } = self;
-        database.consumers(self.change, |row| {
+        let since = self.change;
+        let Follower { database, index, interned, gone, .. } = &mut *self;
+        database.consumers(since, |row| {
             let id = row.id;
             let consumer = interned.consumer(row);
             index.put(&consumer);
             fresh.insert(id, consumer);
         })?;
         let mut keys: Vec<StoredKey> = Vec::new();
-        database.changed_keys(self.change, |key| keys.push(key))?;
-        for key in keys {
+        database.changed_keys(since, |key| keys.push(key))?;
+        for mut key in keys {
+            let prefix = Prefix::new(key.prefix);
+            // What has not been written down yet goes over, or is written for the last time.
+            let used = index.key(prefix, |kept| Some(kept.used.load(Relaxed))).unwrap_or(0);
             if key.revoked {
-                index.remove_key(Prefix::new(key.prefix));
+                index.remove_key(prefix);
+                gone.extend((used > 0).then(|| (prefix.to_string(), used)));
                 continue;
             }
+            key.used = key.used.max(used);
             let owner = match fresh.get(&key.consumer) {
                 Some(owner) => Arc::clone(owner),
                 None => match database.consumer(key.consumer)? {
@@ -178,9 +191,6 @@ impl Follower {
             index.put_key(kept(&key, &owner));
         }
         self.change = change;
-        let (consumers, keys) = database.counts()?;
-        self.counts.0.store(consumers as u64, Relaxed);
-        self.counts.1.store(keys as u64, Relaxed);
         Ok(())
     }
 
@@ -190,16 +200,19 @@ impl Follower {
         // Of the stretch that was written last more may have been used since.
         let since = self.written.saturating_sub(1);
         self.index.used_since(since, |prefix, used| uses.push((prefix.to_string(), used)));
-        let newest = uses.iter().map(|(_, used)| *used).max();
-        let Some(newest) = newest else { return };
+        let newest = uses.iter().map(|(_, used)| *used).max().unwrap_or(self.written);
+        uses.append(&mut self.gone);
+        if uses.is_empty() {
+            return;
+        }
         match self.database.write_uses(&uses) {
             Ok(()) => self.written = newest,
             Err(error) => self.failed("written", &error),
         }
     }
 
-    fn failed(&self, what: &str, error: &rusqlite::Error) {
-        if self.errors.fetch_add(1, Relaxed) == 0 {
+    fn failed(&mut self, what: &str, error: &rusqlite::Error) {
+        if !std::mem::replace(&mut self.failed, true) {
             tracing::error!(%error, "the store of consumers cannot be {what}; what is known goes on");
         } else {
             tracing::debug!(%error, "the store of consumers cannot be {what}");

@@ -11,6 +11,9 @@ const COUNT: u128 = (1 << COUNT_BITS) - 1;
 /// Set when the count changes, and taken away when it has been written down.
 const FRESH: u128 = 1 << (END_BITS + COUNT_BITS);
 
+/// How long before the end of a period, in nanoseconds, somebody else may have begun the next one.
+const LATE: u64 = 60_000_000_000;
+
 /// What is allowed in the current period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
@@ -48,7 +51,7 @@ impl Spent {
 
 impl Allowance {
     pub(super) fn take(&self, state: u128, cost: u32) -> (Option<u128>, Verdict) {
-        let count = self.counted(state);
+        let Spent { end, count, .. } = self.counted(state);
         let left = self.limit.saturating_sub(count);
         let verdict =
             |allowed, remaining| Verdict { allowed, wait: 0, remaining, reset: self.left };
@@ -56,15 +59,21 @@ impl Allowance {
             None => (None, verdict(false, left)),
             Some(remaining) => {
                 let count = count + u64::from(cost);
-                let new = Spent { end: self.end, count, fresh: true };
+                let new = Spent { end, count, fresh: true };
                 (Some(new.state()), verdict(true, remaining))
             }
         }
     }
 
-    fn counted(&self, state: u128) -> u64 {
+    /// What is counted. Who is late counts into the period that others have begun, so that it is
+    /// not forgotten; but a clock that was far ahead and is put back does not count for ever.
+    fn counted(&self, state: u128) -> Spent {
         let spent = Spent::of(state);
-        if spent.end == self.end { spent.count } else { 0 }
+        let begun = spent.end > self.end && self.left <= LATE;
+        if spent.end == self.end || begun {
+            return spent;
+        }
+        Spent { end: self.end, count: 0, ..spent }
     }
 
     pub(super) fn give_back(&self, state: u128, after: u128, cost: u32) -> u128 {
@@ -76,7 +85,7 @@ impl Allowance {
     }
 
     pub(super) fn worth(&self, state: u128) -> u64 {
-        self.counted(state)
+        self.counted(state).count
     }
 }
 
@@ -94,6 +103,21 @@ mod tests {
         assert_eq!((none, verdict.remaining), (None, 1));
         let next = Allowance { end: MAY.end + 60, ..MAY };
         assert_eq!(next.take(state.unwrap(), 1).1.remaining, 2);
+    }
+
+    #[test]
+    fn who_is_late_counts_into_the_newer_period() {
+        let next = Allowance { end: MAY.end + 60, ..MAY };
+        let late = Allowance { left: 20_000_000, ..MAY };
+        let (state, _) = next.take(0, 2);
+        assert_eq!(late.worth(state.unwrap()), 2);
+        let (state, verdict) = late.take(state.unwrap(), 1);
+        assert_eq!((verdict.allowed, verdict.remaining), (true, 0));
+        let state = state.unwrap();
+        assert!(!next.take(state, 1).1.allowed && !late.take(state, 1).1.allowed);
+        // A clock that was put back by more begins anew, for that period may be far away.
+        let back = Allowance { left: 61_000_000_000, ..MAY };
+        assert_eq!(back.take(state, 1).1.remaining, 2);
     }
 
     #[test]

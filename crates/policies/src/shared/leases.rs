@@ -2,6 +2,7 @@
 //! keeps it filled.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::counter::Ask;
 use super::script::StoreKey;
-use super::share::{Share, Taken};
+use super::share::{MOST, Share, Taken};
 use super::store::Store;
 use crate::clock::{millis, nanos};
 use crate::limit::STATE_BITS;
@@ -37,6 +38,8 @@ pub(super) struct Wanted {
 /// The shares of a limit.
 #[derive(Debug)]
 pub(super) struct Leases {
+    /// No others ever have this number.
+    pub(super) number: u64,
     store: Arc<Store>,
     shares: Table,
     /// What the store last said of a key, for the fields of the reply.
@@ -46,7 +49,9 @@ pub(super) struct Leases {
 
 impl Leases {
     pub(super) fn new(store: &Arc<Store>, keys: usize) -> Arc<Leases> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         Arc::new(Leases {
+            number: NUMBERS.fetch_add(1, Relaxed),
             store: Arc::clone(store),
             shares: Table::new(keys),
             notes: Table::new(keys),
@@ -70,7 +75,12 @@ impl Leases {
         let (taken, tokens, lent) = taken.ok()?;
         if let Taken::Passed { ask: true } | Taken::Unknown { ask: true } = taken {
             let lent = if matches!(taken, Taken::Passed { .. }) { lent } else { 0 };
-            self.ask(key, bytes, limit, cost, lent);
+            let asked = self.ask(key, bytes, limit, cost, lent);
+            if lent > 0 && !asked {
+                // What the store never hears of is not lent.
+                self.store.metrics().lease_misses.fetch_add(1, Relaxed);
+                return None;
+            }
         }
         match taken {
             Taken::Passed { .. } => Some(self.passed(key, limit, tokens)),
@@ -99,7 +109,8 @@ impl Leases {
             .unwrap_or(false)
     }
 
-    fn ask(self: &Arc<Self>, key: Key, bytes: &[u8], limit: &Limit, cost: u32, lent: u64) {
+    /// Asks the background for more. False if it has no time.
+    fn ask(self: &Arc<Self>, key: Key, bytes: &[u8], limit: &Limit, cost: u32, lent: u64) -> bool {
         let wanted = Wanted {
             leases: Arc::clone(self),
             key,
@@ -108,21 +119,35 @@ impl Leases {
             cost: cost.into(),
             lent,
         };
-        if self.wanted.try_send(wanted).is_err() {
-            self.change(key, |share| (Share::unasked(share), ()));
+        let asked = self.wanted.try_send(wanted).is_ok();
+        if !asked {
+            self.unask(key, lent);
         }
+        asked
+    }
+
+    /// Lets requests ask anew for a key that the background does not know. What was lent of it is
+    /// taken back as far as it is still there.
+    pub(super) fn unask(&self, key: Key, lent: u64) {
+        self.shares.change_known(key, |state| {
+            let share = Share::of(state).unasked();
+            if lent > 0 { share.emptied() } else { share }.state()
+        });
     }
 
     /// What a node may use of a key before it has asked: so little that all nodes together stay
-    /// within one in a hundred.
+    /// within one in a hundred. Nothing while the store does not answer: it would not hear of it.
     fn credit(&self, limit: &Limit) -> u64 {
+        if !self.store.answers() {
+            return 0;
+        }
         let nodes = self.store.metrics().nodes.load(Relaxed).max(NODES);
         let most = match limit {
             Limit::Bucket(bucket) => bucket.burst.into(),
             Limit::Window(window) => window.limit.into(),
             Limit::Allowance(allowance) => allowance.limit,
         };
-        most / 100 / nodes
+        (most / 100 / nodes).min(MOST)
     }
 
     fn passed(&self, key: Key, limit: &Limit, tokens: u64) -> Verdict {
@@ -144,7 +169,7 @@ impl Leases {
         let _ = self.notes.change(key, |_| 0, |_| (Some(note), ()));
     }
 
-    /// Changes a share in one step, if it still has its place.
+    /// Changes a share in one step, if there is a place for it.
     pub(super) fn change<R: Default>(
         &self,
         key: Key,

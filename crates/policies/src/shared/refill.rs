@@ -28,8 +28,12 @@ const TELL_MS: u64 = 1000;
 /// How long a key rests after a call that failed.
 const REST_MS: u64 = 200;
 
-/// A limit and a key of it.
-type Id = (usize, Key);
+/// Keys of all limits of a store that are known at once, which is what it may hold at most: some
+/// 30 MiB. Of more keys the store is asked for each request.
+const KEYS: usize = 65_536;
+
+/// The number of a limit's shares, and a key.
+type Id = (u64, Key);
 
 /// What the background knows of a key.
 struct Entry {
@@ -46,6 +50,8 @@ struct Entry {
     asked: bool,
     /// What requests were lent that the book does not know of.
     lent: u64,
+    /// When the store was last heard of it, or else when it came.
+    heard: u64,
 }
 
 /// How a call ended.
@@ -94,8 +100,12 @@ pub(super) async fn refill(
 
 impl Refill {
     fn wish(&mut self, wish: Wanted) {
-        let id = (Arc::as_ptr(&wish.leases) as usize, wish.key);
+        let id = (wish.leases.number, wish.key);
         let now = now_ms();
+        if self.entries.len() >= KEYS && !self.entries.contains_key(&id) {
+            wish.leases.unask(wish.key, wish.lent);
+            return;
+        }
         let entry = self.entries.entry(id).or_insert_with(|| Entry {
             leases: Arc::downgrade(&wish.leases),
             store_key: wish.store_key,
@@ -106,6 +116,7 @@ impl Refill {
             due: Some(now),
             asked: true,
             lent: 0,
+            heard: now,
         });
         entry.limit = wish.limit;
         entry.ends = match wish.limit {
@@ -139,7 +150,9 @@ impl Refill {
             self.due.pop_first();
             self.look(id, now);
         }
-        self.tell(now);
+        if self.entries.is_empty() {
+            self.tell(now);
+        }
         // Calls that end wake it.
         Duration::from_secs(1)
     }
@@ -155,6 +168,10 @@ impl Refill {
             // Shares end with the period, and the next request is the first of a new one.
             leases.change(id.1, |_| (Share::default(), ()));
             self.entries.remove(&id);
+            return;
+        }
+        if !store.answers() {
+            self.rest(id, now);
             return;
         }
         let asked = std::mem::take(&mut entry.asked);
@@ -195,6 +212,20 @@ impl Refill {
         }
     }
 
+    /// Has a key wait that the store does not answer for. One that has waited for too long is
+    /// forgotten: its share has run out, and what was lent of it, one in a hundred at most, is lost.
+    fn rest(&mut self, id: Id, now: u64) {
+        let Some(entry) = self.entries.get(&id) else { return };
+        if now < entry.heard + LASTS_MS {
+            self.put_off(id, now + REST_MS / 2 + fastrand::u64(..REST_MS));
+            return;
+        }
+        if let Some(leases) = entry.leases.upgrade() {
+            leases.unask(id.1, 0);
+        }
+        self.entries.remove(&id);
+    }
+
     fn done(&mut self, done: &Done) {
         let Some(entry) = self.entries.get_mut(&done.id) else { return };
         let Some(leases) = entry.leases.upgrade() else {
@@ -203,6 +234,7 @@ impl Refill {
         };
         let due = match done.answer {
             Ok(granted) => {
+                entry.heard = now_ms();
                 leases.note(done.id.1, granted.left, granted.reset_us);
                 let grant = Grant {
                     granted: granted.granted,
@@ -226,8 +258,9 @@ impl Refill {
                 }
             }
             Err(_) => {
-                leases.change(done.id.1, |share| (share.unasked(), ()));
-                now_ms() + REST_MS / 2 + fastrand::u64(..REST_MS)
+                leases.unask(done.id.1, 0);
+                self.rest(done.id, now_ms());
+                return;
             }
         };
         let due = if entry.asked { now_ms() } else { due };

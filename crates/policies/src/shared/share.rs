@@ -19,6 +19,8 @@ const FAR_AHEAD_S: f64 = 4.0;
 const PLENTY: u64 = 8;
 /// The shortest time between two looks for what has come in of a limit that is used up.
 const LOOK_MS: u64 = 5;
+/// What came in less time is no rate.
+const MOMENT_MS: u64 = 20;
 /// How often a share is looked at that nobody asks about.
 const LOOK_AGAIN_MS: u64 = 1000;
 /// Such looks come together, so that their messages do.
@@ -130,6 +132,11 @@ impl Share {
     pub(super) fn unasked(self) -> Share {
         Share { asked: false, ..self }
     }
+
+    /// The share with nothing in it, but not as if it were new.
+    pub(super) fn emptied(self) -> Share {
+        Share { tokens: 0, ..self }
+    }
 }
 
 /// What the background remembers of a key.
@@ -143,6 +150,8 @@ pub(super) struct Book {
     rate: f64,
     /// As long as it takes no more than this, it takes nothing away from others.
     plenty: u64,
+    /// The store had nothing to give when it was last asked.
+    scarce: bool,
     looked: u64,
 }
 
@@ -188,7 +197,7 @@ pub(super) struct Grant {
 impl Book {
     /// For a key that is new to the background.
     pub(super) fn new(now: u64) -> Book {
-        Book { held: 0, lent: 0, rate: 0.0, plenty: 0, looked: now }
+        Book { held: 0, lent: 0, rate: 0.0, plenty: 0, scarce: false, looked: now }
     }
 
     /// Notes that so much was lent of a key that seemed new.
@@ -212,25 +221,27 @@ impl Book {
     ) -> (Share, Step) {
         let there = if now < share.until { share.tokens } else { 0 };
         let used = self.held.saturating_sub(there);
-        let seconds = now.saturating_sub(self.looked).max(1) as f64 / 1000.0;
+        let seconds = now.saturating_sub(self.looked).max(MOMENT_MS) as f64 / 1000.0;
         // It rises at once and falls slowly: too much goes back, and too little makes requests wait.
         self.rate = (used as f64 / seconds).max(self.rate * 0.7);
         (self.held, self.looked) = (there, now);
-        let enough = ((self.rate * AHEAD_S) as u64).clamp(least, MOST / 2);
+        let enough = ((self.rate * AHEAD_S) as u64).min(MOST / 2).max(least);
         let far = ((self.rate * FAR_AHEAD_S) as u64).min(self.plenty);
         let enough = enough.max(far.min(MOST / 2));
         let order = Order { have: there, back: 0, debt: 0, want: 0, least };
 
         if self.lent > 0 {
-            // It was never the store's, which only hears what was used of it.
+            // It was never the store's, which only hears what was used of it, and gives as much.
             let order = Order { have: 0, debt: self.lent - there.min(self.lent), ..order };
-            let order = Order { want: enough, ..order };
-            return (Share { tokens: 0, asked: true, ..share }, Step::Tell(order));
+            let order = Order { want: enough.max(there), ..order };
+            return (Share { tokens: there, asked: true, ..share }, Step::Tell(order));
         }
         if !asked && !share.refused && used == 0 {
             // Nobody has come since the last look.
             let order = Order { have: 0, back: there, ..order };
             return match there {
+                // Nothing is lent of what is used up: the next request asks the store.
+                0 if self.scarce => (Share { until: 1, ..Share::default() }, Step::Forget),
                 0 => (Share::default(), Step::Forget),
                 // Not as if it were new: what is lent of a new key is not expected here.
                 _ => (Share { tokens: 0, asked: true, ..share }, Step::Tell(order)),
@@ -247,7 +258,7 @@ impl Book {
             let order = Order { want: enough.saturating_sub(there), ..order };
             return (Share { tokens: there, asked: true, ..share }, Step::Tell(order));
         }
-        if there > 2 * enough {
+        if there > 2 * enough && there > self.plenty {
             let order = Order { have: enough, back: there - enough, ..order };
             return (Share { tokens: enough, asked: true, ..share }, Step::Tell(order));
         }
@@ -263,9 +274,16 @@ impl Book {
         grant: Grant,
         sent: u64,
     ) -> (Share, u64) {
-        let tokens = (share.tokens + grant.granted).min(MOST);
-        (self.held, self.lent) = (order.have + grant.granted, 0);
+        let mut tokens = (share.tokens + grant.granted).min(MOST);
+        if self.lent > 0 {
+            // What was lent gives way to what was granted; of that, what was used meanwhile is gone.
+            let used = self.held.saturating_sub(share.tokens);
+            tokens = grant.granted.saturating_sub(used);
+            self.lent = used.saturating_sub(grant.granted);
+        }
+        self.held = order.have + grant.granted;
         self.plenty = grant.left / (PLENTY * grant.holders.max(1));
+        self.scarce = grant.granted == 0 && (order.want > 0 || self.scarce);
         if tokens < order.least && grant.granted == 0 && order.want > 0 && grant.wait > 0 {
             // Requests are refused at once; when something should have come in, the background looks.
             let look = sent + grant.wait.max(LOOK_MS);

@@ -148,6 +148,11 @@ impl Store {
         &self.node
     }
 
+    /// Whether it is asked: it answered, when it was last heard of.
+    pub(super) fn answers(&self) -> bool {
+        self.breaker.is_closed()
+    }
+
     pub(super) fn wanted(&self) -> mpsc::Sender<Wanted> {
         self.wanted.clone()
     }

@@ -55,12 +55,8 @@ impl Compiler {
         tls: Option<Arc<rustls::ClientConfig>>,
         zone: Option<&Name>,
     ) {
-        let slot = *state.slots.entry(Arc::clone(&service.name)).or_insert_with(|| {
-            state.free_slots.pop().unwrap_or_else(|| {
-                state.services.push(None);
-                state.services.len() - 1
-            })
-        });
+        let slot = slot_of(state, &service.name);
+        let backup = service.backup.as_ref().map(|name| slot_of(state, name));
         let mut endpoints = Vec::with_capacity(service.endpoints.len());
         for endpoint in &service.endpoints {
             let key = (Arc::clone(&service.name), endpoint.address.clone());
@@ -89,8 +85,19 @@ impl Compiler {
         let scope = Scope::Service(Arc::clone(&service.name));
         let policies = self.registry.run(&scope, &service.policies);
         let compiled = compiled(service, slot, endpoints, known, zone);
-        state.services[slot] = Some(Arc::new(CompiledService { policies, tls, ..compiled }));
+        state.services[slot] =
+            Some(Arc::new(CompiledService { backup, policies, tls, ..compiled }));
     }
+}
+
+/// The slot of a service that there is or will be.
+fn slot_of(state: &mut State, name: &Name) -> usize {
+    *state.slots.entry(Arc::clone(name)).or_insert_with(|| {
+        state.free_slots.pop().unwrap_or_else(|| {
+            state.services.push(None);
+            state.services.len() - 1
+        })
+    })
 }
 
 /// Takes out services that are gone; their slots serve others.
@@ -186,6 +193,7 @@ fn compiled(
         views: Views::new(view, changes),
         state,
         sticky,
+        backup: None,
         policies: Arc::default(),
         tls: None,
         server_name: tls::service_name(service).ok().flatten(),

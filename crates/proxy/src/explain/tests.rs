@@ -215,3 +215,21 @@ fn the_client_is_found_by_the_listeners_trust() {
     assert_eq!(step.address, step.peer);
     assert_eq!(client(Ask { peer: "none", ..ask("GET a/") }).address, None);
 }
+
+#[test]
+fn policies_at_the_top_are_told_where_no_route_takes_the_request() {
+    let snapshot = snapshot(
+        "} }
+policies: [{ rate_limit: { by: [ip, route], limit: 1, per: 1m } }]
+routes: { x: { match: { path: /x, methods: [GET] }, reply: { status: 204 } } }
+",
+    );
+    for (line, reason) in [("GET a/none", Reason::NoRoute), ("POST a/x", Reason::MethodNotAllowed)]
+    {
+        let explanation = ask(line).of(&snapshot);
+        assert_eq!(refused(&explanation), reason);
+        let [step] = &explanation.policies[..] else { panic!("{:?}", explanation.policies) };
+        assert_eq!(step.running.counted().id.to_string(), "global/rate_limit/rate_limit");
+        assert!(step.key[1].contains("route"), "{:?}", step.key);
+    }
+}

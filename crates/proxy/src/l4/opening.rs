@@ -11,8 +11,10 @@ use tokio::time::timeout;
 
 use super::record::Record;
 use crate::forwarding::Peer;
+use crate::pipeline::forward::takes_over;
 use crate::snapshot::{ActiveConnection, ActiveRequest, CompiledService, EndpointState};
 use crate::upstream::balance::{self, Asked, Choice, Tried, key};
+use crate::upstream::load::ConnectionPlace;
 use crate::upstream::outcome::{End, Outcome};
 use crate::upstream::{MOST_TRIES, connect};
 use crate::worker::{LocalListener, Worker};
@@ -25,8 +27,7 @@ pub(super) struct Opened {
     pub(super) received: Option<Buffer>,
     /// It ends when nothing moved for so long.
     pub(super) idle: Duration,
-    /// Counts the connection for balancing for as long as it lives.
-    pub(super) active: ActiveConnection,
+    pub(super) held: Held,
 }
 
 /// Finds out who takes the connection and connects to an endpoint of theirs.
@@ -44,8 +45,8 @@ pub(super) async fn open(
     let is_tls = record.protocol == ListenerProtocol::TlsPassthrough;
     let opened = steps(worker, listener, peer, &mut client, record).await;
     match opened {
-        Ok((upstream, received, idle, active)) => {
-            Ok(Opened { client, upstream, received, idle, active })
+        Ok((upstream, received, idle, held)) => {
+            Ok(Opened { client, upstream, received, idle, held })
         }
         Err(failure) => {
             match failure.reason {
@@ -62,7 +63,14 @@ pub(super) async fn open(
     }
 }
 
-type Parts = (Io, Option<Buffer>, Duration, ActiveConnection);
+type Parts = (Io, Option<Buffer>, Duration, Held);
+
+/// What a connection counts towards for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Held {
+    _active: ActiveConnection,
+    _place: Option<ConnectionPlace>,
+}
 
 async fn steps(
     worker: &Worker,
@@ -86,15 +94,30 @@ async fn steps(
     record.taken(worker, &route, snapshot.metrics);
     let slot = balance::share(&route.services, route.total_weight);
     let service = slot.and_then(|slot| snapshot.services.get(slot)?.clone());
-    let service = service.ok_or(Reason::NoEndpoint)?;
-    drop(snapshot);
-    record.service = Some(Arc::clone(&service.service.name));
-
-    let limit = route.route.connect.unwrap_or(service.service.timeouts.connect);
-    let idle = route.route.idle.unwrap_or(service.service.timeouts.tunnel);
-    let (upstream, active) = reach(worker, &service, peer, limit, record).await?;
-    record.connected = Some(record.begun.elapsed());
-    Ok((upstream, received, idle, active))
+    let mut service = service.ok_or(Reason::NoEndpoint)?;
+    loop {
+        record.service = Some(Arc::clone(&service.service.name));
+        let limit = route.route.connect.unwrap_or(service.service.timeouts.connect);
+        let backup = service.backup.and_then(|slot| snapshot.services.get(slot)?.clone());
+        let reached = if backup.is_some() && balance::is_down(&service, worker) {
+            Err(Reason::NoEndpoint.into())
+        } else {
+            reach(worker, &service, peer, limit, record).await
+        };
+        match reached {
+            Ok((upstream, held)) => {
+                record.connected = Some(record.begun.elapsed());
+                let idle = route.route.idle.unwrap_or(service.service.timeouts.tunnel);
+                return Ok((upstream, received, idle, held));
+            }
+            Err(failure) => {
+                // No way over backups leads back, so this ends.
+                let backup = backup.filter(|_| takes_over(&failure));
+                service.state.series.shard(worker.id).passed_on.add(backup.is_some().into());
+                service = backup.ok_or(failure)?;
+            }
+        }
+    }
 }
 
 /// Reads the client's first message and the name that it asks for.
@@ -116,7 +139,7 @@ async fn reach(
     peer: &Peer,
     limit: Duration,
     record: &mut Record,
-) -> Result<(Io, ActiveConnection), Failure> {
+) -> Result<(Io, Held), Failure> {
     let mut tried = Tried::default();
     let key = match &service.service.balance {
         Balance::Hash(hash) => key(hash, &Asked { client: peer.ip, http: None }),
@@ -128,18 +151,20 @@ async fn reach(
         let chosen = balance::choose(service, worker, &choice);
         let Some(chosen) = chosen.filter(|chosen| !choice.tried.contains(chosen)) else { break };
         tried.push(chosen);
+        let _pass = service.ask(worker).map_err(|(failure, _)| failure)?;
+        let place = service.place(worker)?;
         let endpoint: &Arc<EndpointState> = &service.endpoints[chosen];
         record.endpoint = Some(Arc::clone(endpoint));
         let (endpoint_state, state) = (Arc::clone(endpoint), Arc::clone(&service.state));
         let active = ActiveRequest::begin(service, endpoint_state, state, worker.id);
         let alpn = connect::Alpn::Unasked;
-        let due = Instant::now() + limit;
         let begun = Instant::now();
+        let due = begun + limit;
         match connect::connect(service, endpoint, Some(peer), alpn, due).await {
             Ok(opened) => {
-                service.report(worker, endpoint, &Outcome { end: End::Connected, begun });
                 worker.metrics.upstream_connections.add(1);
-                return Ok((opened.io, active));
+                service.report(worker, endpoint, &Outcome { end: End::Connected, begun });
+                return Ok((opened.io, Held { _active: active, _place: place }));
             }
             Err(failed) => {
                 let end = End::Failed(failed.reason);

@@ -37,10 +37,9 @@ struct Replay {
     sent: usize,
     /// All that came is kept.
     whole: bool,
+    /// Most that may be, in bytes.
+    most: usize,
 }
-
-/// Most content that is kept to be sent once more, in bytes.
-const MOST_KEPT: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -86,14 +85,20 @@ impl Upload {
         self.copy.take().filter(|_| whole).map(|(copy, _)| copy)
     }
 
-    /// Keeps what will be sent, as long as it is little.
-    pub(crate) fn keep(&mut self) {
+    /// Keeps what will be sent, as long as it is no more than so many bytes.
+    pub(crate) fn keep(&mut self, most: usize) {
+        self.replay.most = most.max(self.replay.kept.len());
         self.replay.whole = self.bytes == self.replay.kept.len() as u64;
+    }
+
+    /// Whether all that was sent is still there.
+    pub(crate) fn can_rewind(&self) -> bool {
+        self.bytes == 0 || self.replay.whole
     }
 
     /// Begins anew, towards another endpoint; `false` when what was sent is not there any more.
     pub(crate) fn rewind(&mut self) -> bool {
-        let whole = self.bytes == 0 || self.replay.whole;
+        let whole = self.can_rewind();
         if whole {
             self.state = self.begins;
             self.replay.sent = 0;
@@ -245,7 +250,7 @@ impl Upload {
 impl Replay {
     /// Keeps what is being sent, or nothing at all once it is too much.
     fn note(&mut self, sent: &[u8]) {
-        if self.kept.len() + sent.len() > MOST_KEPT {
+        if self.kept.len() + sent.len() > self.most {
             *self = Replay::default();
         } else {
             self.kept.extend_from_slice(sent);

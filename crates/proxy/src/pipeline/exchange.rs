@@ -22,30 +22,33 @@ const MAX_INTERIM: usize = 32;
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// What an exchange may take.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds<'s> {
     /// When the connection was at hand: what came before is not the endpoint's first byte's fault.
     pub(crate) begun: Instant,
     pub(crate) total: Option<Instant>,
     pub(crate) first_byte: Duration,
+    /// Without progress of the request's content before there is a reply.
+    pub(crate) upload_stall: Duration,
     pub(crate) stall: Duration,
     pub(crate) tunnel: Duration,
     /// What becomes of the client's cookie with the reply.
     pub(crate) cookie: Option<Cookie<'s>>,
 }
 
-/// Sends what waits in the endpoint's connection, the content behind it, and relays the reply.
+/// Sends what waits in the endpoint's connection, and the content behind it, until the head of a
+/// final reply, or of a switch of protocols, is here.
 ///
 /// # Errors
-/// Whatever ended the exchange. If [`Record::status`] is set by then, the client has seen the
-/// head of a reply and can be told only by closing.
-pub(crate) async fn run(
-    exchange: &mut Exchange<'_, '_>,
+/// Whatever came in between. Nothing but interim replies has gone to the client.
+pub(crate) async fn reach_head<'s>(
+    exchange: &mut Exchange<'s, '_>,
     way: &mut Acquired,
     upload: &mut Upload,
     through: &mut Option<LetThrough>,
-    bounds: &Bounds<'_>,
-) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record, .. } = exchange;
+    bounds: Bounds<'s>,
+) -> Result<Watch<'s>, Failure> {
+    let Exchange { serving, client, scratch, record, rules, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
     let mut watch = Watch {
         worker: serving.worker,
@@ -71,30 +74,12 @@ pub(crate) async fn run(
             through.timed_out();
         }
         reached?;
-        upload.forget();
         let status = scratch.response.status;
-        if let Some(through) = through.as_mut().filter(|_| status == 101 || status >= 200) {
-            through.answered(status);
-        }
-        if status == 101 {
-            upgrade::check(up, scratch)?;
-            record.status = 101;
-            if let Some(cookie) = &bounds.cookie {
-                cookie.settle(serving.worker, scratch);
+        if status == 101 || status >= 200 {
+            if let Some(through) = through {
+                through.answered(status);
             }
-            upgrade::write_switch(&mut client.down, scratch);
-            // A tunnel may last for days, and is no exchange that others should wait for.
-            way.seat = None;
-            client.place = None;
-            // Boxed: tunnels are rare, and idle connections would all carry their state.
-            return Box::pin(tunnel::run(serving.worker, client, up, record, bounds.tunnel)).await;
-        }
-        if (200..300).contains(&status) && upgrade::is_connect(&scratch.request) {
-            let detail = "it answers a switch of protocols with an ordinary success";
-            return Err(Failure::new(Reason::UpstreamMalformed, detail));
-        }
-        if status >= 200 {
-            break;
+            return Ok(watch);
         }
         interim += 1;
         if interim > MAX_INTERIM {
@@ -105,8 +90,46 @@ pub(crate) async fn run(
             watch.now = Instant::now();
         }
         if client.down.takes_interim() {
-            head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
+            // The client has seen something of this endpoint, and will see nothing of another.
+            upload.forget();
+            record.interim = true;
+            head::write_reply(&mut client.down, scratch, rules, serving.worker);
         }
+    }
+}
+
+/// Relays the reply whose head is here, the content behind it, and what is left of the request's.
+///
+/// # Errors
+/// Whatever ended the exchange. If [`Record::status`] is set by then, the client has seen the
+/// head of a reply and can be told only by closing.
+pub(crate) async fn relay(
+    exchange: &mut Exchange<'_, '_>,
+    way: &mut Acquired,
+    upload: &mut Upload,
+    mut watch: Watch<'_>,
+) -> Result<(), Failure> {
+    let Exchange { serving, client, scratch, record, rules, .. } = exchange;
+    let up = &mut way.up;
+    upload.forget();
+    let status = scratch.response.status;
+    if status == 101 {
+        upgrade::check(up, scratch)?;
+        record.status = 101;
+        if let Some(cookie) = &watch.bounds.cookie {
+            cookie.settle(serving.worker, scratch);
+        }
+        upgrade::write_switch(&mut client.down, scratch);
+        // A tunnel may last for days, and is no exchange that others should wait for.
+        way.seat = None;
+        client.place = None;
+        let idle = watch.bounds.tunnel;
+        // Boxed: tunnels are rare, and idle connections would all carry their state.
+        return Box::pin(tunnel::run(serving.worker, client, up, record, idle)).await;
+    }
+    if (200..300).contains(&status) && upgrade::is_connect(&scratch.request) {
+        let detail = "it answers a switch of protocols with an ordinary success";
+        return Err(Failure::new(Reason::UpstreamMalformed, detail));
     }
     if serving.worker.is_logging() {
         record.first_byte = Some(record.started.elapsed());
@@ -118,10 +141,10 @@ pub(crate) async fn run(
         client.down.close_after();
     }
     client.end_if_asked(serving.worker);
-    if let Some(cookie) = &bounds.cookie {
+    if let Some(cookie) = &watch.bounds.cookie {
         cookie.settle(serving.worker, scratch);
     }
-    head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
+    head::write_reply(&mut client.down, scratch, rules, serving.worker);
     record.status = scratch.response.status;
 
     let mut download = Download::default();
@@ -133,8 +156,8 @@ pub(crate) async fn run(
 }
 
 /// The deadlines of an exchange.
-struct Watch<'b> {
-    worker: &'b Worker,
+pub(crate) struct Watch<'s> {
+    worker: &'s Worker,
     /// Time as of the last move.
     now: Instant,
     /// When the current phase is too long.
@@ -147,7 +170,7 @@ struct Watch<'b> {
     /// When to begin watching for the client's going away: most replies are there long before, and
     /// are spared the cost. None once it is watched for.
     look: Option<Instant>,
-    bounds: &'b Bounds<'b>,
+    bounds: Bounds<'s>,
 }
 
 impl Watch<'_> {
@@ -242,7 +265,7 @@ fn poll_head(
         watch.phase = watch.now
             + match upload.waits_for {
                 Side::Client => watch.client_stall,
-                Side::Endpoint => watch.bounds.stall,
+                Side::Endpoint => watch.bounds.upload_stall,
             };
         match upload.waits_for {
             Side::Client => Reason::BodyTimeout,

@@ -1,30 +1,30 @@
-//! Sending a request to a service: which service, which endpoint, which connection, and once more
-//! where a connection turned out dead and nothing can have happened twice.
+//! Sending a request to a service: which service, what the endpoint sees, and the backup where a
+//! service cannot take it.
+
+mod again;
+mod decide;
+mod tries;
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_config::model::{HostPolicy, Rewrite, RewritePath};
 use portcullis_core::{Failure, Reason};
-use portcullis_wire::{BodyLength, RequestHead, Upstream, Version, websocket};
+use portcullis_wire::{RequestHead, Upstream, Version, websocket};
 
+use self::tries::Tries;
 use super::content::Upload;
-use super::exchange::{self, Bounds};
 use super::head::{self, Destination};
 use super::shed::LetThrough;
-use super::{Exchange, Scratch, grpc, mirror, shed, split, steer, upgrade};
+use super::{Exchange, Scratch, mirror, shed, split, upgrade};
 use crate::client::Client;
 use crate::path::Normal;
 use crate::router;
-use crate::snapshot::{ActiveRequest, CompiledRoute, CompiledService, EndpointState};
-use crate::upstream::MOST_TRIES;
-use crate::upstream::acquire::{Acquired, Wanted, acquire};
-use crate::upstream::balance::{self, Tried};
-use crate::upstream::outcome::{End, Outcome};
+use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
+use crate::upstream::balance;
 use crate::worker::Worker;
 
 /// What was decided about a request before a service is called.
@@ -44,7 +44,7 @@ pub(crate) struct Timeouts {
     pub(crate) total: Option<Duration>,
 }
 
-/// Sends the request and relays the reply.
+/// Sends the request and relays the reply. Where a service cannot take it, its backup does.
 pub(crate) async fn forward<'s>(
     exchange: &mut Exchange<'s, '_>,
     plan: &Plan<'s>,
@@ -70,103 +70,28 @@ async fn send<'s>(
     through: &mut Option<LetThrough>,
 ) -> Result<(), Failure> {
     let serving = exchange.serving;
-    let timeouts = timeouts(plan.route, service);
-    let total = timeouts.total.map(|total| exchange.record.started + total);
-    let peer = Rc::clone(&exchange.client.peer);
-    let mut fresh = false;
-    let mut tried = Tried::default();
-    let steering =
-        steer::Steering::of(service, exchange.scratch, plan.normal, exchange.record.client);
-    for tries_left in (0..MOST_TRIES).rev() {
-        let choice = steering.choice(tried.as_slice());
-        let chosen = balance::choose(service, serving.worker, &choice).ok_or(Reason::NoEndpoint)?;
-        let endpoint = &service.endpoints[chosen];
-        exchange.record.endpoint = Some(endpoint);
-        let _active =
-            ActiveRequest::begin(service, &**endpoint, &*service.state, serving.worker.id);
-
-        let wanted = Wanted {
-            client: &peer,
-            fresh,
-            upgrade: exchange.scratch.request.upgrade && plan.route.route.upgrade,
-            connect: timeouts.connect,
-            patience: timeouts.first_byte,
-            total,
+    let mut service = service;
+    loop {
+        exchange.record.service = Some(service);
+        let backup = service.backup.and_then(|slot| serving.snapshot.services.get(slot)?.as_ref());
+        // Some endpoint would get the request in any case; the backup's is the better one.
+        let sent = if backup.is_some() && balance::is_down(service, serving.worker) {
+            Err(Reason::NoEndpoint.into())
+        } else {
+            Tries::new(exchange, plan, service).run(exchange, upload, through).await
         };
-        let begun = Instant::now();
-        let report = |end| {
-            service.report(serving.worker, endpoint, &Outcome { end, begun });
-        };
-        let acquiring = acquire(serving.worker, service, endpoint, wanted);
-        let acquired = unless_over(serving.worker, exchange.client, acquiring).await;
-        if let Err(failure) = &acquired {
-            report(End::Failed(failure.reason));
-        }
-        let mut way = match acquired {
-            Ok(way) => way,
-            // Nothing was sent, so another endpoint may be asked at once.
-            Err(failure)
-                if failure.reason == Reason::ConnectFailed
-                    && tries_left > 0
-                    && service.endpoints.len() > 1 =>
-            {
-                serving.worker.metrics.upstream_retries.add(1);
-                tried.push(chosen);
-                continue;
-            }
-            Err(_) if total.is_some_and(|total| total <= Instant::now()) => {
-                return Err(Reason::TotalTimeout.into());
-            }
-            Err(failure) => return Err(failure),
-        };
-        if plan.route.route.upgrade {
-            upgrade::check_handshake(&exchange.scratch.request, way.up.version())?;
-        }
-        send_head(exchange, plan, service, endpoint, &mut way.up);
-        if way.hold.is_some() {
-            upload.keep();
-        }
-        let bounds = Bounds {
-            begun: if way.at_once && !fresh { exchange.record.started } else { Instant::now() },
-            total,
-            first_byte: timeouts.first_byte,
-            stall: timeouts.stall,
-            tunnel: timeouts.tunnel,
-            cookie: steering.cookie(exchange, service, chosen),
-        };
-        let sent = exchange::run(exchange, &mut way, upload, through, &bounds).await;
-        let stale = way.reused && way.up.is_lost() && !way.up.has_begun_reply();
-        match &sent {
-            Ok(()) => {
-                let reply = &exchange.scratch.response;
-                report(End::Replied { status: reply.status, grpc: grpc::status_of_head(reply) });
-            }
-            // That an idle connection had ended says nothing about the endpoint, and a request that
-            // came too slowly is not its fault.
-            Err(failure) if failure.reason == Reason::UpstreamReset && stale => {}
-            Err(failure) if failure.reason == Reason::TotalTimeout && !upload.is_over() => {}
-            Err(failure) => report(End::Failed(failure.reason)),
-        }
-        let Err(failure) = sent else {
-            if way.up.is_reusable() {
-                // Its time in the pool counts from the request: one look at the clock less.
-                serving.worker.keep(service, endpoint, way.up, exchange.record.started);
-            }
-            return Ok(());
-        };
-        let dead = is_silence(failure.reason) || way.up.is_lost();
-        if let Some(hold) = way.hold.as_ref().filter(|_| dead) {
-            hold.retire();
-        }
-        if tries_left == 0 || !may_repeat(&failure, &way, fresh, &exchange.scratch.request, upload)
-        {
-            return Err(failure);
-        }
-        // That the connection was ending says nothing about the endpoint; another one tells.
-        serving.worker.metrics.upstream_retries.add(1);
-        fresh = true;
+        let Err(failure) = sent else { return Ok(()) };
+        // No way over backups leads back, so this ends.
+        let Some(backup) = backup.filter(|_| takes_over(&failure)) else { return Err(failure) };
+        service.state.series.shard(serving.worker.id).passed_on.add(1);
+        service = backup;
     }
-    Err(Reason::UpstreamReset.into())
+}
+
+/// Whether a service could not take a request at all, so that its backup may.
+pub(crate) fn takes_over(failure: &Failure) -> bool {
+    matches!(failure.reason, Reason::NoEndpoint | Reason::CircuitOpen)
+        || tries::is_unreached(failure.reason)
 }
 
 /// Waits for `acquiring`, unless nobody waits for the reply any more.
@@ -210,11 +135,6 @@ fn send_head(
     head::write_request(up, &scratch.request, &destination, serving.settings, &client.peer);
 }
 
-/// Whether a shared connection may be dead without anybody having noticed.
-fn is_silence(reason: Reason) -> bool {
-    matches!(reason, Reason::FirstByteTimeout | Reason::UpstreamStalled | Reason::TotalTimeout)
-}
-
 /// The service that the route, its weights and what holds the client choose; none for a route that
 /// forwards nowhere.
 pub(super) fn choose_service<'s>(
@@ -239,33 +159,6 @@ pub(crate) fn timeouts(route: &CompiledRoute, service: &CompiledService) -> Time
         tunnel: of_route.tunnel.unwrap_or(of_service.tunnel),
         total: of_route.total.unwrap_or(of_service.total),
     }
-}
-
-/// Whether a request may be sent again: it certainly was not worked on, or it went over a
-/// connection that may have been dead already, is idempotent (RFC 9110, 9.2.2) and has no content;
-/// that once.
-fn may_repeat(
-    failure: &Failure,
-    way: &Acquired,
-    fresh: bool,
-    request: &RequestHead,
-    upload: &mut Upload,
-) -> bool {
-    if failure.reason != Reason::UpstreamReset {
-        return false;
-    }
-    if way.up.is_refused() {
-        return upload.rewind();
-    }
-    let idempotent =
-        matches!(request.method(), b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
-    way.reused
-        && !fresh
-        && way.up.is_lost()
-        && !way.up.has_begun_reply()
-        && idempotent
-        && request.length == BodyLength::Empty
-        && upload.rewind()
 }
 
 /// Writes the path for the endpoint where it is not the one that came.

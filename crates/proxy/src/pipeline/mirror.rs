@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use portcullis_config::model::{Mirror, RewritePath};
+use portcullis_core::metrics::RouteMetrics;
 use portcullis_core::{Failure, MirrorOutcome, Reason};
 use portcullis_wire::{BodyLength, Fields, RequestHead, ResponseHead, Stream, Upstream};
 use tokio::task::spawn_local;
@@ -18,7 +19,7 @@ use super::content::Upload;
 use super::forward::{Plan, authority};
 use super::head::{self, Destination};
 use crate::forwarding::Peer;
-use crate::snapshot::{CompiledService, EndpointState, ListenerSettings};
+use crate::snapshot::{ActiveRequest, CompiledService, EndpointState, ListenerSettings};
 use crate::upstream::acquire::{Wanted, acquire};
 use crate::upstream::balance::{self, Choice};
 use crate::worker::Worker;
@@ -35,6 +36,7 @@ pub(super) struct Copy {
     host: Option<Arc<str>>,
     settings: Rc<ListenerSettings>,
     peer: Rc<Peer>,
+    _counted: CountedCopy,
 }
 
 /// Draws whether the request is copied, and has its content kept if so. The path for the endpoint
@@ -55,10 +57,12 @@ pub(super) fn draw(
         serving.worker.metrics.mirrored[MirrorOutcome::TooLarge as usize].add(1);
         return None;
     }
-    if serving.worker.copies() >= mirror.most {
+    // From here on it counts: its content is kept, which is to have a bound as well.
+    let Some(counted) = CountedCopy::begin(&plan.route.metrics, serving.worker.id, mirror.most)
+    else {
         serving.worker.metrics.mirrored[MirrorOutcome::Busy as usize].add(1);
         return None;
-    }
+    };
     upload.copy(mirror.body);
     let kept = matches!(plan.rewrite.path, RewritePath::Keep);
     Some(Copy {
@@ -68,6 +72,7 @@ pub(super) fn draw(
         host: plan.rewrite.host.clone(),
         settings: client.listener.settings(),
         peer: Rc::clone(&client.peer),
+        _counted: counted,
     })
 }
 
@@ -86,10 +91,9 @@ impl Copy {
             self.request.length = BodyLength::Exact(content.len() as u64);
         }
         self.request.expects_continue = false;
-        let counted = CountedCopy::begin(worker);
+        let worker = Rc::clone(worker);
         spawn_local(async move {
-            let worker = &counted.0;
-            let outcome = match self.exchange(worker, &content).await {
+            let outcome = match self.exchange(&worker, &content).await {
                 Ok(()) => MirrorOutcome::Answered,
                 Err(failure) => {
                     let service = &*self.service.service.name;
@@ -108,6 +112,7 @@ impl Copy {
         let choice = Choice::default();
         let chosen = balance::choose(service, worker, &choice).ok_or(Reason::NoEndpoint)?;
         let endpoint = &service.endpoints[chosen];
+        let _active = ActiveRequest::begin(service, &**endpoint, &*service.state, worker.id);
         let wanted = Wanted {
             client: &self.peer,
             fresh: false,
@@ -127,7 +132,7 @@ impl Copy {
             Err(_) => return Err(Reason::FirstByteTimeout.into()),
         }
         if way.up.is_reusable() {
-            worker.keep(service, endpoint, way.up, begun);
+            worker.keep(service, endpoint, (way.up, way.place), begun);
         }
         Ok(())
     }
@@ -195,18 +200,26 @@ impl Copied<'_> {
     }
 }
 
-/// Counts a copy as under way for as long as it lives.
-struct CountedCopy(Rc<Worker>);
+/// Counts a copy for as long as it lives, with its route and this worker.
+struct CountedCopy {
+    metrics: Arc<RouteMetrics>,
+    worker: usize,
+}
 
 impl CountedCopy {
-    fn begin(worker: &Rc<Worker>) -> CountedCopy {
-        worker.count_copy(true);
-        CountedCopy(Rc::clone(worker))
+    /// `None` where there are `most` already.
+    fn begin(metrics: &Arc<RouteMetrics>, worker: usize, most: usize) -> Option<CountedCopy> {
+        let copies = &metrics.shard(worker).copies;
+        if copies.value() >= most as u64 {
+            return None;
+        }
+        copies.add(1);
+        Some(CountedCopy { metrics: Arc::clone(metrics), worker })
     }
 }
 
 impl Drop for CountedCopy {
     fn drop(&mut self) {
-        self.0.count_copy(false);
+        self.metrics.shard(self.worker).copies.sub(1);
     }
 }

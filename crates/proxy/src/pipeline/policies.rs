@@ -164,7 +164,7 @@ fn admit<'s>(
         Ok(later) => Ok(later),
         Err(refusal) => {
             scratch.work.tell_refused(applying, &refusal, now, &mut scratch.added);
-            record.policy = Some(refusal.running);
+            record.policy = Some(refusal.running.policy.name());
             Err(failure(&refusal))
         }
     }
@@ -179,7 +179,7 @@ async fn wait<'s>(
     applying: Applying<'s>,
     later: Later<'s>,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record, seats } = exchange;
+    let Exchange { serving, client, scratch, record, seats, .. } = exchange;
     let worker = serving.worker;
     let waiting = scratch.work.wait(later, applying, worker.id, seats);
     let waited = unless_gone(worker, client, waiting).await;
@@ -192,7 +192,7 @@ async fn wait<'s>(
         Ok(Err(refusal)) => {
             scratch.work.refused(applying, &refusal, now, worker.id, seats);
             scratch.work.tell_refused(applying, &refusal, now, &mut scratch.added);
-            record.policy = Some(refusal.running);
+            record.policy = Some(refusal.running.policy.name());
             Err(failure(&refusal))
         }
         Err(failure) => {
@@ -200,6 +200,12 @@ async fn wait<'s>(
             Err(failure)
         }
     }
+}
+
+/// Gives back what the policies counted for a request that was not served after all.
+pub(super) fn give_back<'s>(exchange: &mut Exchange<'s, '_>, applying: Applying<'s>) {
+    let Exchange { scratch, seats, .. } = exchange;
+    scratch.work.give_back(applying, now(Instant::now()), seats);
 }
 
 /// Waits, unless the worker ends or the client goes away: it may take long, so that is worth a look.

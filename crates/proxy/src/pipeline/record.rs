@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_core::metrics::RouteSeries;
 use portcullis_core::{Failure, RequestEvent, RequestId};
-use portcullis_policies::Running;
 
 use super::Exchange;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
@@ -23,7 +22,7 @@ pub(crate) struct Record<'s> {
     pub(crate) service: Option<&'s Arc<CompiledService>>,
     pub(crate) endpoint: Option<&'s EndpointState>,
     /// The policy that refused it.
-    pub(crate) policy: Option<&'s Running>,
+    pub(crate) policy: Option<&'s str>,
     /// The status sent, 0 before.
     pub(crate) status: u16,
     pub(crate) bytes_in: u64,
@@ -32,6 +31,14 @@ pub(crate) struct Record<'s> {
     pub(crate) failure: Option<Failure>,
     /// The endpoint has cancelled its reply.
     pub(crate) cancelled: bool,
+    /// An interim reply of an endpoint went to the client.
+    pub(crate) interim: bool,
+    /// How often it was sent, or a connection for it could not be opened.
+    pub(crate) tries: u32,
+    /// The client got the route's fallback.
+    pub(crate) fallback: bool,
+    /// Seconds for the `Retry-After` of a 503.
+    pub(crate) retry_after: Option<u64>,
     /// The status that a failure is answered with, where it is not its reason's own.
     pub(crate) refusal: Option<u16>,
     /// For the `Allow` of a 405.
@@ -54,6 +61,10 @@ impl<'s> Record<'s> {
             first_byte: None,
             failure: None,
             cancelled: false,
+            interim: false,
+            tries: 0,
+            fallback: false,
+            retry_after: None,
             refusal: None,
             allow: None,
         }
@@ -107,7 +118,7 @@ impl Exchange<'_, '_> {
             consumer: scratch.identity.consumer_name(),
             credential: Some(&*scratch.identity.credential).filter(|shown| !shown.is_empty()),
             auth: scratch.identity.kind.map(|kind| kind.as_str()),
-            policy: record.policy.map(|running| &**running.policy.name()),
+            policy: record.policy,
             store_bypassed: scratch.work.without_store().map(|without| without.as_str()),
             status: record.status,
             bytes_in: record.bytes_in,
@@ -115,6 +126,8 @@ impl Exchange<'_, '_> {
             duration: took,
             first_byte: record.first_byte,
             failure: record.failure.as_ref(),
+            tries: record.tries,
+            fallback: record.fallback,
         };
         serving.worker.log_line(|out| event.write_json(out));
     }

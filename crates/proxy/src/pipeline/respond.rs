@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use portcullis_config::model::{Reply, Template};
 use portcullis_core::{Failure, Reason, RequestId};
+use portcullis_policies::browser::Kept;
 use portcullis_wire::{
     Abort, BodyLength, Fields, Known, ReplyLine, RequestHead, Stream, reason_phrase,
 };
 
+use super::browser::ReplyRules;
 use super::{Exchange, Scratch, Skipped, grpc, head, skip_content};
 use crate::client::Client;
 use crate::path::Normal;
@@ -43,6 +45,11 @@ pub(crate) async fn options(exchange: &mut Exchange<'_, '_>) -> Result<(), Failu
     }
     let fields: &[(&[u8], &[u8])] = &[(b"Allow", METHODS)];
     send(exchange, 204, fields, b"").await
+}
+
+/// Answers that everything is fine, and no more.
+pub(crate) async fn no_content(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
+    send(exchange, 204, &[], b"").await
 }
 
 /// Answers with a configured reply.
@@ -94,6 +101,10 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     if ends_connection(reason) {
         client.down.close_after();
     }
+    let said = scratch.added.all(b"retry-after").next().is_some();
+    if let Some(seconds) = retry_after(reason, record.retry_after).filter(|_| !said) {
+        scratch.added.push(b"Retry-After", itoa::Buffer::new().format(seconds).as_bytes());
+    }
     if grpc::is_grpc(&scratch.request) {
         let fields: &[(&[u8], &[u8])] = &[
             (b"Content-Type", b"application/grpc"),
@@ -106,6 +117,14 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
         return;
     }
     let status = record.refusal.unwrap_or(reason.status());
+    let fallback = record.route.and_then(|route| route.route.fallback.as_deref());
+    if let Some(fallback) = fallback.filter(|_| matches!(status, 502..=504)) {
+        record.fallback = true;
+        if reply(exchange, fallback).await.is_err() {
+            exchange.client.cut(Abort::Cancelled);
+        }
+        return;
+    }
     let problem = problem(reason, status, record.id.to_string().as_str());
     let mut fields: Vec<(&[u8], &[u8])> = vec![(b"Content-Type", b"application/problem+json")];
     let allow = record.allow.take();
@@ -117,6 +136,15 @@ pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     }
     if send(exchange, status, &fields, problem.as_bytes()).await.is_err() {
         exchange.client.cut(Abort::Cancelled);
+    }
+}
+
+/// When it is worth asking again, in seconds, where a service is spared.
+fn retry_after(reason: Reason, known: Option<u64>) -> Option<u64> {
+    match reason {
+        Reason::CircuitOpen => Some(known.unwrap_or(1).max(1)),
+        Reason::Overloaded | Reason::Saturated => Some(1),
+        _ => None,
     }
 }
 
@@ -141,7 +169,7 @@ pub(crate) async fn refuse(
         fields.push((b"Allow", METHODS));
     }
     let sent =
-        write(worker, client, reason.status(), &fields, &Fields::default(), problem.as_bytes())
+        write(worker, client, reason.status(), &fields, &Extra::default(), problem.as_bytes())
             .await;
     if sent.is_err() {
         client.cut(Abort::Cancelled);
@@ -166,7 +194,7 @@ async fn send(
     fields: &[(&[u8], &[u8])],
     body: &[u8],
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record, .. } = exchange;
+    let Exchange { serving, client, scratch, record, rules, .. } = exchange;
     let request = &scratch.request;
     // Content that nobody wants is skipped if it is here already, and afterwards if it is small:
     // a connection is worth more. Content that may never come, or be much, is not waited for.
@@ -178,8 +206,16 @@ async fn send(
         client.down.close_after();
     }
     record.status = status;
-    record.bytes_out = write(serving.worker, client, status, fields, &scratch.added, body).await?;
+    let extra = Extra { added: Some(&scratch.added), rules: *rules };
+    record.bytes_out = write(serving.worker, client, status, fields, &extra, body).await?;
     Ok(())
+}
+
+/// What steps of the pipeline and policies add to a reply.
+#[derive(Default)]
+struct Extra<'a> {
+    added: Option<&'a Fields>,
+    rules: ReplyRules<'a>,
 }
 
 /// Writes a whole reply and waits until it has left. Returns the content bytes sent.
@@ -188,7 +224,7 @@ async fn write(
     client: &mut Client,
     status: u16,
     fields: &[(&[u8], &[u8])],
-    added: &Fields,
+    extra: &Extra<'_>,
     body: &[u8],
 ) -> Result<u64, Failure> {
     let length =
@@ -196,14 +232,20 @@ async fn write(
     client.end_if_asked(worker);
     let mut out = client.down.begin_reply(&ReplyLine { status, length, declared: None });
     let mut dated = false;
+    let mut kept = Kept::default();
     for (name, value) in fields {
         dated |= Known::of(name) == Known::Date;
-        out.field(name, value);
+        if extra.rules.keeps(name, &mut kept) {
+            out.field(name, value);
+        }
     }
     if !dated {
         out.field(b"Date", &worker.date());
     }
-    head::write_added(&mut out, added);
+    if let Some(added) = extra.added {
+        head::write_added(&mut out, added);
+    }
+    extra.rules.write(kept, &mut out);
     out.end();
     let stall = client.listener.settings().listener.timeouts.stall;
     client.deadline.set(Instant::now() + stall);

@@ -28,6 +28,8 @@ pub(super) fn route(name: &str, paths: &[&str]) -> Route {
         body_limit: None,
         timeouts: RouteTimeouts::default(),
         upgrade: true,
+        retries: None,
+        fallback: None,
         policies: Default::default(),
         faults: Faults::default(),
         importance: Importance::Normal,

@@ -14,6 +14,7 @@ use tokio::time::timeout_at;
 
 use super::connect;
 use super::lines::{Hold, Line, Place};
+use super::load::ConnectionPlace;
 use super::seats::Seat;
 use crate::forwarding::Peer;
 use crate::snapshot::{CompiledService, EndpointState};
@@ -34,6 +35,8 @@ pub(crate) struct Acquired {
     pub(crate) hold: Option<Hold>,
     /// Its place among the connections that the endpoint may have.
     pub(crate) seat: Option<Seat>,
+    /// Its place among those that the service may have, where there is a cap.
+    pub(crate) place: Option<ConnectionPlace>,
 }
 
 /// What the request asks of it.
@@ -84,11 +87,14 @@ pub(crate) async fn acquire(
     if !wanted.fresh {
         // Outside the task's budget: with none left a closed connection would look quiet.
         let look = poll_fn(|cx| Poll::Ready(worker.take_idle(service, endpoint, cx)));
-        if let Some(up) = unconstrained(look).await {
+        if let Some((up, place)) = unconstrained(look).await {
             worker.metrics.upstream_reuses.add(1);
-            return Ok(Acquired { up, reused: true, at_once, hold: None, seat: Some(seat) });
+            let seat = Some(seat);
+            return Ok(Acquired { up, reused: true, at_once, hold: None, seat, place });
         }
     }
+    let _pending = service.pend(worker)?;
+    let place = service.place(worker)?;
     let due = wanted.within(wanted.connect);
     let (client, alpn) = (Some(wanted.client), connect::Alpn::Http1);
     // Boxed: opening is rare, and its state would make every connection's task larger.
@@ -100,6 +106,7 @@ pub(crate) async fn acquire(
         at_once: false,
         hold: None,
         seat: Some(seat),
+        place,
     })
 }
 
@@ -115,6 +122,7 @@ async fn sit(
     if let Some(seat) = seats.take() {
         return Ok((seat, true));
     }
+    let _pending = service.pend(worker)?;
     // Boxed: waiting is rare, and every exchange would carry its state.
     let waited = Box::pin(timeout_at(wanted.within(wanted.patience).into(), seats.wait())).await;
     waited.map(|seat| (seat, false)).map_err(|_| Failure::new(Reason::Saturated, &endpoint.label))
@@ -145,11 +153,13 @@ async fn share(
                     at_once: reused,
                     hold: Some(hold),
                     seat: None,
+                    place: None,
                 }));
             }
             Place::Declined => return Ok(None),
             Place::Wait { queue, open: more } => {
                 reused = false;
+                let _pending = service.pend(worker)?;
                 if more {
                     open(worker, service, endpoint);
                 }
@@ -183,6 +193,7 @@ async fn open_line(
 ) -> Result<Option<Rc<Line>>, Failure> {
     let due = Instant::now() + service.service.timeouts.connect;
     let alpn = connect::Alpn::AsConfigured;
+    let place = service.place(worker)?;
     let opened = connect::connect(service, endpoint, None, alpn, due).await?;
     worker.metrics.upstream_connections.add(1);
     if service.tls.is_some() && !opened.http2 {
@@ -190,7 +201,7 @@ async fn open_line(
             let detail = format_args!("{}: it does not choose h2 (ALPN)", endpoint.label);
             return Err(Failure::new(Reason::UpstreamTls, detail));
         }
-        worker.keep(service, endpoint, Upstream::over(opened.io), Instant::now());
+        worker.keep(service, endpoint, (Upstream::over(opened.io), place), Instant::now());
         return Ok(None);
     }
     let shaken = timeout_at(due.into(), h2::Client::handshake(opened.io)).await;
@@ -205,7 +216,7 @@ async fn open_line(
         }
         Err(_) => return Err(Failure::new(Reason::ConnectTimeout, &endpoint.label)),
     };
-    let line = Line::new(client, service);
+    let line = Line::new(client, service, place);
     let driven = Rc::downgrade(&line);
     let label = endpoint.label.clone();
     spawn_local(async move {

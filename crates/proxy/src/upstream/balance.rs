@@ -53,6 +53,11 @@ pub(crate) fn choose(
     worker.choosers().choose(service, worker.id, choice)
 }
 
+/// Whether no endpoint is well, as far as this worker has heard; some may get requests nevertheless.
+pub(crate) fn is_down(service: &CompiledService, worker: &Worker) -> bool {
+    worker.choosers().view(service).available() == 0
+}
+
 /// One worker's part in choosing, by the service's slot.
 #[derive(Debug, Default)]
 pub(crate) struct Choosers(Vec<Chooser>);
@@ -70,10 +75,7 @@ impl Choosers {
         worker: usize,
         choice: &Choice<'_>,
     ) -> Option<usize> {
-        if self.0.len() <= service.slot {
-            self.0.resize_with(service.slot + 1, Chooser::default);
-        }
-        let Chooser { view, turn } = &mut self.0[service.slot];
+        let Chooser { view, turn } = self.chooser(service);
         let view = service.views.update(view);
         let turn = turn.get_or_insert_with(|| Turn::first(service.state.origin, worker)).take();
         let (random, now_ms) = match service.service.balance {
@@ -82,6 +84,17 @@ impl Choosers {
             Balance::PeakEwma { .. } => (fastrand::u64(..), clock::millis()),
         };
         view.choose(service, choice, Draw { turn, random, now_ms })
+    }
+
+    fn chooser(&mut self, service: &CompiledService) -> &mut Chooser {
+        if self.0.len() <= service.slot {
+            self.0.resize_with(service.slot + 1, Chooser::default);
+        }
+        &mut self.0[service.slot]
+    }
+
+    fn view(&mut self, service: &CompiledService) -> &View {
+        service.views.update(&mut self.chooser(service).view)
     }
 
     /// Forgets services that are gone.

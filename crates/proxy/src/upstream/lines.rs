@@ -13,6 +13,7 @@ use portcullis_wire::Upstream;
 use portcullis_wire::h2;
 use tokio::sync::Notify;
 
+use super::load::ConnectionPlace;
 use super::pool::same_tls;
 use crate::snapshot::{CompiledService, EndpointState};
 
@@ -36,6 +37,7 @@ pub(crate) struct Line {
     idle: Cell<Instant>,
     /// How long it may.
     patience: Duration,
+    _place: Option<ConnectionPlace>,
 }
 
 /// Those who wait for a place on a connection to one endpoint.
@@ -147,7 +149,11 @@ impl Drop for Waiting<'_> {
 }
 
 impl Line {
-    pub(crate) fn new(client: h2::Client, service: &CompiledService) -> Rc<Line> {
+    pub(crate) fn new(
+        client: h2::Client,
+        service: &CompiledService,
+        place: Option<ConnectionPlace>,
+    ) -> Rc<Line> {
         Rc::new(Line {
             client: RefCell::new(client),
             tls: service.tls.clone(),
@@ -155,6 +161,7 @@ impl Line {
             streams: Cell::new(0),
             retired: Cell::new(false),
             idle: Cell::new(Instant::now()),
+            _place: place,
         })
     }
 

@@ -62,5 +62,15 @@ impl CompiledService {
         if let Some(settings) = &self.service.outliers {
             outlier::count(worker, settings, self, endpoint, outcome);
         }
+        if let Some(trip) = &self.service.breaker.trip {
+            let now_ms = clock::millis();
+            let took = u64::try_from(outcome.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let times = (now_ms.saturating_sub(took), now_ms);
+            let breaker = &self.state.breaker;
+            breaker.note(trip, &self.service.name, worker.id, times, outcome.is_error());
+        }
+        if !outcome.is_error() {
+            self.state.series.shard(worker.id).good.add(1);
+        }
     }
 }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use portcullis_config::model::Pool as PoolSettings;
 use portcullis_wire::Upstream;
 
+use super::load::ConnectionPlace;
 use super::seats::Seats;
+use crate::clock;
 use crate::snapshot::{CompiledService, EndpointState};
 
 /// Idle connections by the endpoint's slot.
@@ -35,8 +37,12 @@ struct Idle {
     upstream: Upstream,
     /// The TLS settings it was opened with.
     tls: Option<Arc<rustls::ClientConfig>>,
+    place: Option<ConnectionPlace>,
     expires: Instant,
 }
+
+/// A connection, and its place where there is a cap.
+pub(crate) type Kept = (Upstream, Option<ConnectionPlace>);
 
 impl Pools {
     /// The connection used last that is still good.
@@ -45,7 +51,7 @@ impl Pools {
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
         cx: &mut Context<'_>,
-    ) -> Option<Upstream> {
+    ) -> Option<Kept> {
         // One that began with a client's address serves nobody else.
         if service.service.proxy_protocol.is_some() {
             return None;
@@ -57,7 +63,7 @@ impl Pools {
         while let Some(mut idle) = pool.idle.pop_back() {
             self.idle -= 1;
             if same_tls(&idle.tls, &service.tls) && idle.upstream.is_quiet(cx) {
-                return Some(idle.upstream);
+                return Some((idle.upstream, idle.place));
             }
         }
         None
@@ -68,11 +74,14 @@ impl Pools {
         &mut self,
         service: &CompiledService,
         endpoint: &Arc<EndpointState>,
-        upstream: Upstream,
+        (upstream, place): Kept,
         now: Instant,
     ) {
         let PoolSettings { idle: most, idle_timeout, .. } = service.service.pool;
         if most == 0 || service.service.proxy_protocol.is_some() {
+            return;
+        }
+        if place.as_ref().is_some_and(|place| place.is_wanted(clock::millis())) {
             return;
         }
         let mut fresh = 0;
@@ -85,6 +94,7 @@ impl Pools {
         pool.idle.push_back(Idle {
             upstream,
             tls: service.tls.clone(),
+            place,
             expires: now + idle_timeout,
         });
         self.idle += fresh;
@@ -125,15 +135,30 @@ impl Pools {
 
     /// Closes what is too old or was ended by the endpoint, and forgets endpoints that are gone.
     pub(crate) fn sweep(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let now_ms = clock::millis();
         for place in &mut self.by_slot {
             let Some(pool) = place else { continue };
             let before = pool.idle.len();
-            pool.idle.retain_mut(|idle| idle.expires > now && idle.upstream.is_quiet(cx));
+            pool.idle.retain_mut(|idle| {
+                let wanted = idle.place.as_ref().is_some_and(|place| place.is_wanted(now_ms));
+                idle.expires > now && !wanted && idle.upstream.is_quiet(cx)
+            });
             self.idle -= before - pool.idle.len();
             if pool.idle.is_empty() && pool.seats.are_free() {
                 *place = None;
             }
         }
+    }
+
+    /// Closes one idle connection to any of these endpoints; `false` if there is none.
+    pub(crate) fn drop_one(&mut self, endpoints: &[Arc<EndpointState>]) -> bool {
+        let dropped = endpoints.iter().any(|endpoint| {
+            let pool = self.by_slot.get_mut(endpoint.slot).and_then(Option::as_mut);
+            let ours = pool.filter(|pool| Arc::ptr_eq(&pool.endpoint, endpoint));
+            ours.is_some_and(|pool| pool.idle.pop_front().is_some())
+        });
+        self.idle -= usize::from(dropped);
+        dropped
     }
 
     /// Closes every idle connection.

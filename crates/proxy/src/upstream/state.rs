@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use portcullis_core::health::HealthMetrics;
-use portcullis_core::metrics::StickyMetrics;
+use portcullis_core::metrics::{ServiceMetrics, StickyMetrics};
 use tokio::sync::Notify;
 
 use super::balance::View;
+use super::breaker::BreakerState;
+use super::load::LoadState;
 use crate::clock;
 use crate::snapshot::CompiledService;
 
@@ -36,6 +38,12 @@ pub struct ServiceState {
     bell: Arc<Bell>,
     /// One view is made at a time, so that an older one never replaces a newer.
     making: Mutex<()>,
+    /// What workers count of it.
+    pub(crate) series: ServiceMetrics,
+    /// Whether it is spared for failing.
+    pub(crate) breaker: BreakerState,
+    /// What counts towards its caps.
+    pub(crate) load: LoadState,
     /// How often a view was made anew.
     views_made: AtomicU64,
     /// What signs cookies where no key is configured.
@@ -54,6 +62,9 @@ impl ServiceState {
             changes: AtomicU64::new(0),
             bell: Arc::clone(bell),
             making: Mutex::new(()),
+            series: ServiceMetrics::new(workers),
+            breaker: BreakerState::new(workers),
+            load: LoadState::default(),
             views_made: AtomicU64::new(0),
             key: OnceLock::new(),
         }

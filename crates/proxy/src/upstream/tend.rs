@@ -1,6 +1,7 @@
 //! Keeps the views of services up to date while workers serve: one task on the control side, woken
 //! when something has changed, and by the clock while endpoints warm up.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,18 +30,29 @@ pub(crate) async fn tend(bell: Arc<Bell>, mut snapshots: watch::Receiver<Arc<Sna
             }
         }
         let snapshot = Arc::clone(&snapshots.borrow_and_update());
-        warming.clear();
+        // A step that is due stays due: others' changes must not put it off for ever.
+        let before = by_slot(warming.drain(..));
         for service in snapshot.services.iter().flatten() {
             // What changed while it was compiled is shown now.
             if service.views.is_stale(&service.state) {
                 service.state.refresh(service);
+            } else if let Some(known) = before.get(&service.slot)
+                && Arc::ptr_eq(&known.service, service)
+            {
+                warming.push(known.clone());
+                continue;
             }
             warming.extend(Warming::of(service));
         }
     }
 }
 
+fn by_slot(warming: impl Iterator<Item = Warming>) -> HashMap<usize, Warming> {
+    warming.map(|one| (one.service.slot, one)).collect()
+}
+
 /// A service with endpoints that warm up, and when its next step is due.
+#[derive(Clone)]
 struct Warming {
     service: Arc<CompiledService>,
     due: Instant,

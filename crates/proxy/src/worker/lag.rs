@@ -23,12 +23,7 @@ impl Lag {
     /// Whether requests of such importance are too much, where `bearable` is how late a worker may
     /// be for the least of them.
     pub(crate) fn is_too_much(&self, bearable: Duration, importance: Importance) -> bool {
-        let factor = match importance {
-            Importance::Low => 1,
-            Importance::Normal => 2,
-            Importance::High => 4,
-        };
-        self.steady.get() > bearable * factor
+        self.steady.get() > bearable.saturating_mul(importance.patience())
     }
 }
 

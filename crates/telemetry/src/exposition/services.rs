@@ -1,7 +1,7 @@
 //! What is counted of services and their endpoints.
 
 use portcullis_core::metrics::{
-    Counter, EndpointMetrics, EndpointSeries, StickyMetrics, StickyResult,
+    Counter, EndpointMetrics, EndpointSeries, ServiceMetrics, StickyMetrics, StickyResult,
 };
 
 use super::health::HealthScrape;
@@ -20,6 +20,10 @@ pub struct ServiceScrape<'a> {
     pub sticky: Option<&'a StickyMetrics>,
     /// The health of its endpoints.
     pub health: HealthScrape<'a>,
+    /// What workers counted of it.
+    pub metrics: &'a ServiceMetrics,
+    /// Of its breaker, if it can open: 0 closed, 1 half open, 2 open; and how often it has opened.
+    pub breaker: Option<(u64, u64)>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointScrape<'a>>,
 }

@@ -8,7 +8,9 @@ use portcullis_core::health::{CheckResult, EjectionCause, HealthMetrics};
 
 use super::*;
 use portcullis_core::Reason;
-use portcullis_core::metrics::{EndpointMetrics, StickyMetrics, StickyResult};
+use portcullis_core::metrics::{
+    EndpointMetrics, RetryCause, ServiceMetrics, StickyMetrics, StickyResult,
+};
 
 /// A series: its name and its labels in order.
 type Series = (String, Vec<(String, String)>);
@@ -155,6 +157,10 @@ fn endpoints_tell_what_they_get() {
     sticky.shard(1).0[StickyResult::Lost as usize].add(5);
     let endpoint =
         EndpointScrape { endpoint: "a:1", available: true, share: 0.25, metrics: &metrics };
+    let counted = ServiceMetrics::new(2);
+    counted.shard(0).retries[RetryCause::Reset as usize].add(3);
+    counted.shard(1).retries[RetryCause::Reset as usize].add(1);
+    counted.shard(1).active.add(9);
     let health = HealthMetrics::default();
     health.checks[CheckResult::Status as usize].add(6);
     health.ejections[EjectionCause::SuccessRate as usize].add(2);
@@ -164,6 +170,8 @@ fn endpoints_tell_what_they_get() {
         panicking: true,
         views: 7,
         sticky: Some(&sticky),
+        metrics: &counted,
+        breaker: Some((2, 8)),
         endpoints: vec![endpoint],
     };
     let mut page = String::new();
@@ -181,6 +189,10 @@ fn endpoints_tell_what_they_get() {
     for line in [
         "portcullis_endpoint_requests_total{service=\"users\",endpoint=\"a:1\"} 7\n",
         "portcullis_endpoint_requests_active{service=\"users\",endpoint=\"a:1\"} 2\n",
+        "portcullis_service_requests_active{service=\"users\"} 9\n",
+        "portcullis_retries_total{service=\"users\",cause=\"reset\"} 4\n",
+        "portcullis_breaker_state{service=\"users\"} 2\n",
+        "portcullis_breaker_trips_total{service=\"users\"} 8\n",
         "portcullis_endpoint_available{service=\"users\",endpoint=\"a:1\"} 1\n",
         "portcullis_endpoint_share{service=\"users\",endpoint=\"a:1\"} 0.25\n",
         "portcullis_health_checks_total{service=\"users\",result=\"status\"} 6\n",
@@ -221,10 +233,10 @@ fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> P
         workers,
         routes,
         tcp_routes: Vec::new(),
+        services: Vec::new(),
         policies: policies(),
         stores: Vec::new(),
         expiries: vec![expires()],
-        services: Vec::new(),
         process: facts(),
     }
     .render(&mut out);
@@ -358,10 +370,10 @@ fn the_page_is_appended() {
         workers: &[],
         routes: Vec::new(),
         tcp_routes: Vec::new(),
+        services: Vec::new(),
         policies: policies(),
         stores: Vec::new(),
         expiries: Vec::new(),
-        services: Vec::new(),
         process: facts(),
     }
     .render(&mut out);
@@ -384,7 +396,7 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
         evicted: 1,
         waiting: 0,
     };
-    let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
+    let policies = PolicyFacts { policies: vec![fact], judged: Vec::new(), store_errors: 7 };
     let mut out = String::new();
     let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
     Scrape {

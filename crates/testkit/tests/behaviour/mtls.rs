@@ -7,6 +7,7 @@ use of_rustls::{BOTH, HandshakeKind, TLS12, TLS13};
 use portcullis_testkit::{
     Authority, Client, Config, Gateway, Issued, Origin, TempDir, TlsClient, eventually, run_command,
 };
+use serde_json::Value;
 
 /// What the tests need of rustls, under names that say it.
 mod of_rustls {
@@ -93,14 +94,20 @@ fn only_clients_with_a_certificate_of_the_authority_come_in() {
         assert!(ask(&gateway, &showing(&stranger), "/").is_err());
         count += 1.0;
     }
-    for reason in ["no_client_certificate", "client_certificate_expired", "bad_client_certificate"]
-    {
+    let reasons = [
+        ("no_client_certificate", None),
+        ("client_certificate_expired", Some("CN=expired")),
+        ("bad_client_certificate", Some("CN=stranger")),
+    ];
+    for (reason, expected) in reasons {
         assert!(eventually(|| failures(&gateway, reason) == count), "{reason}");
         let logged = || gateway.logged_requests().into_iter().find(|line| line["reason"] == reason);
         assert!(eventually(|| logged().is_some()), "{reason}");
         let line = logged().unwrap();
         assert_eq!((&line["error"], &line["listener"]), (&"tls_handshake".into(), &"web".into()));
-        assert_eq!(line["client"], "127.0.0.1");
+        assert_eq!((&line["client"], &line["sni"]), (&"127.0.0.1".into(), &"a.example".into()));
+        let whose = line.get("client_cert").and_then(Value::as_str);
+        assert_eq!(whose, expected, "{line}");
         assert!(line["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{line}");
     }
     assert_eq!(gateway.metric(METRIC, ""), 3.0 * count);
@@ -439,6 +446,13 @@ fn what_cannot_judge_or_sign_is_refused() {
     std::fs::rename(leaf, setting.dir.join("clients.pem")).unwrap();
     let (usable, told) = check(&setting.config("mode: required"));
     assert!(!usable && told.contains("no authority's"), "{told}");
+    // One that issued itself, but is made for a client alone.
+    let key = rcgen::KeyPair::generate().unwrap();
+    let own = rcgen::CertificateParams::new(["leaf.example".to_owned()]).unwrap();
+    setting.dir.write("clients.pem", own.self_signed(&key).unwrap().pem());
+    let (usable, told) = check(&setting.config("mode: required"));
+    assert!(!usable && told.contains("no authority's"), "{told}");
+    assert!(told.contains("gateway.yaml:") && told.contains("counts only if"), "{told}");
     setting.dir.write("clients.pem", setting.clients.pem());
     // The key is ECDSA.
     let rsa = |max: &str| {

@@ -235,6 +235,31 @@ fn replies_of_the_gateway_itself_are_limited_too() {
 }
 
 #[test]
+fn requests_that_no_route_takes_are_limited_by_what_stands_at_the_top() {
+    let origin = Origin::echo();
+    let config = Config::before(&origin)
+        .route("match: { path: /x, methods: [GET] }, policies: [rate_limit: { name: own, limit: 9, per: 1h }]")
+        .also("policies:\n- rate_limit: { by: ip, limit: 4, per: 1h }\n- rate_limit: { name: of-routes, by: route, missing: unlimited, limit: 1, per: 1h }");
+    let gateway = Gateway::start(&config);
+    let mut client = gateway.client();
+    let mut ask = |line: &str| client.ask(format!("{line} HTTP/1.1\r\nHost: a.example\r\n\r\n"));
+    assert_eq!(ask("GET /x").status, 200);
+    let reply = ask("GET /wp-login.php");
+    assert_eq!(reply.status, 404);
+    assert_eq!(reply.field("ratelimit-policy"), Some("\"rate_limit\";q=4;w=3600"));
+    assert!(reply.field("ratelimit").unwrap().starts_with("\"rate_limit\";r=2;t="));
+    let reply = ask("POST /x");
+    assert_eq!((reply.status, reply.field("allow")), (405, Some("GET, HEAD")));
+    let statuses = ["GET /.env", "GET /.git", "DELETE /x"].map(|line| ask(line).status);
+    assert_eq!(statuses, [404, 429, 429]);
+    let labels = |outcome| {
+        format!("scope=\"global\",kind=\"rate_limit\",policy=\"rate_limit\",outcome=\"{outcome}\"")
+    };
+    let counted = |outcome| gateway.metric("portcullis_policy_requests_total", &labels(outcome));
+    assert_eq!((counted("allowed"), counted("refused")), (4.0, 2.0));
+}
+
+#[test]
 fn delayed_requests_all_pass_and_too_many_do_not() {
     let origin = Origin::echo();
     let gateway = with_policies(

@@ -3,6 +3,7 @@
 
 mod absences;
 mod gateways;
+mod leases;
 mod scripts;
 
 use portcullis_testkit::redis::Redis;

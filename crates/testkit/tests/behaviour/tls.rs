@@ -126,6 +126,9 @@ fn an_old_version_may_be_refused() {
     assert!(connect(TLS12).is_err());
     assert!(connect(TLS13).is_ok());
     assert!(eventually(|| gateway.metric("portcullis_tls_handshake_failures_total", "") >= 1.0));
+    let told = || gateway.logged_requests().into_iter().find(|line| !line["reason"].is_null());
+    assert!(eventually(|| told().is_some()));
+    assert_eq!(told().unwrap()["sni"], "a.example");
 }
 
 #[test]

@@ -114,12 +114,45 @@ fn a_shadow_that_hangs_or_is_away_harms_nobody() {
     }
     let busy = gateway.metric("portcullis_mirrored_requests_total", "outcome=\"busy\"");
     assert!(busy >= 8.0, "{busy}");
+    let active = || gateway.metric("portcullis_endpoint_requests_active", "service=\"shadow\"");
+    assert!(eventually(|| active() == 2.0), "{}", active());
     held.open();
     held.open();
     drop(shadow);
+    assert!(eventually(|| active() == 0.0), "{}", active());
     for _ in 0..10 {
         assert_eq!(client.get("/a/x").text(), "m");
     }
+}
+
+#[test]
+fn copies_of_requests_under_way_are_bounded_too() {
+    let held = Gate::new();
+    let slow = held.clone();
+    let main = Origin::with(move |served| {
+        while served.request().is_some() {
+            slow.pass();
+            served.reply("m");
+        }
+    });
+    let shadow = Origin::echo();
+    let gateway = Gateway::start(&format!("{}workers: 1\n", mirrored(&main, &shadow, ", most: 2")));
+    let mut clients: Vec<_> = (0..6).map(|_| gateway.client()).collect();
+    for client in &mut clients {
+        client.send("GET /a/x HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    }
+    let counted = |outcome: &str| {
+        gateway.metric("portcullis_mirrored_requests_total", &format!("outcome=\"{outcome}\""))
+    };
+    assert!(eventually(|| counted("busy") == 4.0));
+    for _ in &clients {
+        held.open();
+    }
+    for client in &mut clients {
+        assert_eq!(client.reply().text(), "m");
+    }
+    assert!(eventually(|| counted("answered") == 2.0));
+    assert_eq!(shadow.requests().len(), 2);
 }
 
 #[test]
@@ -203,6 +236,36 @@ fn what_is_too_much_is_turned_away_at_once_and_says_when_to_come_again() {
     held.open();
     assert_eq!(first.reply().text(), "ok");
     assert_eq!(gateway.get("/now").text(), "ok");
+}
+
+#[test]
+fn what_is_turned_away_uses_up_no_limit() {
+    let held = Gate::new();
+    let slow = held.clone();
+    let origin = Origin::with(move |served| {
+        while let Some(request) = served.request() {
+            if request.target == "/hold" {
+                slow.pass();
+            }
+            served.reply("ok");
+        }
+    });
+    let config = Config::before(&origin)
+        .service("overload: { least: 1, most: 1 }")
+        .route("policies: [{ rate_limit: { limit: 3, per: 1d } }]")
+        .also("workers: 1");
+    let gateway = Gateway::start(&config);
+    let mut first = gateway.client();
+    first.send("GET /hold HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    assert!(eventually(|| origin.requests().len() == 1));
+    for _ in 0..5 {
+        assert_eq!(gateway.get("/refused").status, 503);
+    }
+    held.open();
+    assert_eq!(first.reply().text(), "ok");
+    assert_eq!(gateway.get("/second").status, 200);
+    assert_eq!(gateway.get("/third").status, 200);
+    assert_eq!(gateway.get("/fourth").status, 429);
 }
 
 #[test]

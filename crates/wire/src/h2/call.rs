@@ -1,6 +1,6 @@
 //! A stream to an origin: one request goes in, one reply comes out.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -11,31 +11,43 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::client::{ResponseFuture, SendRequest};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
-use super::content::{Content, io_error, read_error};
+use super::content::{Content, Room, io_error, read_error};
 use super::fields;
 use crate::upstream::RequestLine;
 use crate::{BodyLength, Field, Fields, Known, Malformed, ReadError, ResponseHead, Version};
 
-/// Fields that a request has at most before its map must grow.
-const USUAL_FIELDS: usize = 24;
+/// Fields that the gateway adds to a request, as a rule at most.
+const USUAL_ADDED: usize = 3;
 
-/// The authority that a connection's last request named.
-pub(crate) type LastAuthority = Rc<RefCell<Option<Authority>>>;
+/// What the requests of a connection tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// The authority that the last one named.
+    last_authority: RefCell<Option<Authority>>,
+    /// How much content the origin had room for.
+    room: Room,
+    /// Streams that the origin lets us have at once.
+    pub(crate) most_streams: Cell<usize>,
+}
 
 /// A stream to an origin.
 #[derive(Debug)]
 pub struct Call {
     origin: SendRequest<Bytes>,
     scheme: Scheme,
-    last_authority: LastAuthority,
+    shared: Rc<Shared>,
     pub(crate) content: Content,
     response: Option<ResponseFuture>,
     /// The head being written.
     request: Request<()>,
     ends: bool,
     to_head: bool,
+    /// The length to announce.
+    length: Option<u64>,
+    expects_continue: bool,
+    takes_trailers: bool,
     /// The protocol of the tunnel that is asked for.
     protocol: Option<h2::ext::Protocol>,
     failed: Option<io::Error>,
@@ -45,20 +57,19 @@ pub struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(
-        origin: SendRequest<Bytes>,
-        scheme: Scheme,
-        last_authority: LastAuthority,
-    ) -> Call {
+    pub(crate) fn new(origin: SendRequest<Bytes>, scheme: Scheme, shared: Rc<Shared>) -> Call {
         Call {
             origin,
             scheme,
-            last_authority,
-            content: Content::default(),
+            content: Content::with_origin(Rc::clone(&shared.room)),
+            shared,
             response: None,
             request: Request::new(()),
             ends: false,
             to_head: false,
+            length: None,
+            expects_continue: false,
+            takes_trailers: false,
             protocol: None,
             failed: None,
             answered: false,
@@ -70,8 +81,7 @@ impl Call {
     pub(crate) fn begin(&mut self, line: &RequestLine<'_>) {
         self.to_head = line.method == b"HEAD";
         self.protocol = None;
-        let request = &mut self.request;
-        *request.headers_mut() = HeaderMap::with_capacity(USUAL_FIELDS);
+        *self.request.headers_mut() = HeaderMap::new();
         match self.uri(line) {
             Ok(uri) => *self.request.uri_mut() = uri,
             Err(error) => self.failed = Some(io::Error::other(error)),
@@ -85,18 +95,13 @@ impl Call {
         if let Some(protocol) = line.upgrade {
             self.upgrade(protocol);
         }
-        let headers = self.request.headers_mut();
-        match line.length {
-            BodyLength::Exact(length) => fields::add_length(headers, length),
-            BodyLength::Empty if line.declares_length => fields::add_length(headers, 0),
-            BodyLength::Empty | BodyLength::Unknown => {}
-        }
-        if line.expects_continue {
-            fields::add(headers, b"expect", Bytes::from_static(b"100-continue"));
-        }
-        if line.takes_trailers {
-            fields::add(headers, b"te", Bytes::from_static(b"trailers"));
-        }
+        self.length = match line.length {
+            BodyLength::Exact(length) => Some(length),
+            BodyLength::Empty => line.declares_length.then_some(0),
+            BodyLength::Unknown => None,
+        };
+        self.expects_continue = line.expects_continue;
+        self.takes_trailers = line.takes_trailers;
     }
 
     /// An upgrade is an extended CONNECT here (RFC 8441).
@@ -113,7 +118,7 @@ impl Call {
 
     /// The authority, which is mostly that of the request before.
     fn authority(&self, text: &[u8]) -> Result<Authority, http::Error> {
-        let mut last = self.last_authority.borrow_mut();
+        let mut last = self.shared.last_authority.borrow_mut();
         match &*last {
             Some(same) if same.as_str().as_bytes() == text => Ok(same.clone()),
             _ => {
@@ -147,6 +152,7 @@ impl Call {
     pub(crate) fn copy(&mut self, from: &Fields, mut keep: impl FnMut(Field<'_>) -> bool) {
         // The key belongs to the handshake of HTTP/1.1 (RFC 8441, 5).
         let tunnel = self.protocol.is_some();
+        self.request.headers_mut().reserve(from.len() + USUAL_ADDED);
         fields::append(self.request.headers_mut(), from, |field| {
             keep(field)
                 && !fields::is_of_connection(field.known)
@@ -154,11 +160,27 @@ impl Call {
         });
     }
 
+    /// Adds the fields that say what was understood, last: the map has its size by then.
+    fn fields_of_line(&mut self) {
+        let headers = self.request.headers_mut();
+        if let Some(length) = self.length {
+            fields::add_length(headers, length);
+        }
+        if self.expects_continue {
+            let value = HeaderValue::from_static("100-continue");
+            headers.append(http::header::EXPECT, value);
+        }
+        if self.takes_trailers {
+            headers.append(http::header::TE, HeaderValue::from_static("trailers"));
+        }
+    }
+
     /// Sends the head that was written.
     pub(crate) fn send_head(&mut self) {
         if self.failed.is_some() {
             return;
         }
+        self.fields_of_line();
         let mut request = std::mem::take(&mut self.request);
         if let Some(protocol) = &self.protocol {
             request.extensions_mut().insert(protocol.clone());

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use h2::client::{Builder, Connection, SendRequest};
 use http::uri::Scheme;
 
-use super::call::{Call, LastAuthority};
+use super::call::{Call, Shared};
 use super::content::io_error;
-use super::meter::{FrameBounds, Meter, Verdict};
+use super::meter::{FrameBounds, Meter};
+use super::server::PREFACE;
 use super::transport::{Transport, Wire};
 use crate::{Io, Upstream};
 
@@ -36,7 +37,7 @@ const BOUNDS: FrameBounds =
 pub struct Client {
     requests: SendRequest<Bytes>,
     scheme: Scheme,
-    last_authority: LastAuthority,
+    shared: Rc<Shared>,
 }
 
 /// What moves a connection's frames; it must be polled for anything to happen.
@@ -44,6 +45,7 @@ pub struct Client {
 pub struct Driver {
     connection: Connection<Transport, Bytes>,
     wire: Rc<RefCell<Wire>>,
+    shared: Rc<Shared>,
 }
 
 impl Client {
@@ -56,7 +58,8 @@ impl Client {
             Io::TlsClient(_) => Scheme::HTTPS,
             Io::Plain(_) | Io::TlsServer(_) => Scheme::HTTP,
         };
-        let transport = Transport::to_origin(io, Meter::new(&BOUNDS, 0, Instant::now()));
+        let meter = Meter::of_origin(&BOUNDS, PREFACE.len(), Instant::now());
+        let transport = Transport::to_origin(io, meter);
         let wire = transport.owner();
         let (requests, connection) = Builder::new()
             .enable_push(false)
@@ -68,17 +71,15 @@ impl Client {
             .handshake(transport)
             .await
             .map_err(io_error)?;
-        let mut driver = Driver { connection, wire };
+        let shared = Rc::<Shared>::default();
+        let mut driver = Driver { connection, wire, shared: Rc::clone(&shared) };
         let greeted = poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
             Poll::Ready(ended) => Poll::Ready(ended.and(Err(io::ErrorKind::UnexpectedEof.into()))),
             Poll::Pending if driver.wire.borrow().meter.is_greeted() => Poll::Ready(Ok(())),
             Poll::Pending => Poll::Pending,
         });
         match greeted.await {
-            Ok(()) => {
-                let last_authority = LastAuthority::default();
-                Ok((Client { requests, scheme, last_authority }, driver))
-            }
+            Ok(()) => Ok((Client { requests, scheme, shared }, driver)),
             Err(error) if is_of_writing(&error) => {
                 // Why the origin takes nothing may be there to be read.
                 let refusal = poll_fn(|cx| driver.wire.borrow_mut().poll_refusal(cx)).await;
@@ -96,14 +97,14 @@ impl Client {
     /// Streams that the origin lets us have at once.
     #[must_use]
     pub fn most_streams(&self) -> usize {
-        self.requests.current_max_send_streams()
+        self.shared.most_streams.get()
     }
 
     /// A stream for one exchange.
     #[must_use]
     pub fn stream(&self) -> Upstream {
-        let last = Rc::clone(&self.last_authority);
-        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone(), last)))
+        let shared = Rc::clone(&self.shared);
+        Upstream::H2(Box::new(Call::new(self.requests.clone(), self.scheme.clone(), shared)))
     }
 }
 
@@ -120,16 +121,14 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.wire.borrow_mut().begin_turn();
-        if let Some(verdict) = self.wire.borrow().meter.verdict() {
-            let what = match verdict {
-                Verdict::Flood(_) => "the origin floods us with frames",
-                Verdict::Broken(_) => "the origin sends frames that are none of HTTP/2",
-            };
-            return Poll::Ready(Err(io::Error::other(what)));
-        }
         if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
             return Poll::Ready(ended.map_err(io_error));
         }
+        // Behind it, so that no request meets the connection between the frames and the verdict.
+        if let Some(fault) = self.wire.borrow().fault() {
+            return Poll::Ready(Err(io::Error::other(fault)));
+        }
+        self.shared.most_streams.set(self.connection.max_concurrent_send_streams());
         match self.wire.borrow_mut().poll_write_out(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,

@@ -1,7 +1,9 @@
 //! Content of one stream, both ways, under flow control: the peer may send more only when what it
 //! sent was used, and we read from the other side only what the peer has room for.
 
+use std::cell::Cell;
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -15,6 +17,11 @@ const PIECE: usize = 16 * 1024;
 
 /// Largest trailer section, in bytes.
 const MOST_TRAILERS: usize = 8 * 1024;
+
+/// The most content that an origin has had room for on a stream at once: so much of the next
+/// request's is handed over with its head. The crate tells of no room on a stream before its head
+/// has left, and to wait for that would cost each request a turn, and a write, of its own.
+pub(crate) type Room = Rc<Cell<usize>>;
 
 /// Content that comes and content that goes.
 #[derive(Debug, Default)]
@@ -30,6 +37,10 @@ pub(crate) struct Content {
     send: Option<SendStream<Bytes>>,
     /// The last piece waits for the next one, or for the end, which then goes with it.
     held: Bytes,
+    /// What is known of the room at the origin, if that is the peer.
+    room: Option<Room>,
+    /// Some content was sent.
+    begun: bool,
     /// The peer has cancelled what it was sending.
     cancelled: bool,
     /// A tunnel is asked for: the end of the request is not the end of the stream.
@@ -39,6 +50,11 @@ pub(crate) struct Content {
 }
 
 impl Content {
+    /// Content to and from an origin with so much room as is known.
+    pub(crate) fn with_origin(room: Room) -> Content {
+        Content { room: Some(room), ..Content::default() }
+    }
+
     /// Begins to read.
     pub(crate) fn receive(&mut self, stream: RecvStream) {
         self.receive = (!stream.is_end_stream()).then_some(stream);
@@ -125,18 +141,38 @@ impl Content {
             // Content of a message that has none (a reply to HEAD) is dropped.
             return Poll::Ready(Ok(data.len()));
         };
-        let mut room = stream.capacity();
+        let first = !self.begun;
+        let known = self.room.as_ref().filter(|_| first).map_or(0, |room| room.get());
+        let mut room = if data.len() <= known { known } else { stream.capacity() };
         if room == 0 {
             stream.reserve_capacity(data.len().min(PIECE));
-            room = match ready!(stream.poll_capacity(cx)) {
-                Some(Ok(room)) => room,
-                Some(Err(error)) => return Poll::Ready(Err(io_error(error))),
-                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            room = match stream.poll_capacity(cx) {
+                Poll::Ready(Some(Ok(room))) => room,
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(io_error(error))),
+                Poll::Ready(None) => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                Poll::Pending => {
+                    // The first piece waits for its head as well, which says nothing.
+                    if !first {
+                        self.learn(0);
+                    }
+                    return Poll::Pending;
+                }
             };
         }
         let n = room.min(data.len()).min(PIECE);
+        if first {
+            self.begun = true;
+            self.learn(known.max(n));
+        }
         self.held = Bytes::copy_from_slice(&data[..n]);
         Poll::Ready(Ok(n))
+    }
+
+    /// Notes how much room the origin had.
+    fn learn(&self, now: usize) {
+        if let Some(room) = &self.room {
+            room.set(now);
+        }
     }
 
     /// Hands over the piece that waits. Room was reserved for it when it was taken.

@@ -72,8 +72,10 @@ pub(crate) struct Meter {
     control: Bucket,
     continuations: u32,
     most_continuations: u32,
-    /// A header block has begun and not ended.
-    open_block: bool,
+    /// The stream whose header block has begun and not ended.
+    open_block: Option<u32>,
+    /// The crate has given a header block up in its middle.
+    lost_place: bool,
     /// Counts frames from the peer, a header block as one.
     stage: u64,
     /// The peer's first SETTINGS have come.
@@ -81,8 +83,8 @@ pub(crate) struct Meter {
     verdict: Option<Verdict>,
     /// The crate found first that the peer floods us.
     calmed: Option<Flood>,
-    /// Errors sent and not yet reported.
-    errors: Vec<SentError>,
+    /// Errors sent and not yet reported; none where nobody asks for them.
+    errors: Option<Vec<SentError>>,
     /// Looks at the peer's header blocks, if it sends requests.
     blocks: Option<Blocks>,
 }
@@ -97,14 +99,21 @@ impl Meter {
             control: Bucket::new(bounds.control_frames, now),
             continuations: 0,
             most_continuations: bounds.continuations,
-            open_block: false,
+            open_block: None,
+            lost_place: false,
             stage: 0,
             greeted: false,
             verdict: None,
             calmed: None,
-            errors: Vec::new(),
+            errors: Some(Vec::new()),
             blocks: None,
         }
+    }
+
+    /// A meter for a connection to which we send `preface` bytes before our first frame.
+    pub(crate) fn of_origin(bounds: &FrameBounds, preface: usize, now: Instant) -> Meter {
+        let outward = Walker::after(preface);
+        Meter { outward, errors: None, ..Meter::new(bounds, 0, now) }
     }
 
     /// Looks at header blocks as well, of at most so many bytes.
@@ -145,6 +154,8 @@ impl Meter {
     /// Looks at bytes to the peer, as they leave.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
         let Meter { outward, resets, control, errors, verdict, calmed, .. } = self;
+        let (open_block, lost_place) = (self.open_block, &mut self.lost_place);
+        let mut note = |error| errors.iter_mut().for_each(|errors| errors.push(error));
         outward.walk(bytes, |frame, payload| {
             let code = |at: usize| {
                 let bytes = payload.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
@@ -155,14 +166,15 @@ impl Meter {
                 kind::DATA if frame.length >= LEAST_USEFUL => _ = control.give(USEFUL),
                 kind::RST_STREAM => {
                     let Some(code) = code(0).filter(|&code| code != 0) else { return };
-                    errors.push(SentError::Stream(code));
+                    note(SentError::Stream(code));
+                    *lost_place |= code == PROTOCOL_ERROR && open_block == Some(frame.stream);
                     if is_peers_fault(code) && !resets.take() {
                         verdict.get_or_insert(Verdict::Flood(Flood::Resets));
                     }
                 }
                 kind::GOAWAY => {
                     let Some(code) = code(4).filter(|&code| code != 0) else { return };
-                    errors.push(SentError::Connection(code));
+                    note(SentError::Connection(code));
                     if code == ENHANCE_YOUR_CALM && verdict.is_none() {
                         *calmed = Some(by_name(payload.get(8..).unwrap_or_default()));
                     }
@@ -193,6 +205,12 @@ impl Meter {
         self.verdict
     }
 
+    /// Whether a header block was given up in its middle. The crate resets its stream, forgets the
+    /// block, and takes what is left of it for an error of the whole connection.
+    pub(crate) fn has_lost_its_place(&self) -> bool {
+        self.lost_place
+    }
+
     /// What the peer did too often, whoever noticed, if anything.
     pub(crate) fn flood(&self) -> Option<Flood> {
         match self.verdict {
@@ -210,13 +228,13 @@ impl Meter {
     /// Whether the peer is inside a head, or inside a frame that is not content: what it must
     /// finish soon. The number tells one such frame from the next.
     pub(crate) fn owes(&self) -> Option<u64> {
-        let owes = !self.greeted || self.open_block || self.inward.is_inside_control();
+        let owes = !self.greeted || self.open_block.is_some() || self.inward.is_inside_control();
         owes.then_some(self.stage)
     }
 
     /// The errors that were told to the peer since the last call.
     pub(crate) fn take_errors(&mut self) -> Vec<SentError> {
-        std::mem::take(&mut self.errors)
+        self.errors.as_mut().map(std::mem::take).unwrap_or_default()
     }
 }
 
@@ -226,7 +244,7 @@ struct Counts<'a> {
     control: &'a mut Bucket,
     continuations: &'a mut u32,
     most_continuations: u32,
-    open_block: &'a mut bool,
+    open_block: &'a mut Option<u32>,
     stage: &'a mut u64,
     greeted: &'a mut bool,
 }
@@ -250,7 +268,7 @@ impl Counts<'_> {
             kind::HEADERS | kind::CONTINUATION => {
                 let first = frame.kind == kind::HEADERS;
                 *self.continuations = if first { 0 } else { *self.continuations + 1 };
-                *self.open_block = !frame.ends_headers();
+                *self.open_block = (!frame.ends_headers()).then_some(frame.stream);
                 if *self.continuations > self.most_continuations {
                     return Some(Verdict::Flood(Flood::Continuations));
                 }
@@ -350,6 +368,32 @@ mod tests {
         assert!(meter.received(&frame(kind::CONTINUATION, 0, b"x").repeat(2)));
         assert!(!meter.received(&frame(kind::CONTINUATION, 4, b"x")));
         assert_eq!(meter.flood(), Some(Flood::Continuations));
+    }
+
+    #[test]
+    fn a_block_that_is_given_up_in_its_middle_is_noted() {
+        let reset = |code| frame(kind::RST_STREAM, 0, &[0, 0, 0, code]);
+        let mut meter = meter();
+        assert!(meter.received(&frame(kind::HEADERS, 4, b"x")));
+        meter.sent(&reset(1));
+        assert!(!meter.has_lost_its_place(), "the block is whole");
+        assert!(meter.received(&frame(kind::HEADERS, 0, b"x")));
+        meter.sent(&reset(8));
+        assert!(!meter.has_lost_its_place(), "nobody wants it, but it is read");
+        meter.sent(&reset(1));
+        assert!(meter.has_lost_its_place());
+    }
+
+    #[test]
+    fn what_goes_to_an_origin_begins_with_a_preface() {
+        let mut meter = Meter::of_origin(&BOUNDS, 24, Instant::now());
+        meter.sent(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        meter.sent(&frame(kind::SETTINGS, 0, &[]));
+        for _ in 0..=BOUNDS.resets {
+            meter.sent(&frame(kind::RST_STREAM, 0, &[0, 0, 0, 1]));
+        }
+        assert_eq!(meter.flood(), Some(Flood::Resets));
+        assert_eq!(meter.take_errors(), [], "nobody would take them");
     }
 
     #[test]

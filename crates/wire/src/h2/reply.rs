@@ -14,9 +14,6 @@ use super::{fields, request};
 use crate::downstream::{Abort, ReplyLine};
 use crate::{BodyLength, Field, Fields, HeadLimits, Known, Malformed, ReadError, RequestHead};
 
-/// Fields that a reply has at most before its map must grow.
-const USUAL_FIELDS: usize = 16;
-
 /// A stream of a client.
 #[derive(Debug)]
 pub struct Reply {
@@ -30,6 +27,8 @@ pub struct Reply {
     /// The head being written.
     status: u16,
     ends: bool,
+    /// The length to announce.
+    length: Option<u64>,
     fields: HeaderMap,
     failed: Option<io::Error>,
 }
@@ -51,6 +50,7 @@ impl Reply {
             content,
             status: 0,
             ends: false,
+            length: None,
             fields: HeaderMap::new(),
             failed: None,
         }
@@ -79,19 +79,16 @@ impl Reply {
     pub(crate) fn begin(&mut self, line: &ReplyLine) {
         // A tunnel begins with a plain success (RFC 8441, 5).
         self.status = if line.status == 101 { 200 } else { line.status };
-        self.fields = HeaderMap::with_capacity(USUAL_FIELDS);
+        self.fields = HeaderMap::new();
         let tunnel = line.status == 101;
         let headless = self.to_head || matches!(line.status, 204 | 304);
         self.ends = !tunnel && (headless || line.length == BodyLength::Empty);
-        let named = match line.length {
+        self.length = match line.length {
             _ if line.status < 200 => None,
             BodyLength::Exact(length) => Some(length),
             BodyLength::Empty => line.declared,
             BodyLength::Unknown => None,
         };
-        if let Some(length) = named {
-            fields::add_length(&mut self.fields, length);
-        }
     }
 
     pub(crate) fn field(&mut self, name: &[u8], value: Bytes) {
@@ -102,6 +99,8 @@ impl Reply {
     }
 
     pub(crate) fn copy(&mut self, from: &Fields, mut keep: impl FnMut(Field<'_>) -> bool) {
+        // The length, which is of ours, has its place among them: a reply mostly names one.
+        self.fields.reserve(from.len());
         fields::append(&mut self.fields, from, |field| {
             keep(field) && !fields::is_of_connection(field.known)
         });
@@ -109,6 +108,9 @@ impl Reply {
 
     /// Sends the head that was written.
     pub(crate) fn send_head(&mut self) {
+        if let Some(length) = self.length {
+            fields::add_length(&mut self.fields, length);
+        }
         let mut response = Response::new(());
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

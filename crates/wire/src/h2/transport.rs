@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::meter::Meter;
+use super::meter::{Meter, Verdict};
 use crate::buffer::Buffer;
 use crate::{Io, tls};
 
@@ -114,6 +114,18 @@ impl Wire {
         let mut waste = [MaybeUninit::uninit(); 1024];
         let read = ready!(self.io.poll_read_buf(cx, &mut ReadBuf::uninit(&mut waste)));
         Poll::Ready(read.err().filter(tls::is_refusal))
+    }
+
+    /// Why nothing more is believed of an origin, if so.
+    pub(crate) fn fault(&self) -> Option<&'static str> {
+        match self.meter.verdict() {
+            Some(Verdict::Flood(_)) => Some("the origin floods us with frames"),
+            Some(Verdict::Broken(_)) => Some("the origin sends frames that are none of HTTP/2"),
+            None if self.meter.has_lost_its_place() => {
+                Some("the origin sent a header block that cannot be read to its end")
+            }
+            None => None,
+        }
     }
 
     fn taken(&mut self, n: usize) {

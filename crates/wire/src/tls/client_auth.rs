@@ -12,6 +12,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use super::certificate::{certificates, unusable};
 use super::expiry::{ExpiryKind, Findings};
 use super::parsed::Parsed;
+use super::refused::Noting;
 use super::revocation::{self, Revocation};
 use super::server::setup;
 use super::{Pem, TlsError};
@@ -40,8 +41,9 @@ impl ClientVerifier {
         let mut roots = RootCertStore::empty();
         let authorities = certificates(&options.ca)?;
         for (index, der) in authorities.iter().enumerate() {
-            if Parsed::of(der).is_some_and(|parsed| !parsed.may_issue && !parsed.is_self_issued) {
-                // Whoever has its key could make certificates that we would believe.
+            if Parsed::of(der).is_some_and(|parsed| !parsed.may_issue) {
+                // Whoever has its key could make certificates that we would believe, though it was
+                // made for one client alone.
                 let (label, position) = (Arc::clone(&options.ca.label), index + 1);
                 return Err(TlsError::NoAuthority { label, position });
             }
@@ -61,7 +63,7 @@ impl ClientVerifier {
         if !revocation.accept_expired {
             builder = builder.enforce_revocation_expiration();
         }
-        builder.build().map(Self).map_err(setup)
+        builder.build().map(|verifier| Self(Arc::new(Noting(verifier)))).map_err(setup)
     }
 
     /// Judges once more what a client showed when its session began, for a session that resumes
@@ -96,7 +98,9 @@ mod tests {
     use super::super::testing::{
         Authority, Pair, Refused, believing, client_config, handshake, serving,
     };
-    use super::super::{CertificatePem, Choices, Server, Ticketer, Versions, of_tls, server};
+    use super::super::{
+        CertificatePem, Choices, Server, Ticketer, Versions, of_tls, server, take_refused_client,
+    };
     use super::*;
 
     /// A server that asks clients for a certificate of `clients`.
@@ -169,6 +173,9 @@ mod tests {
             assert_eq!(verdict(&own, &server, Some(&expired)), fault);
             let fault = Err(HandshakeFault::BadClientCertificate);
             assert_eq!(verdict(&own, &server, Some(&stranger)), fault);
+            assert!(take_refused_client().is_some());
+            assert_eq!(verdict(&own, &server, Some(&good)), Ok(Some(1)));
+            assert_eq!(take_refused_client(), None);
         }
     }
 

@@ -19,8 +19,6 @@ pub(super) struct Parsed {
     /// It says that it may issue certificates (RFC 5280, 4.2.1.3 and 4.2.1.9), or is of version 1,
     /// which cannot say so, and has issued itself.
     pub(super) may_issue: bool,
-    /// Nobody else has issued it.
-    pub(super) is_self_issued: bool,
 }
 
 impl Parsed {
@@ -38,7 +36,6 @@ impl Parsed {
             not_after: body.validity().not_after.to_unix_duration(),
             subject: body.subject().to_der().ok()?,
             may_issue: may_issue || (body.version() == Version::V1 && is_self_issued),
-            is_self_issued,
         })
     }
 }

@@ -8,21 +8,26 @@ use crate::model::{Authentication, Layered, Method, Name};
 use crate::node::Span;
 use crate::raw::{PolicySpec, Spanned};
 
+/// Policies about who calls.
+pub(super) const KINDS: [&str; 7] =
+    ["api_key", "basic", "mtls", "jwt", "any_of", "all_of", "anonymous"];
+
 /// Whether a policy is about who calls, and nothing else.
 pub(super) fn is(item: &Spanned<PolicySpec>) -> bool {
     places(&item.value).into_iter().any(|(_, span)| span.is_some())
 }
 
 fn places(spec: &PolicySpec) -> [(&'static str, Option<Span>); 7] {
-    [
-        ("api_key", spec.api_key.as_ref().map(|spec| spec.span)),
-        ("basic", spec.basic.as_ref().map(|spec| spec.span)),
-        ("mtls", spec.mtls.as_ref().map(|spec| spec.span)),
-        ("jwt", spec.jwt.as_ref().map(|spec| spec.span)),
-        ("any_of", spec.any_of.as_ref().map(|spec| spec.span)),
-        ("all_of", spec.all_of.as_ref().map(|spec| spec.span)),
-        ("anonymous", spec.anonymous.as_ref().map(|spec| spec.span)),
-    ]
+    let spans = [
+        spec.api_key.as_ref().map(|spec| spec.span),
+        spec.basic.as_ref().map(|spec| spec.span),
+        spec.mtls.as_ref().map(|spec| spec.span),
+        spec.jwt.as_ref().map(|spec| spec.span),
+        spec.any_of.as_ref().map(|spec| spec.span),
+        spec.all_of.as_ref().map(|spec| spec.span),
+        spec.anonymous.as_ref().map(|spec| spec.span),
+    ];
+    std::array::from_fn(|at| (KINDS[at], spans[at]))
 }
 
 pub(super) fn authentication(
@@ -63,6 +68,9 @@ pub(super) fn authentication(
 fn alone(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) {
     let spec = &item.value;
     let others = [
+        ("cors", spec.cors.as_ref().map(|spec| spec.span)),
+        ("csrf", spec.csrf.as_ref().map(|spec| spec.span)),
+        ("security_headers", spec.security_headers.as_ref().map(|spec| spec.span)),
         ("rate_limit", spec.rate_limit.as_ref().map(|spec| spec.span)),
         ("quota", spec.quota.as_ref().map(|spec| spec.span)),
         ("concurrency", spec.concurrency.as_ref().map(|spec| spec.span)),

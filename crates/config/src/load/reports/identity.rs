@@ -8,6 +8,10 @@ use crate::node::Span;
 /// Most policies that are looked through for a place.
 const MOST: usize = 1000;
 
+/// What is missing, and where it was named: the place, whether the whole path to it is there, and
+/// whether it is hidden.
+type Missing = (&'static str, Option<(Span, bool, bool)>);
+
 /// What is missing, and where it was named.
 pub(super) fn missing(
     collection: Collection,
@@ -15,7 +19,7 @@ pub(super) fn missing(
     id: UnitId,
     entries: &Entries,
     places: &Places<'_>,
-) -> Option<(&'static str, Option<(Span, bool, bool)>)> {
+) -> Option<Missing> {
     let unit = entries.unit(id)?;
     match collection {
         Collection::Plans => Some(("plan", places.within(entries, id, &["plan"]))),

@@ -2,7 +2,7 @@
 
 use super::super::entries::Entries;
 use super::super::unit::{Collection, UnitId, Value};
-use super::{MOST, Places, name};
+use super::{MOST, Places, backups, name};
 use crate::model::{HostPattern, Listener, ListenerProtocol, Name};
 use crate::report::{Fault, Severity};
 
@@ -80,10 +80,7 @@ fn named(id: UnitId, listener: &str, entries: &Entries, places: &Places<'_>) -> 
 /// TLS that the endpoint ends cannot be put into TLS of ours.
 fn services(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
     for (service, routes) in entries.claims.by_service() {
-        let value = entries.value(Collection::Services, service).and_then(Value::service);
-        if value.is_none_or(|service| service.tls.is_none()) {
-            continue;
-        }
+        let Some(service) = with_tls(entries, service) else { continue };
         for id in routes.iter().take(MOST) {
             let route = entries.unit(*id).and_then(|unit| unit.value.as_ref()?.tcp_route());
             let Some(of) = route.and_then(|route| listener_of(entries, &route.listener)) else {
@@ -99,6 +96,23 @@ fn services(entries: &Entries, places: &Places<'_>, faults: &mut Vec<Fault>) {
             fault.places.extend(its.and_then(|id| places.of(entries, id, &["tls"], "set here")));
             faults.push(fault);
         }
+    }
+}
+
+/// The service, or the first of those that take over for it, that has TLS of its own.
+fn with_tls<'e>(entries: &'e Entries, first: &'e Name) -> Option<&'e Name> {
+    let mut seen = vec![first];
+    loop {
+        let name = *seen.last()?;
+        let service = backups::service(entries, name)?;
+        if service.tls.is_some() {
+            return Some(name);
+        }
+        let next = service.backup.as_ref()?;
+        if seen.contains(&next) {
+            return None;
+        }
+        seen.push(next);
     }
 }
 

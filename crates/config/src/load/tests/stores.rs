@@ -89,6 +89,17 @@ fn faults_of_policies_that_count_in_stores() {
     let found =
         faults(store, "rate_limit: { limit: 5, per: 1m, store: s, mode: leased, on_limit: delay }");
     assert!(found[0].contains("with `leased` no request can wait for its turn"), "{found:?}");
+    for policy in [
+        "rate_limit: { limit: 16000000, per: 1m, store: s, mode: leased, cost: 8000001 }",
+        "quota: { limit: 10000000000, per: day, store: s, mode: leased, cost: 8000001 }",
+        "quota: { limit: 10000000000, per: day, store: s, mode: leased, cost: { header: x, max: 9000000 } }",
+    ] {
+        let found = faults(store, policy);
+        assert!(found[0].contains("with `leased` no request costs more than 8000000"), "{found:?}");
+        good(&with(store, &policy.replace("leased", "exact")));
+    }
+    let found = faults(store, "quota: { limit: 10000000000, per: day, cost: 4294967296 }");
+    assert!(found[0].contains("no request costs more than 4294967295"), "{found:?}");
 }
 
 #[test]

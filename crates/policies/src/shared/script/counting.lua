@@ -216,6 +216,18 @@ local function read(key, first)
   return entry
 end
 
+-- Within this time nodes give back what they hold and do not use.
+local idle = 1000000
+
+-- How long until so much may be had. What others hold may come back before anything comes in.
+local function wait_for(entry, amount)
+  local wait = entry.kind.wait(entry.p, entry.c, amount + entry.held)
+  if entry.held > 0 then
+    wait = min(wait, max(idle, entry.kind.wait(entry.p, entry.c, amount)))
+  end
+  return wait
+end
+
 local function write(entry, ttl)
   redis.call('HSET', entry.key, 's', entry.kind.save(entry.p, entry.c))
   if #entry.gone > 0 then

@@ -32,15 +32,16 @@ if granted < least then
 end
 local wait = 0
 if granted == 0 then
-  wait = kind.wait(p, c, entry.held + have + least)
+  wait = wait_for(entry, have + least)
 end
 have = have + granted
 local valid = min(ttl, kind.valid(p) or ttl)
+entry.held = entry.held + have
+write(entry, valid)
+-- After what has expired is gone, for that may be an older share of this very node.
 if have > 0 then
   redis.call('HSET', entry.key, node, whole(have) .. ':' .. whole(now + valid))
 elseif held then
   redis.call('HDEL', entry.key, node)
 end
-entry.held = entry.held + have
-write(entry, valid)
 return { granted, left - granted, wait, kind.reset(p, c), others + (have > 0 and 1 or 0), valid }

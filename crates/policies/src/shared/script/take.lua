@@ -22,7 +22,7 @@ for _, entry in ipairs(entries) do
     entry.kind.add(entry.p, entry.c, entry.cost)
     write(entry, longest_share)
   end
-  local reset = entry.refused and entry.wait or entry.kind.reset(entry.p, entry.c)
+  local reset = entry.refused and wait_for(entry, entry.cost) or entry.kind.reset(entry.p, entry.c)
   answer[#answer + 1] = max(0, entry.kind.left(entry.p, entry.c) - entry.held)
   answer[#answer + 1] = entry.refused and 0 or entry.wait
   answer[#answer + 1] = reset

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use portcullis_config::model::Sharing;
 use proptest::prelude::*;
 
 use super::*;
@@ -79,19 +80,23 @@ impl Server {
         if have + granted > 0 {
             self.held.insert(node, (have + granted, now + LASTS_MS));
         }
-        let wait = if granted == 0 { self.wait(now) } else { 0 };
+        let wait = if granted == 0 { self.wait(node, now) } else { 0 };
         let holders = self.held.len() as u64;
         Grant { granted, wait, valid: LASTS_MS, left: left - granted, holders }
     }
 
-    fn wait(&self, now: u64) -> u64 {
-        match self.limit {
+    fn wait(&self, node: usize, now: u64) -> u64 {
+        // What others hold may come back before anything comes in.
+        let others = self.held.keys().any(|holder| *holder != node);
+        let longest = if others { 1000 } else { u64::MAX };
+        let wait = match self.limit {
             Limit::Bucket(bucket) if self.left(now) <= self.all_held() => {
                 (bucket.interval / MS).max(1)
             }
             Limit::Allowance(allowance) if self.left(now) <= self.all_held() => allowance.left / MS,
             _ => 0,
-        }
+        };
+        wait.min(longest)
     }
 }
 
@@ -110,6 +115,7 @@ struct Node {
     known: bool,
     asked: bool,
     due: u64,
+    heard: u64,
     under: Option<Under>,
     /// Messages whose sender has given up, but which arrive all the same.
     late: Vec<Under>,
@@ -150,6 +156,7 @@ fn run(limit: Limit, credit: u64, events: &[Event]) -> Vec<u64> {
         known: false,
         asked: false,
         due: u64::MAX,
+        heard: 0,
         under: None,
         late: Vec::new(),
     };
@@ -187,7 +194,7 @@ fn request(node: &mut Node, server: &mut Server, now: u64, credit: u64) -> bool 
     node.share = Share::of(new.unwrap_or(node.share).state());
     let ask = |node: &mut Node, lent| {
         if !node.known {
-            (node.known, node.book) = (true, Book::new(now));
+            (node.known, node.book, node.heard) = (true, Book::new(now), now);
         }
         node.book.lend(lent);
         node.asked = true;
@@ -233,9 +240,11 @@ fn background(
             // Nobody waits any longer; the message may arrive yet.
             node.share = node.share.unasked();
             node.due = now + 200;
+            node.known = now < node.heard + LASTS_MS;
             node.late.push(under);
         } else {
             let grant = server.lease(number, now, under.order);
+            node.heard = now;
             (node.share, node.due) = node.book.settle(node.share, &under.order, grant, under.sent);
             if node.asked {
                 node.due = now;
@@ -301,6 +310,17 @@ proptest! {
     }
 }
 
+/// The dearest request that a configuration allows, and any other.
+#[test]
+fn no_cost_is_too_high_for_a_share() {
+    for cost in [1, MOST / 2, MOST / 2 + 1, Sharing::MOST_LEASED.into(), u32::MAX.into()] {
+        let (share, step) = Book::new(1).look(Share::default(), 1000, cost, true);
+        let Step::Tell(order) = step else { panic!("{step:?}") };
+        assert_eq!((order.want, order.least, share.tokens), (cost, cost, 0));
+    }
+    assert!(u64::from(Sharing::MOST_LEASED) <= MOST / 2);
+}
+
 /// Nearly all of a limit can be used, even by one node of three, and hardly any request waits.
 #[test]
 fn little_is_left_over_and_few_requests_wait() {
@@ -313,4 +333,32 @@ fn little_is_left_over_and_few_requests_wait() {
     }
     let passed = run(period, 3, &events).len();
     assert!((1000..=1010).contains(&passed), "{passed}");
+}
+
+/// What one node took ahead and does not use is not lost for another.
+#[test]
+fn what_others_hold_and_do_not_use_can_be_used() {
+    let period = Limit::Allowance(Allowance { limit: 200, end: 1, left: 86_400_000 * MS });
+    let mut events = Vec::new();
+    for round in 0..300 {
+        let node = usize::from(round > 20);
+        events.extend([Event::Requests { node, count: 3 }, Event::Time(20)]);
+    }
+    assert_eq!(run(period, 0, &events).len(), 200);
+}
+
+/// Nothing is lent of a key that is used up, however often it comes.
+#[test]
+fn a_key_that_is_used_up_is_lent_nothing() {
+    const BURST: u32 = 900;
+    const DAY_S: u64 = 86_400;
+    let bucket = Limit::Bucket(Bucket::new(BURST, DAY_S * 1000 * MS, BURST, 0));
+    let mut events = [Event::Requests { node: 0, count: 90 }, Event::Time(100)].repeat(12);
+    for _ in 0..30 {
+        events.extend([Event::Time(60_000), Event::Time(60_000)]);
+        events.push(Event::Requests { node: 0, count: 3 });
+    }
+    let passed = run(bucket, 3, &events).len() as u64;
+    let came = 30 * 120 * u64::from(BURST) / DAY_S + 1;
+    assert!(passed <= u64::from(BURST) * 101 / 100 + came, "{passed}");
 }

@@ -4,11 +4,16 @@
 use portcullis_config::model::{ActiveCheck, CheckKind, Outliers, Service};
 use serde_json::{Value, json};
 
-/// A line for the checks and one for the ejections, as far as there are any.
+/// Where an explanation ends: it reads a configuration and asks nobody.
+const LIVE: &str = "who is well just now, the running gateway tells: GET /endpoints (admin)";
+
+/// A line for the checks and one for the ejections, as far as there are any, and one on where the
+/// state of the day is to be seen.
 pub(super) fn lines(service: &Service) -> impl Iterator<Item = String> + use<> {
     let checks = service.health.as_ref().map(|active| checks(active));
     let ejections = service.outliers.as_ref().map(ejections);
-    checks.into_iter().chain(ejections)
+    let live = (checks.is_some() || ejections.is_some()).then(|| LIVE.to_owned());
+    checks.into_iter().chain(ejections).chain(live)
 }
 
 /// The same as facts.

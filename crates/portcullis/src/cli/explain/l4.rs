@@ -9,7 +9,7 @@ use portcullis_proxy::Snapshot;
 use portcullis_proxy::snapshot::Standing;
 
 use super::ask::Url;
-use super::{connection, endpoints};
+use super::{connection, endpoints, health};
 
 /// What becomes of a connection, and whether somebody takes it.
 pub(super) fn explain(
@@ -64,6 +64,7 @@ pub(super) fn explain(
             let percent = endpoints::percent(share);
             line("", format!("  {}  weight {}  {percent}", endpoint.address, endpoint.weight));
         }
+        health::lines(service).for_each(|text| line("", text));
     }
     Ok((page, true))
 }

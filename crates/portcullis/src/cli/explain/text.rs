@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use portcullis_config::model::{Bind, Listener, Service, Trust};
 use portcullis_core::{Failure, Reason};
+use portcullis_policies::PolicyId;
 use portcullis_proxy::explain::{
-    Action, ClientStep, Outcome, PathStep, Routed, Share, Source, Timeouts,
+    Action, ClientStep, JudgeStep, Outcome, PathStep, PreflightStep, Routed, Share, Source,
+    Timeouts,
 };
 use portcullis_proxy::router::Verdict;
 
@@ -31,9 +33,9 @@ pub(super) fn render(told: &Told<'_>) -> String {
     }
     match &explanation.outcome {
         Outcome::Refused(failure, methods) => {
-            if explanation.policies.is_empty() {
-                authentication(&mut page, told);
-            } else {
+            judges(&mut page, told, &explanation.judges);
+            authentication(&mut page, told);
+            if !explanation.policies.is_empty() {
                 policies(&mut page, told);
             }
             refused(&mut page, failure);
@@ -42,7 +44,10 @@ pub(super) fn render(told: &Told<'_>) -> String {
             }
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
+        Outcome::Preflight(step) => preflight(&mut page, told, step),
         Outcome::Routed(routed) => {
+            authentication(&mut page, told);
+            judges(&mut page, told, &explanation.judges);
             policies(&mut page, told);
             action(&mut page, told, routed);
         }
@@ -166,16 +171,42 @@ fn authentication(page: &mut Page, told: &Told<'_>) {
     }
 }
 
+fn preflight(page: &mut Page, told: &Told<'_>, step: &PreflightStep<'_>) {
+    judges(page, told, std::slice::from_ref(&step.cors));
+    let (answer, route) = if step.cors.passes {
+        ("204 by the gateway itself", step.route)
+    } else {
+        ("403 cors_refused", None)
+    };
+    page.line("answer", format_args!("{answer}: a preflight for {}", step.method));
+    if let Some(route) = route {
+        page.more(format_args!("which the route {} would take", route.route.name));
+    }
+    for (name, value) in &step.fields {
+        page.more(format_args!("{name}: {value}"));
+    }
+}
+
+fn judges(page: &mut Page, told: &Told<'_>, steps: &[JudgeStep]) {
+    for (index, step) in steps.iter().enumerate() {
+        let PolicyId { kind, scope, .. } = &step.id;
+        let at = At(told.place(&patterns::policies_of(scope)));
+        let label = if index == 0 { "policies" } else { "" };
+        page.line(label, format_args!("{kind}, {scope}{at}: {}", step.rule));
+        page.more(format_args!("  {}", step.verdict));
+    }
+}
+
 fn policies(page: &mut Page, told: &Told<'_>) {
-    authentication(page, told);
-    let policies = &told.explanation.policies;
-    if policies.is_empty() {
+    let (policies, judges) = (&told.explanation.policies, &told.explanation.judges);
+    if policies.is_empty() && judges.is_empty() {
         return page.line("policies", "none");
     }
     for (index, step) in policies.iter().enumerate() {
         let id = &step.running.counted().id;
         let at = At(told.place(&patterns::policies_of(&id.scope)));
-        let label = if index == 0 { "policies" } else { "" };
+        let first = index == 0 && judges.is_empty();
+        let label = if first { "policies" } else { "" };
         let (kind, name, scope) = (id.kind, &id.name, &id.scope);
         page.line(label, format_args!("{kind} {name}, {scope}{at}: {}", step.running.rule()));
         if let Some(service) = step.only_for {
@@ -209,7 +240,7 @@ fn action(page: &mut Page, told: &Told<'_>, routed: &Routed<'_>) {
         Action::Forward { held, .. } => *held,
         Action::Redirect { .. } | Action::Reply(_) => None,
     };
-    for line in traffic::lines(&routed.route.route, held) {
+    for line in traffic::lines(routed, held) {
         page.line("traffic", line);
     }
     match &routed.action {
@@ -251,6 +282,7 @@ fn service(page: &mut Page, told: &Told<'_>, share: &Share<'_>, total: u32, upgr
     page.more(timeouts(&share.timeouts, upgrades));
     page.more(format_args!("endpoints, {}:", endpoints::balance(&share.service.service)));
     endpoints::lines(page, share);
+    traffic::overload(&share.service.service).iter().for_each(|line| page.more(line));
     health::lines(&share.service.service).for_each(|line| page.more(line));
 }
 

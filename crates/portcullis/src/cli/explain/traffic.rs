@@ -1,10 +1,12 @@
 //! What may happen to a request besides its being forwarded.
 
-use portcullis_config::model::{self, Route, SplitBy};
+use portcullis_config::model::{self, Route, Service, SplitBy};
+use portcullis_proxy::explain::Routed;
 use serde_json::{Value, json};
 
 /// In lines; none where nothing may.
-pub(super) fn lines(route: &Route, held: Option<&str>) -> Vec<String> {
+pub(super) fn lines(routed: &Routed<'_>, held: Option<&str>) -> Vec<String> {
+    let route = &*routed.route.route;
     let mut lines = Vec::new();
     let (split_by, mirror) = parts(route);
     let by = match split_by {
@@ -31,11 +33,15 @@ pub(super) fn lines(route: &Route, held: Option<&str>) -> Vec<String> {
     if route.importance != model::Importance::default() {
         lines.push(format!("of {} importance", route.importance.as_str()));
     }
+    if let Some(bearable) = routed.bearable {
+        lines.push(format!("turned away by a worker that is late by more than {bearable:?}"));
+    }
     lines
 }
 
 /// The same for programs.
-pub(super) fn json(route: &Route, held: Option<&str>) -> Value {
+pub(super) fn json(routed: &Routed<'_>, held: Option<&str>) -> Value {
+    let route = &*routed.route.route;
     let (split_by, mirror) = parts(route);
     json!({
         "split_by": match split_by {
@@ -57,6 +63,27 @@ pub(super) fn json(route: &Route, held: Option<&str>) -> Value {
             "share": share,
         })),
         "importance": route.importance.as_str(),
+        "lag_s": routed.bearable.map(|bearable| bearable.as_secs_f64()),
+    })
+}
+
+/// What a service may have under way, where that adapts.
+pub(super) fn overload(service: &Service) -> Option<String> {
+    let overload = service.overload?;
+    Some(format!(
+        "turned away while slower than {} times the usual: {} to {} under way at each worker",
+        overload.tolerance, overload.least, overload.most
+    ))
+}
+
+/// The same for programs.
+pub(super) fn overload_json(service: &Service) -> Value {
+    service.overload.map_or(Value::Null, |overload| {
+        json!({
+            "least": overload.least,
+            "most": overload.most,
+            "tolerance": overload.tolerance,
+        })
     })
 }
 

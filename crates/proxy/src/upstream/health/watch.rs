@@ -39,9 +39,10 @@ impl Ground {
 
     /// When a check begins that is due then.
     fn step(&self, due: Instant) -> Instant {
-        let since = due.saturating_duration_since(self.begun).as_nanos();
-        let steps = u32::try_from(since.div_ceil(STEP.as_nanos())).unwrap_or(u32::MAX);
-        self.begun + STEP * steps
+        let into = due.saturating_duration_since(self.begun).as_nanos() % STEP.as_nanos();
+        let left = (STEP.as_nanos() - into) % STEP.as_nanos();
+        // Less than a step, so it always fits.
+        due + Duration::from_nanos(u64::try_from(left).unwrap_or_default())
     }
 }
 
@@ -219,5 +220,7 @@ mod tests {
         assert_eq!(ground.step(at(0)), at(0));
         assert_eq!(ground.step(at(1)), at(10));
         assert_eq!(ground.step(at(10)), at(10));
+        let years = 1000 * 60 * 60 * 24 * 3650;
+        assert_eq!(ground.step(at(years + 1)), at(years + 10));
     }
 }
