@@ -6,22 +6,30 @@ mod api_key;
 mod basic;
 mod describe;
 mod guessing;
+mod jwt;
 mod mtls;
 mod passwords;
+mod place;
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use portcullis_config::model;
 use portcullis_core::{AuthOutcome, CredentialKind};
+use portcullis_jose::TokenError;
 use portcullis_wire::{Fields, RequestHead};
 
 use crate::consumers::Directory;
 use crate::identity::Identity;
+use crate::issuers::Issuers;
 use crate::key::Facts;
 use api_key::ApiKey;
 use basic::Basic;
 pub use guessing::Guard;
+use jwt::Jwt;
+pub use jwt::Tokens;
 use mtls::Mtls;
 pub use passwords::Verifier;
 
@@ -42,6 +50,7 @@ pub(crate) enum Method {
     ApiKey(ApiKey),
     Basic(Basic),
     Mtls(Mtls),
+    Jwt(Jwt),
     AnyOf(Box<[Method]>),
     AllOf(Box<[Method]>),
 }
@@ -55,6 +64,8 @@ pub(crate) enum Attempt {
     Nothing,
     /// What the request shows is not good.
     Refused(Refused),
+    /// What the request shows is good, and grants too little.
+    Insufficient(CredentialKind),
     /// It could not be found out now.
     Unavailable(CredentialKind, &'static str),
     /// First this must be known.
@@ -62,12 +73,26 @@ pub(crate) enum Attempt {
 }
 
 /// A credential that is not good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// Its kind.
     pub kind: CredentialKind,
     /// What precisely is wrong, for the log alone.
-    pub detail: &'static str,
+    pub detail: Cow<'static, str>,
+    /// What whoever has sent it is told.
+    pub(crate) said: Option<&'static str>,
+}
+
+impl Refused {
+    fn new(kind: CredentialKind, detail: &'static str) -> Refused {
+        Refused { kind, detail: detail.into(), said: None }
+    }
+
+    /// A token that is not good.
+    fn token(error: &TokenError) -> Refused {
+        let (detail, said) = (error.to_string().into(), Some(error.description()));
+        Refused { kind: CredentialKind::Jwt, detail, said }
+    }
 }
 
 /// What a request has to wait for.
@@ -103,17 +128,21 @@ pub struct Answers(Vec<(usize, Answer)>);
 pub struct Asking<'a> {
     /// Who there is.
     pub directory: &'a Directory,
+    /// What the worker remembers of tokens.
+    pub tokens: &'a RefCell<Tokens>,
     /// Seconds since 1970.
     pub now: u64,
 }
 
 /// Why a request may not pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denied {
     /// It shows nothing that is asked for.
     Missing,
     /// What it shows is not good.
     Refused(Refused),
+    /// What it shows is good, and grants too little.
+    Insufficient(CredentialKind),
     /// Its client has shown too much that is not good; for how long it has to wait, in nanoseconds.
     Guessing(u64),
     /// Nobody can tell now.
@@ -132,9 +161,9 @@ pub enum Known {
 impl Authentication {
     /// Ready to run.
     #[must_use]
-    pub fn new(written: &Arc<model::Authentication>) -> Authentication {
+    pub fn new(written: &Arc<model::Authentication>, issuers: &Issuers) -> Authentication {
         let mut count = 0;
-        let method = written.method.as_ref().map(|method| Method::new(method, &mut count));
+        let method = written.method.as_ref().map(|method| Method::new(method, &mut count, issuers));
         Authentication { written: Arc::clone(written), method }
     }
 
@@ -168,10 +197,15 @@ impl Authentication {
             }
             Attempt::Refused(refused) => {
                 identity.forget();
-                if let Some(guard) = guard {
+                // Nobody guesses a signature; what is refused has expired, most of the time.
+                if let Some(guard) = guard.filter(|_| refused.kind != CredentialKind::Jwt) {
                     guard.count(facts, steady);
                 }
                 Err(Denied::Refused(refused))
+            }
+            Attempt::Insufficient(kind) => {
+                identity.forget();
+                Err(Denied::Insufficient(kind))
             }
             Attempt::Unavailable(kind, why) => {
                 identity.forget();
@@ -198,15 +232,17 @@ impl Authentication {
     }
 
     /// Takes what was shown out of the request, so that the service does not see it.
-    pub fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>) {
+    /// Adds what it is to be told instead of who calls.
+    pub fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
         if let Some(method) = &self.method {
-            method.hide(request, text);
+            method.hide(request, text, identity);
         }
     }
 
     /// Adds to a reply what can be shown (RFC 9110, 11.6.1).
     pub fn challenge(&self, denied: &Denied, out: &mut Fields) {
-        if let (Some(method), Denied::Missing | Denied::Refused(_)) = (&self.method, denied) {
+        if let (Some(method), Denied::Missing | Denied::Refused(_) | Denied::Insufficient(_)) =
+            (&self.method, denied) {
             method.challenge(denied, out);
         }
     }
@@ -226,15 +262,16 @@ impl Answers {
 
 impl Method {
     /// `count` numbers those that may have to wait.
-    fn new(written: &model::Method, count: &mut usize) -> Method {
+    fn new(written: &model::Method, count: &mut usize, issuers: &Issuers) -> Method {
         *count += 1;
         let mut each = |methods: &[model::Method]| -> Box<[Method]> {
-            methods.iter().map(|method| Method::new(method, count)).collect()
+            methods.iter().map(|method| Method::new(method, count, issuers)).collect()
         };
         match written {
             model::Method::ApiKey(written) => Method::ApiKey(ApiKey::new(written)),
             model::Method::Basic(written) => Method::Basic(Basic::new(written, *count)),
             model::Method::Mtls(written) => Method::Mtls(Mtls::new(written)),
+            model::Method::Jwt(written) => Method::Jwt(Jwt::new(written, *count, issuers)),
             model::Method::AnyOf(methods) => Method::AnyOf(each(methods)),
             model::Method::AllOf(methods) => Method::AllOf(each(methods)),
         }
@@ -255,13 +292,16 @@ impl Method {
                 (CredentialKind::Basic, method.attempt(facts, asking, answers, identity))
             }
             Method::Mtls(method) => (CredentialKind::Mtls, method.attempt(facts, asking, identity)),
+            Method::Jwt(method) => {
+                (CredentialKind::Jwt, method.attempt(facts, asking, answers, identity))
+            }
             Method::AnyOf(methods) => return any_of(methods, facts, asking, answers, identity),
             Method::AllOf(methods) => return all_of(methods, facts, asking, answers, identity),
         };
         identity.tried[kind as usize] = match &attempt {
             Attempt::Known => Some(AuthOutcome::Accepted),
             Attempt::Nothing => Some(AuthOutcome::Missing),
-            Attempt::Refused(_) => Some(AuthOutcome::Refused),
+            Attempt::Refused(_) | Attempt::Insufficient(_) => Some(AuthOutcome::Refused),
             Attempt::Unavailable(..) => Some(AuthOutcome::Failed),
             Attempt::Wait(_) => None,
         };
@@ -274,19 +314,21 @@ impl Method {
             Method::ApiKey(method) => method.is_shown(facts),
             Method::Basic(_) => basic::is_shown(facts),
             Method::Mtls(_) => facts.certificate().is_some(),
+            Method::Jwt(method) => method.is_shown(facts),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 methods.iter().any(|method| method.is_shown(facts))
             }
         }
     }
 
-    fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>) {
+    fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
         match self {
             Method::ApiKey(method) => method.hide(request, text),
             Method::Basic(method) => method.hide(request),
             Method::Mtls(_) => {}
+            Method::Jwt(method) => method.hide(request, text, identity),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
-                methods.iter().for_each(|method| method.hide(request, text));
+                methods.iter().for_each(|method| method.hide(request, text, identity));
             }
         }
     }
@@ -296,6 +338,7 @@ impl Method {
             Method::ApiKey(method) => method.challenge(denied),
             Method::Basic(method) => &method.challenge,
             Method::Mtls(method) => &method.challenge,
+            Method::Jwt(method) => return method.challenge(denied, out),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 return methods.iter().for_each(|method| method.challenge(denied, out));
             }
@@ -322,6 +365,12 @@ fn any_of(
                 identity.forget();
                 if matches!(worst, Attempt::Nothing) {
                     worst = refused;
+                }
+            }
+            insufficient @ Attempt::Insufficient(_) => {
+                identity.forget();
+                if matches!(worst, Attempt::Nothing | Attempt::Refused(_)) {
+                    worst = insufficient;
                 }
             }
             unavailable @ Attempt::Unavailable(..) => {
@@ -365,10 +414,11 @@ fn all_of(
             && this != that
         {
             let kind = one.kind.unwrap_or(CredentialKind::Anonymous);
-            return Attempt::Refused(Refused { kind, detail: "of another consumer" });
+            return Attempt::Refused(Refused::new(kind, "of another consumer"));
         }
         before.consumer = before.consumer.take().or(one.consumer);
         before.granted = before.granted.take().or(one.granted);
+        before.claims = before.claims.take().or(one.claims);
     }
     match found {
         Some(known) if !missing => {
@@ -377,7 +427,7 @@ fn all_of(
         }
         Some(known) => {
             let kind = known.kind.unwrap_or(CredentialKind::Anonymous);
-            Attempt::Refused(Refused { kind, detail: "another credential is missing beside it" })
+            Attempt::Refused(Refused::new(kind, "another credential is missing beside it"))
         }
         None => Attempt::Nothing,
     }

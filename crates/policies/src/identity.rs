@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portcullis_config::model::Name;
 use portcullis_core::{AuthOutcome, CredentialKind};
+use portcullis_jose::Claims;
 
 /// Somebody who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,14 @@ pub struct Granted {
     pub roles: Vec<Box<str>>,
 }
 
+impl Granted {
+    /// Bytes that it takes.
+    pub(crate) fn memory(&self) -> usize {
+        let all = self.scopes.iter().chain(&self.roles);
+        all.map(|one| one.len() + size_of::<Box<str>>()).sum::<usize>() + size_of::<Granted>()
+    }
+}
+
 /// Who calls. It lives as long as its request, in memory that is used again for the next.
 #[derive(Debug, Default)]
 pub struct Identity {
@@ -77,6 +86,8 @@ pub struct Identity {
     pub credential: String,
     /// What the credential grants.
     pub granted: Option<Arc<Granted>>,
+    /// What the token says.
+    pub claims: Option<Claims>,
     /// What came of looking for each kind of credential.
     pub(crate) tried: [Option<AuthOutcome>; CredentialKind::ALL.len()],
 }
@@ -96,6 +107,7 @@ impl Identity {
         self.consumer = None;
         self.kind = None;
         self.granted = None;
+        self.claims = None;
         self.credential.clear();
     }
 

@@ -11,7 +11,7 @@ mod issuer;
 mod schedule;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::{io, thread};
 
@@ -34,6 +34,8 @@ pub struct Issuers {
 #[derive(Debug, Default)]
 struct Inner {
     issuers: HashMap<Name, Held>,
+    /// Where keys are kept over a restart.
+    folder: Option<PathBuf>,
     keeper: Option<Keeper>,
 }
 
@@ -85,12 +87,18 @@ impl Issuers {
             if known.is_some_and(|held| held.is_tended() && *held.issuer.view().spec == **spec) {
                 continue;
             }
+            let fresh = || Held { issuer: Arc::new(Issuer::new(spec)), tended: None };
+            let held = inner.issuers.entry(name.clone()).or_insert_with(fresh);
             match Change::new(spec) {
-                Ok(change) => prepared.changes.push(change),
+                Ok(change) => {
+                    // Nobody goes by a new one yet, and who will is not to find it without keys.
+                    if let (false, Source::Written(set)) = (held.is_tended(), &change.source) {
+                        held.issuer.change(spec, Some(set));
+                    }
+                    prepared.changes.push(change);
+                }
                 Err(error) => errors.push(error),
             }
-            let fresh = || Held { issuer: Arc::new(Issuer::new(spec)), tended: None };
-            inner.issuers.entry(name.clone()).or_insert_with(fresh);
         }
         if errors.is_empty() { Ok(prepared) } else { Err(errors) }
     }
@@ -101,11 +109,16 @@ impl Issuers {
         lock(&self.inner).issuers.get(name).map(|held| Arc::clone(&held.issuer))
     }
 
+    /// Keeps keys of issuers that are put to use from now on in this folder, over a restart.
+    pub fn keep_in(&self, folder: Option<PathBuf>) {
+        lock(&self.inner).folder = folder;
+    }
+
     /// Puts a configuration to use: keys of new issuers are fetched, and issuers that are gone are
-    /// forgotten. Keys are kept in `folder`, if there is one.
-    pub fn commit(&self, prepared: Prepared, folder: Option<&Path>) {
+    /// forgotten.
+    pub fn commit(&self, prepared: Prepared) {
         let mut inner = lock(&self.inner);
-        let Inner { issuers, keeper } = &mut *inner;
+        let Inner { issuers, folder, keeper } = &mut *inner;
         issuers.retain(|name, _| prepared.names.contains(name));
         for Change { spec, source } in prepared.changes {
             let Some(held) = issuers.get_mut(&spec.name) else { continue };
@@ -123,7 +136,7 @@ impl Issuers {
             if keeper.is_none() {
                 *keeper = Keeper::start().inspect_err(cannot_fetch).ok();
             }
-            let (issuer, folder) = (Arc::clone(&held.issuer), folder.map(Path::to_owned));
+            let (issuer, folder) = (Arc::clone(&held.issuer), folder.clone());
             if let Some(Keeper(orders)) = keeper {
                 // The thread is there as long as its sender is.
                 let _ = orders.send(Order { issuer, spec, caller, folder, gone });

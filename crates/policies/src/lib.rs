@@ -28,7 +28,9 @@ mod table;
 mod testing;
 
 pub use admit::{Applying, Later, MOST_GROUPS, Refusal, Why, Work};
-pub use auth::{Answers, Asking, Authentication, Denied, Guard, Known, Refused, Verifier, Waiting};
+pub use auth::{
+    Answers, Asking, Authentication, Denied, Guard, Known, Refused, Tokens, Verifier, Waiting,
+};
 pub use clock::nanos;
 pub use identity::{Consumer, Granted, Identity, More};
 pub use key::{Facts, KeyHasher, Missed, write_key};

@@ -14,6 +14,7 @@ use crate::auth::Authentication;
 use crate::browser::{RunningCors, RunningCsrf, RunningSecurityHeaders};
 use crate::clock::nanos;
 use crate::consumers::Identities;
+use crate::issuers::Issuers;
 use crate::key::KeyHasher;
 use crate::policy::Running;
 use crate::seats::Waiting;
@@ -176,7 +177,14 @@ pub struct Registry {
     counted: Mutex<HashMap<PolicyId, Vec<Weak<Counted>>>>,
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
+    issuers: Issuers,
     shared: Mutex<HashMap<PolicyId, InStore>>,
+    /// The issuers of tokens. Those that policies name must have been prepared before these run.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
     /// Who calls, as far as it outlives a configuration.
     identities: Identities,
     judged: Mutex<HashMap<PolicyId, Weak<Judged>>>,
@@ -194,6 +202,7 @@ impl Registry {
             counted: Mutex::default(),
             store: Mutex::default(),
             stores: Stores::default(),
+            issuers: Issuers::default(),
             shared: Mutex::default(),
             identities: Identities::default(),
             judged: Mutex::default(),
@@ -216,6 +225,12 @@ impl Registry {
     #[must_use]
     pub fn stores(&self) -> &Stores {
         &self.stores
+    }
+
+    /// The issuers of tokens. Those that policies name must have been prepared before these run.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
     }
 
     /// Who calls, as far as it outlives a configuration.
@@ -241,7 +256,7 @@ impl Registry {
                 RunningSecurityHeaders::new(headers, PolicyId::only(scope, "security_headers"))
             }),
             authentication: match &policies.authentication {
-                Layered::On(written) => Some(Authentication::new(written)),
+                Layered::On(written) => Some(Authentication::new(written, &self.issuers)),
                 Layered::Unsaid | Layered::Off => None,
             },
             limits: self.limits(scope, &policies.limits),

@@ -145,8 +145,22 @@ impl State {
         }
         let revision = compiled.snapshot.revision;
         let odd = odd(&self.loader, &compiled.warnings);
+        self.compiler.registry().issuers().keep_in(self.state_folder(loaded));
         self.compiler.commit(compiled);
         Ok((revision, odd))
+    }
+
+    /// The folder for what must outlive the process, if anything is to.
+    fn state_folder(&self, loaded: &Loaded) -> Option<PathBuf> {
+        match &loaded.config.process.state {
+            KeptIn::Off => None,
+            KeptIn::Folder(folder) => Some(folder.clone()),
+            // Service managers may give several, with colons between them.
+            KeptIn::Default => Some(match std::env::var("STATE_DIRECTORY") {
+                Ok(given) => given.split(':').next().unwrap_or_default().into(),
+                Err(_) => self.loader.folder().join("portcullis-state"),
+            }),
+        }
     }
 
     /// Opens the place where quotas are written down, if this is the first configuration that has any.
@@ -155,15 +169,7 @@ impl State {
         if registry.store().is_some() || !has_quotas(loaded) {
             return Ok(());
         }
-        let folder = match &loaded.config.process.state {
-            KeptIn::Off => return Ok(()),
-            KeptIn::Folder(folder) => folder.clone(),
-            // Service managers may give several, with colons between them.
-            KeptIn::Default => match std::env::var("STATE_DIRECTORY") {
-                Ok(given) => given.split(':').next().unwrap_or_default().into(),
-                Err(_) => self.loader.folder().join("portcullis-state"),
-            },
-        };
+        let Some(folder) = self.state_folder(loaded) else { return Ok(()) };
         let store = QuotaStore::open(&folder).map_err(|error| {
             let place = self.loader.locate(&["state"]);
             let message = format!("quotas cannot be kept in `{}`: {error}", folder.display());

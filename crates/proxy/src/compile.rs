@@ -15,6 +15,7 @@ use portcullis_config::model::{
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
 use portcullis_policies::consumers::{BookFault, Directory};
+use portcullis_policies::issuers::{self, IssuerError};
 use portcullis_policies::shared::{Prepared, StoreError};
 use portcullis_policies::{Registry, RunningPolicies, Scope};
 use portcullis_wire::HeadLimits;
@@ -52,6 +53,9 @@ pub enum CompileFault {
     /// A store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An issuer.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
     /// Credentials of a consumer.
     #[error(transparent)]
     Consumer(#[from] BookFault),
@@ -87,6 +91,7 @@ pub struct Compiled {
     pub warnings: Vec<CompileWarning>,
     state: State,
     stores: Prepared,
+    issuers: issuers::Prepared,
     routes: RouteChanges,
     tcp_routes: TcpChanges,
 }
@@ -168,6 +173,13 @@ impl Compiler {
             }));
             Prepared::default()
         });
+        let issuers = self.registry.issuers().prepare(&config.issuers).unwrap_or_else(|faults| {
+            errors.extend(faults.into_iter().map(|error| CompileError {
+                path: vec!["issuers".to_owned(), error.issuer.to_string()],
+                error: error.into(),
+            }));
+            issuers::Prepared::default()
+        });
         self.compile_services(&mut state, config, &mut errors, &mut warnings);
         self.compile_directory(&mut state, config, changes, &mut errors);
         if !errors.is_empty() {
@@ -196,13 +208,14 @@ impl Compiler {
             lag: config.process.lag,
         };
         let snapshot = Arc::new(snapshot);
-        Ok(Compiled { snapshot, warnings, state, stores, routes, tcp_routes })
+        Ok(Compiled { snapshot, warnings, state, stores, issuers, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
     pub fn commit(&mut self, compiled: Compiled) {
         self.state = compiled.state;
         self.registry.stores().commit(compiled.stores);
+        self.registry.issuers().commit(compiled.issuers);
         for name in compiled.routes.gone {
             self.routes.remove(&name);
         }

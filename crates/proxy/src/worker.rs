@@ -52,6 +52,8 @@ pub(crate) struct Worker {
     pools: RefCell<Pools>,
     lines: RefCell<Lines>,
     choosers: RefCell<Choosers>,
+    /// What is remembered of tokens.
+    pub(crate) tokens: RefCell<Tokens>,
     ids: RefCell<RequestIds>,
     log: RefCell<Option<LineBuffer>>,
     date: RefCell<(u64, [u8; 29])>,
@@ -79,6 +81,7 @@ impl Worker {
             pools: RefCell::default(),
             lines: RefCell::default(),
             choosers: RefCell::default(),
+            tokens: RefCell::default(),
             ids: RefCell::new(RequestIds::new()),
             log: RefCell::new(None),
             date: RefCell::new((0, [0; 29])),

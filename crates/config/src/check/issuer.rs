@@ -57,7 +57,8 @@ fn origin(spec: &IssuerSpec, limits: KeySetLimits, scope: &mut Scope<'_>) -> Key
     let mut given = given.into_iter().filter_map(|(name, written)| Some((name, written?)));
     let first = given.next();
     if let (Some((one, at)), Some((other, also))) = (first, given.next()) {
-        let fault = scope.fault(also.span, format!("keys come from `{one}` or `{other}`, not both"));
+        let fault =
+            scope.fault(also.span, format!("keys come from `{one}` or `{other}`, not both"));
         fault.also = Some((at.span, format!("`{one}` is here")));
     }
     match first {
@@ -81,11 +82,7 @@ fn origin(spec: &IssuerSpec, limits: KeySetLimits, scope: &mut Scope<'_>) -> Key
     }
 }
 
-fn usable(
-    read: Result<KeySet, portcullis_jose::KeyError>,
-    at: Span,
-    scope: &mut Scope<'_>,
-) {
+fn usable(read: Result<KeySet, portcullis_jose::KeyError>, at: Span, scope: &mut Scope<'_>) {
     if scope.incomplete {
         return;
     }
@@ -107,8 +104,7 @@ fn well_known(issuer: &Spanned<String>, scope: &mut Scope<'_>) -> KeyOrigin {
         }
         Err(error) => {
             let shown = issuer.shown();
-            let fault =
-                scope.fault(issuer.span, format!("{shown} is no address to find keys at"));
+            let fault = scope.fault(issuer.span, format!("{shown} is no address to find keys at"));
             fault.label = error.to_string();
             fault.help = Some("say where its keys are: `jwks_url`, `jwks`, `public_key`".into());
             KeyOrigin::Set([].into())

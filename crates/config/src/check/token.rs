@@ -17,8 +17,19 @@ const MOST_HEADERS: usize = 64;
 /// Fields that say how a message is to be read, or whom a request is for: no claim is written to
 /// them.
 const NOT_WRITTEN: [&str; 14] = [
-    "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade",
-    "expect", "keep-alive", "proxy-connection", "content-type", "content-encoding", "forwarded",
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "content-type",
+    "content-encoding",
+    "forwarded",
     "via",
 ];
 
@@ -221,4 +232,3 @@ fn named(written: &Spanned<String>, scope: &mut Scope<'_>) -> Box<str> {
     }
     written.as_str().into()
 }
-

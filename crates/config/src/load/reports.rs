@@ -204,10 +204,7 @@ fn missing(
             let path = &path[usize::from(unit.collection == Collection::Settings)..];
             ("store", places.within(entries, id, path))
         }
-        Collection::Consumers
-        | Collection::Groups
-        | Collection::Plans
-        | Collection::Issuers => {
+        Collection::Consumers | Collection::Groups | Collection::Plans | Collection::Issuers => {
             identity::missing(collection, name, id, entries, places)?
         }
         _ => {

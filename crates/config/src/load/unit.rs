@@ -11,8 +11,8 @@ use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
 use crate::model::{
-    AccessLog, Consumer, Credentials, Group, Issuer, Listener, Name, Plan, Policies, Route, Service,
-    Shutdown, State, Store, TcpRoute, Upgrade,
+    AccessLog, Consumer, Credentials, Group, Issuer, Listener, Name, Plan, Policies, Route,
+    Service, Shutdown, State, Store, TcpRoute, Upgrade,
 };
 use crate::node::{Entry, Finding, Span, reference};
 use crate::raw::{PolicySpec, Spanned};

@@ -1,12 +1,12 @@
 //! API keys: from wherever they may stand to the consumer whose they are.
 
-use portcullis_config::model::{self, KeyPart, KeyPlace};
+use portcullis_config::model;
 use portcullis_core::CredentialKind;
 use portcullis_wire::RequestHead;
 
+use super::place::{Place, places};
 use super::{Asking, Attempt, Denied, Refused, challenge};
 use crate::consumers::KeyFault;
-use crate::hide;
 use crate::identity::Identity;
 use crate::key::Facts;
 
@@ -24,13 +24,6 @@ pub(crate) struct ApiKey {
     refused: Box<[u8]>,
 }
 
-#[derive(Debug)]
-struct Place {
-    part: KeyPart,
-    /// What stands before the key.
-    scheme: Option<Box<str>>,
-}
-
 /// What a request shows.
 enum Shown {
     Nothing,
@@ -40,15 +33,7 @@ enum Shown {
 
 impl ApiKey {
     pub(super) fn new(written: &model::ApiKey) -> ApiKey {
-        let place = |place: &KeyPlace| match place {
-            KeyPlace::Header(name, scheme) => Place {
-                part: KeyPart::Header(name.clone()),
-                scheme: scheme.as_deref().map(Box::from),
-            },
-            KeyPlace::Query(name) => Place { part: KeyPart::Query(name.clone()), scheme: None },
-            KeyPlace::Cookie(name) => Place { part: KeyPart::Cookie(name.clone()), scheme: None },
-        };
-        let from: Box<[Place]> = written.from.iter().map(place).collect();
+        let from = places(&written.from);
         let scheme = from.iter().find_map(|place| place.scheme.as_deref()).unwrap_or("ApiKey");
         let bearer = scheme.eq_ignore_ascii_case("bearer");
         let error = if bearer { ", error=\"invalid_token\"" } else { "" };
@@ -67,7 +52,7 @@ impl ApiKey {
         asking: Asking<'_>,
         identity: &mut Identity,
     ) -> Attempt {
-        let refused = |detail| Attempt::Refused(Refused { kind: CredentialKind::ApiKey, detail });
+        let refused = |detail| Attempt::Refused(Refused::new(CredentialKind::ApiKey, detail));
         let (key, length) = match self.shown(facts) {
             Shown::Nothing => return Attempt::Nothing,
             Shown::Bad(why) => return refused(why),
@@ -94,7 +79,7 @@ impl ApiKey {
         let mut shown = Shown::Nothing;
         for place in &self.from {
             let mut each = |value: &[u8]| {
-                let Some(value) = place.key(value) else { return };
+                let Some(value) = place.credential(value) else { return };
                 shown = match &shown {
                     Shown::Bad(why) => Shown::Bad(why),
                     _ if value.is_empty() => Shown::Bad("an empty key"),
@@ -109,28 +94,14 @@ impl ApiKey {
                     Shown::Key(..) => Shown::Bad("two keys that are not the same"),
                 };
             };
-            match &place.part {
-                KeyPart::Header(name) => facts.header(name, &mut each),
-                part => facts.values(part, &mut each),
-            }
+            place.each(facts, &mut each);
         }
         shown
     }
 
     pub(super) fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>) {
-        if self.forward {
-            return;
-        }
-        for place in &self.from {
-            match &place.part {
-                KeyPart::Header(name) => request.fields.retain(|field| {
-                    !field.name.eq_ignore_ascii_case(name.as_bytes())
-                        || place.key(field.value).is_none()
-                }),
-                KeyPart::Query(name) => hide::query(request, name.as_bytes(), text),
-                KeyPart::Cookie(name) => hide::cookie(request, name.as_bytes(), text),
-                _ => {}
-            }
+        if !self.forward {
+            self.from.iter().for_each(|place| place.hide(request, text));
         }
     }
 
@@ -139,16 +110,6 @@ impl ApiKey {
         match denied {
             Denied::Refused(refused) if of_key(refused) => &self.refused,
             _ => &self.challenge,
-        }
-    }
-}
-
-impl Place {
-    /// The key in the value of a field; none if it has another scheme.
-    fn key<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
-        match &self.scheme {
-            None => Some(value),
-            Some(scheme) => super::after_scheme(value, scheme),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Basic {
         answers: &Answers,
         identity: &mut Identity,
     ) -> Attempt {
-        let refused = |detail| Attempt::Refused(Refused { kind: KIND, detail });
+        let refused = |detail| Attempt::Refused(Refused::new(KIND, detail));
         let login = match self.shown(facts) {
             Shown::Nothing => return Attempt::Nothing,
             Shown::Bad(why) => return refused(why),

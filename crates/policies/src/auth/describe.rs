@@ -25,6 +25,10 @@ fn method(written: &Method) -> String {
         }
         Method::Basic(_) => "basic".to_owned(),
         Method::Mtls(_) => "mtls".to_owned(),
+        Method::Jwt(jwt) => {
+            let places: Vec<String> = jwt.from.iter().map(place).collect();
+            format!("jwt of {} in {}", jwt.issuers.join(", "), places.join(", "))
+        }
         Method::AnyOf(methods) => list(methods, " or "),
         Method::AllOf(methods) => list(methods, " and "),
     }

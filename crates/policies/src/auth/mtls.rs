@@ -32,10 +32,10 @@ impl Mtls {
                 identity.found(CredentialKind::Mtls, consumer, &[name]);
                 Attempt::Known
             }
-            None => Attempt::Refused(Refused {
-                kind: CredentialKind::Mtls,
-                detail: "no consumer has this certificate",
-            }),
+            None => {
+                let why = "no consumer has this certificate";
+                Attempt::Refused(Refused::new(CredentialKind::Mtls, why))
+            }
         }
     }
 }

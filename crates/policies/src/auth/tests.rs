@@ -69,10 +69,11 @@ fn ask(
     now: u64,
 ) -> Result<String, Denied> {
     let written = Written { method: Some(method), anonymous: None };
-    let authentication = Authentication::new(&Arc::new(written));
+    let authentication = Authentication::new(&Arc::new(written), &Issuers::default());
     let shown = Shown(fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect());
     let mut identity = Identity::default();
-    let asking = Asking { directory, now };
+    let tokens = RefCell::default();
+    let asking = Asking { directory, tokens: &tokens, now };
     let known = authentication.ask(&shown, asking, &Answers::default(), 0, &mut identity);
     assert_eq!(identity.kind.is_some(), known.is_ok());
     known.map(|_| identity.consumer_name().unwrap_or_default().to_owned())
@@ -141,6 +142,6 @@ fn challenges_are_told_once_each() {
     let any = WrittenMethod::AnyOf(vec![in_header("a"), in_header("b")]);
     let written = Written { method: Some(any), anonymous: None };
     let mut told = Fields::default();
-    Authentication::new(&Arc::new(written)).challenge(&Denied::Missing, &mut told);
+    Authentication::new(&Arc::new(written), &Issuers::default()).challenge(&Denied::Missing, &mut told);
     assert_eq!(told.len(), 1);
 }

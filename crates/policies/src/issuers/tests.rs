@@ -3,6 +3,7 @@
 use std::collections::HashMap as Map;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use portcullis_config::model::{KeyOrigin, StoreTls};
@@ -90,7 +91,8 @@ fn address(url: String) -> KeyOrigin {
 fn put(issuers: &Issuers, spec: model::Issuer, folder: Option<&Path>) -> Arc<Issuer> {
     let name = spec.name.clone();
     let prepared = issuers.prepare(&[(name.clone(), Arc::new(spec))].into()).unwrap();
-    issuers.commit(prepared, folder);
+    issuers.keep_in(folder.map(Path::to_owned));
+    issuers.commit(prepared);
     issuers.find(&name).unwrap()
 }
 
@@ -237,10 +239,10 @@ fn a_change_keeps_keys_only_if_they_come_from_the_same_place() {
     server.say("/keys", 500, "");
     let prepared = issuers.prepare(&[("main".into(), Arc::new(other))].into()).unwrap();
     assert_eq!(issuer.generation(), generation, "nothing changes before");
-    issuers.commit(prepared, None);
+    issuers.commit(prepared);
     assert!(!issuer.has_keys() && issuer.view().set.is_none());
     assert!(issuer.generation() > generation);
-    issuers.commit(Prepared::default(), None);
+    issuers.commit(Prepared::default());
     assert!(issuers.all().is_empty());
 }
 

@@ -52,7 +52,7 @@ pub(super) async fn authenticate<'s>(
     count(exchange.serving.worker, identity);
     match result {
         Ok(()) => {
-            authentication.hide(request, rewritten);
+            authentication.hide(request, rewritten, identity);
             Ok(())
         }
         Err(denied) => {
@@ -81,7 +81,8 @@ fn ask(
         identity: None,
         certificate: client.peer.certificate.as_deref(),
     };
-    let asking = Asking { directory: &serving.snapshot.directory, now: now() };
+    let tokens = &serving.worker.tokens;
+    let asking = Asking { directory: &serving.snapshot.directory, tokens, now: now() };
     authentication.ask(&asked, asking, answers, nanos(record.started), identity)
 }
 
@@ -123,6 +124,9 @@ pub(crate) fn failure(denied: &Denied, added: &mut Fields) -> Failure {
         Denied::Refused(refused) => {
             let detail = format_args!("{}: {}", refused.kind.as_str(), refused.detail);
             Failure::new(Reason::BadCredentials, detail)
+        }
+        Denied::Insufficient(kind) => {
+            Failure::new(Reason::Forbidden, format_args!("{}: lacks a scope", kind.as_str()))
         }
         Denied::Guessing(wait) => {
             let seconds = wait.div_ceil(1_000_000_000).max(1);
