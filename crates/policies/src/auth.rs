@@ -242,7 +242,8 @@ impl Authentication {
     /// Adds to a reply what can be shown (RFC 9110, 11.6.1).
     pub fn challenge(&self, denied: &Denied, out: &mut Fields) {
         if let (Some(method), Denied::Missing | Denied::Refused(_) | Denied::Insufficient(_)) =
-            (&self.method, denied) {
+            (&self.method, denied)
+        {
             method.challenge(denied, out);
         }
     }

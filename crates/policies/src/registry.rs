@@ -179,12 +179,6 @@ pub struct Registry {
     stores: Stores,
     issuers: Issuers,
     shared: Mutex<HashMap<PolicyId, InStore>>,
-    /// The issuers of tokens. Those that policies name must have been prepared before these run.
-    #[must_use]
-    pub fn issuers(&self) -> &Issuers {
-        &self.issuers
-    }
-
     /// Who calls, as far as it outlives a configuration.
     identities: Identities,
     judged: Mutex<HashMap<PolicyId, Weak<Judged>>>,

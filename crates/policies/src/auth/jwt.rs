@@ -219,12 +219,7 @@ impl Jwt {
     }
 
     /// Says who calls.
-    fn settle(
-        &self,
-        accepted: &Accepted,
-        asking: Asking<'_>,
-        identity: &mut Identity,
-    ) -> Attempt {
+    fn settle(&self, accepted: &Accepted, asking: Asking<'_>, identity: &mut Identity) -> Attempt {
         let name = accepted.consumer.as_deref();
         let consumer = name.and_then(|name| asking.directory.find(name));
         if consumer.is_none() && matches!(self.written.consumer, Some((_, true))) {
@@ -309,7 +304,8 @@ impl Jwt {
     pub(super) fn challenge(&self, denied: &Denied, out: &mut Fields) {
         let challenge = match denied {
             Denied::Refused(Refused { kind: KIND, said, .. }) => {
-                let said = said.map_or(String::new(), |said| format!(", error_description=\"{said}\""));
+                let said =
+                    said.map_or(String::new(), |said| format!(", error_description=\"{said}\""));
                 let more = format!(", error=\"invalid_token\"{said}");
                 &*challenge("Bearer", &self.written.realm, &more)
             }

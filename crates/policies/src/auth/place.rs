@@ -18,10 +18,9 @@ pub(super) struct Place {
 /// The places of a configuration.
 pub(super) fn places(written: &[KeyPlace]) -> Box<[Place]> {
     let place = |place: &KeyPlace| match place {
-        KeyPlace::Header(name, scheme) => Place {
-            part: KeyPart::Header(name.clone()),
-            scheme: scheme.as_deref().map(Box::from),
-        },
+        KeyPlace::Header(name, scheme) => {
+            Place { part: KeyPart::Header(name.clone()), scheme: scheme.as_deref().map(Box::from) }
+        }
         KeyPlace::Query(name) => Place { part: KeyPart::Query(name.clone()), scheme: None },
         KeyPlace::Cookie(name) => Place { part: KeyPart::Cookie(name.clone()), scheme: None },
     };

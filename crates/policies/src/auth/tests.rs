@@ -80,7 +80,7 @@ fn ask(
 }
 
 fn refused(detail: &'static str) -> Result<String, Denied> {
-    Err(Denied::Refused(Refused { kind: CredentialKind::ApiKey, detail }))
+    Err(Denied::Refused(Refused::new(CredentialKind::ApiKey, detail)))
 }
 
 #[test]
@@ -142,6 +142,7 @@ fn challenges_are_told_once_each() {
     let any = WrittenMethod::AnyOf(vec![in_header("a"), in_header("b")]);
     let written = Written { method: Some(any), anonymous: None };
     let mut told = Fields::default();
-    Authentication::new(&Arc::new(written), &Issuers::default()).challenge(&Denied::Missing, &mut told);
+    Authentication::new(&Arc::new(written), &Issuers::default())
+        .challenge(&Denied::Missing, &mut told);
     assert_eq!(told.len(), 1);
 }

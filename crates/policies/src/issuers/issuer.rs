@@ -317,12 +317,7 @@ impl Issuer {
         }
     }
 
-    fn publish(
-        &self,
-        spec: &Arc<model::Issuer>,
-        set: Option<Arc<KeySet>>,
-        document: Box<[u8]>,
-    ) {
+    fn publish(&self, spec: &Arc<model::Issuer>, set: Option<Arc<KeySet>>, document: Box<[u8]>) {
         let mut current = lock(&self.current);
         let generation = next_generation();
         *current = Arc::new(View { spec: Arc::clone(spec), set, generation, document });

@@ -227,7 +227,9 @@ fn only_what_can_stand_in_a_field_is_written() {
         let mut out = Vec::new();
         claims.get(name).is_some_and(|value| write(value, &mut out)).then_some(out)
     };
-    for (name, expected) in [("t", "a b"), ("n", "-5"), ("b", "true"), ("l", "a, 1, false"), ("u", "\u{e9}")] {
+    for (name, expected) in
+        [("t", "a b"), ("n", "-5"), ("b", "true"), ("l", "a, 1, false"), ("u", "\u{e9}")]
+    {
         assert_eq!(written(name).as_deref(), Some(expected.as_bytes()), "{name}");
     }
     for name in ["bad", "nul", "o", "ll", "lo", "empty", "f"] {
