@@ -67,7 +67,7 @@ impl CompileFault {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             CompileFault::Tls(error) => error.hint(),
-            CompileFault::Store(_) => None,
+            CompileFault::Store(_) | CompileFault::Issuer(_) => None,
             CompileFault::Consumer(fault) => fault.hint(),
         }
     }

@@ -16,6 +16,7 @@ use portcullis_config::model::Name;
 use portcullis_core::log::LineBuffer;
 use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
+use portcullis_policies::Tokens;
 use slab::Slab;
 use tokio::task::unconstrained;
 

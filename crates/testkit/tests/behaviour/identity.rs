@@ -3,6 +3,7 @@
 mod combined;
 mod passwords;
 mod stored;
+mod tokens;
 
 use portcullis_policies::consumers::key::{KeyHasher, draw_key, prefix};
 use portcullis_testkit::{Client, Config, Gateway, Origin, Reply, eventually, run_command};
