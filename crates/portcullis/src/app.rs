@@ -27,9 +27,9 @@ use crate::pid_file::PidFile;
 use crate::reload::{Outcome, State};
 use crate::scrape;
 use crate::shutdown::Signals;
-use crate::stores;
 use crate::upgrade::{Program, Takeover};
 use crate::watch::Watch;
+use crate::{issuers, stores};
 
 /// Threads of the control side; its work is small or blocking.
 const CONTROL_THREADS: usize = 2;
@@ -201,7 +201,7 @@ impl App {
             Ok(reloaded) => eprint_report(&reloaded.warnings),
             Err(report) => return Ok(Err(report)),
         }
-        let first_checks = FirstChecks::new(state.gateway.current());
+        let first_checks = FirstChecks::new(state.gateway.current(), state.compiler.registry());
         let mut files = Watch::new();
         files.set(&state.watched);
         log_addresses(&state.gateway);
@@ -258,7 +258,7 @@ impl App {
                 if ready.draining.load(Relaxed) {
                     Readiness::NotReady("draining".to_owned())
                 } else {
-                    ready.first_checks.awaited().map_or(Readiness::Ready, Readiness::NotReady)
+                    ready.first_checks.not_ready().map_or(Readiness::Ready, Readiness::NotReady)
                 }
             }),
             metrics: Arc::new(move |out| metrics.scrape(out)),
@@ -320,12 +320,14 @@ impl App {
             let counted = state.compiler.registry().counted();
             let judged = state.compiler.registry().verdicts();
             let stores = state.compiler.registry().stores().all();
+            let issuers = state.compiler.registry().issuers().all();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
                 policies: policies(state.compiler.registry(), &counted, &judged),
                 stores: stores::facts(&stores),
+                issuers: issuers::facts(&issuers),
                 expiries: expiries(&state.compiler),
                 services: scrape::services(&state.compiler),
                 process: ProcessFacts {

@@ -45,6 +45,11 @@ mod vocabulary {
             routes: Vec::new(),
             tcp_routes: Vec::new(),
             policies: PolicyFacts::default(),
+            issuers: vec![portcullis_telemetry::IssuerFact {
+                name: "i",
+                age: Some(1),
+                ..Default::default()
+            }],
             stores: vec![StoreFact { name: "limits", ..StoreFact::default() }],
             expiries: Vec::new(),
             services: Vec::new(),

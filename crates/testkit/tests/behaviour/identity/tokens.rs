@@ -101,7 +101,8 @@ fn a_token_is_good_with_the_keys_that_its_issuer_publishes() {
     let forged = ask(&mut client, &issuer.token(&signer(), &json!({"sub": "root"})));
     assert_eq!(forged.status, 401);
     let odd = ["a.b.c", "a.b.c.d.e", "eyJhbGciOiJub25lIn0.e30.", "\u{7f}", "=", &"x".repeat(9000)]
-        .map(|token| ask(&mut client, &format!("Authorization: Bearer {token}\r\n")).status);
+        .map(|token| format!("Authorization: Bearer {token}\r\n"))
+        .map(|field| ask(&mut gateway.client(), &field).status);
     assert!(odd.iter().all(|status| (400..432).contains(status)), "{odd:?}");
 }
 
@@ -113,8 +114,11 @@ fn without_keys_nobody_passes() {
     let token = issuer.token(&key, &json!({}));
     assert_eq!(ask(&mut client, &token).status, 503);
     assert!(origin.requests().is_empty());
+    let keys = || gateway.metric("portcullis_issuer_keys", "issuer=\"main\"");
+    assert!(keys() < 1.0);
     issuer.says(&[&key]);
     assert!(eventually(|| ask(&mut client, &token).status == 200));
+    assert!(keys() > 0.0);
 }
 
 #[test]
