@@ -2,12 +2,14 @@
 //! once. The functions always give a value; it is used only if no fault was found.
 
 mod address;
+mod authentication;
 mod balance;
 mod breaker;
 mod health;
 mod host;
 mod http;
 mod http2;
+mod identity;
 mod listener;
 mod matching;
 mod outliers;
@@ -34,6 +36,7 @@ use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
 pub(crate) use balance::zone;
+pub(crate) use identity::{consumer, credentials, group, plan};
 pub(crate) use listener::listener;
 pub(crate) use policies::{KEY_WORDS, policies};
 pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
@@ -50,6 +53,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) name_span: Span,
     /// A faulty part was taken out before, so that something may be absent through no fault.
     pub(crate) incomplete: bool,
+    /// Limits count every consumer for itself unless they say otherwise.
+    pub(crate) by_consumer: bool,
     pub(crate) findings: &'a mut Vec<Finding>,
     pub(crate) inputs: &'a mut Inputs,
 }

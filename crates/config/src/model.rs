@@ -4,11 +4,13 @@
 //! every fault at once. Nothing below can be made from an illegal configuration, so whoever holds
 //! a [`Config`] need not check again.
 
+mod authentication;
 mod balance;
 mod breaker;
 mod browser;
 mod endpoint;
 mod health;
+mod identity;
 mod listener;
 mod matching;
 mod path;
@@ -27,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use authentication::{ApiKey, Authentication, Basic, KeyPlace, Method, Mtls};
 pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
@@ -37,6 +40,10 @@ pub use browser::{
 pub use endpoint::{Address, Endpoint};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
+};
+pub use identity::{
+    CertificateName, Consumer, Credentials, Group, Guessing, KeyHash, Password, PasswordHash,
+    Passwords, Plan,
 };
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
@@ -78,6 +85,12 @@ pub struct Config {
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
     /// Stores that policies count in, by name.
     pub stores: BTreeMap<Name, Arc<Store>>,
+    /// Who calls, by name.
+    pub consumers: HashMap<Name, Arc<Consumer>>,
+    /// Consumers that belong together, by name.
+    pub groups: BTreeMap<Name, Arc<Group>>,
+    /// What consumers have agreed to, by name.
+    pub plans: BTreeMap<Name, Arc<Plan>>,
     /// What is not a named collection.
     pub process: Process,
 }
@@ -97,6 +110,8 @@ pub struct Process {
     pub zone: Option<Arc<str>>,
     /// Policies for every request.
     pub policies: Arc<Policies>,
+    /// How credentials are kept and looked at.
+    pub credentials: Arc<Credentials>,
     /// Where it keeps what must outlive it.
     pub state: State,
     /// How it ends.
@@ -116,6 +131,7 @@ impl Default for Process {
             workers: 0,
             zone: None,
             policies: Arc::default(),
+            credentials: Arc::default(),
             state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),

@@ -1,11 +1,13 @@
 //! The configuration as written. These types are what the JSON Schema shows: their doc comments are
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
+mod authentication;
 mod balance;
 mod breaker;
 mod browser;
 mod health;
 mod http2;
+mod identity;
 mod listener;
 mod outliers;
 mod policies;
@@ -22,6 +24,7 @@ mod traffic;
 
 use schemars::JsonSchema;
 
+pub(crate) use authentication::{ApiKeySpec, BasicSpec, MethodSpec, MtlsSpec};
 pub(crate) use balance::{
     AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
     SlowStartSpec, StickySpec,
@@ -34,6 +37,10 @@ pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
 };
 pub(crate) use http2::Http2Spec;
+pub(crate) use identity::{
+    CertificateNameSpec, ConsumerSpec, CredentialsSpec, GroupSpec, GuessingSpec, KeySpec,
+    PasswordSpec, PasswordsSpec, PlanSpec,
+};
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
@@ -91,6 +98,14 @@ pub(crate) struct ConfigSpec {
     tcp_routes: Option<Entries<TcpRouteSpec>>,
     /// Stores that gateways count in together, by name.
     stores: Option<Entries<StoreSpec>>,
+    /// Who calls, by name.
+    consumers: Option<Entries<ConsumerSpec>>,
+    /// Consumers that belong together, by name.
+    groups: Option<Entries<GroupSpec>>,
+    /// What consumers have agreed to, by name.
+    plans: Option<Entries<PlanSpec>>,
+    /// How credentials of consumers are kept and looked at.
+    credentials: Option<CredentialsSpec>,
     /// Policies for every request, asked after those of its route and its service.
     policies: Option<Vec<PolicySpec>>,
     /// The folder for what must outlive the process, such as quotas, or `off` to keep it in memory

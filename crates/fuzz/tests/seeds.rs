@@ -62,6 +62,11 @@ mod seeds {
     }
 
     #[test]
+    fn key_set() {
+        hold("key_set", 3000);
+    }
+
+    #[test]
     fn path() {
         hold("path", 10_000);
     }
@@ -79,6 +84,11 @@ mod seeds {
     #[test]
     fn router() {
         hold("router", 3000);
+    }
+
+    #[test]
+    fn token() {
+        hold("token", 5000);
     }
 
     /// A seed that has gone stale reaches nothing worth mutating.

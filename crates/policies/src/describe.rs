@@ -108,6 +108,9 @@ fn part_of(part: &KeyPart, missing: Missing, facts: &impl Facts) -> String {
             });
             ("ip".to_owned(), network.ok_or("unknown"))
         }
+        KeyPart::Consumer => ("consumer".to_owned(), only(part, facts)),
+        KeyPart::Plan => ("plan".to_owned(), only(part, facts)),
+        KeyPart::Group => ("group".to_owned(), only(part, facts)),
         KeyPart::Route => ("route".to_owned(), only(part, facts)),
         KeyPart::Service => ("service".to_owned(), only(part, facts)),
         KeyPart::Listener => ("listener".to_owned(), only(part, facts)),

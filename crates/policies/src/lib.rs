@@ -5,11 +5,15 @@
 //! [`Facts`], and what it has counted lives in the [`Registry`], outside any configuration.
 
 mod admit;
+mod auth;
 pub mod browser;
 mod calendar;
 mod clock;
+pub mod consumers;
 mod describe;
 mod fields;
+mod hide;
+mod identity;
 mod key;
 mod limit;
 mod policy;
@@ -21,8 +25,10 @@ mod table;
 #[cfg(test)]
 mod testing;
 
-pub use admit::{Applying, Later, Refusal, Why, Work};
+pub use admit::{Applying, Later, MOST_GROUPS, Refusal, Why, Work};
+pub use auth::{Answers, Asking, Authentication, Denied, Guard, Known, Refused, Verifier, Waiting};
 pub use clock::nanos;
+pub use identity::{Consumer, Granted, Identity, More};
 pub use key::{Facts, KeyHasher, Missed, write_key};
 pub use limit::{Allowance, Bucket, Limit, Verdict, Window};
 pub use policy::{Now, Running};

@@ -10,8 +10,10 @@ use std::time::Instant;
 use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
+use crate::auth::Authentication;
 use crate::browser::{RunningCors, RunningCsrf, RunningSecurityHeaders};
 use crate::clock::nanos;
+use crate::consumers::Identities;
 use crate::key::KeyHasher;
 use crate::policy::Running;
 use crate::seats::Waiting;
@@ -28,6 +30,12 @@ pub enum Scope {
     Service(Name),
     /// On the route of this name.
     Route(Name),
+    /// Of the group of this name.
+    Group(Name),
+    /// Of the plan of this name.
+    Plan(Name),
+    /// Of the consumer of this name.
+    Consumer(Name),
 }
 
 impl fmt::Display for Scope {
@@ -36,6 +44,9 @@ impl fmt::Display for Scope {
             Scope::Global => f.write_str("global"),
             Scope::Service(name) => write!(f, "service/{name}"),
             Scope::Route(name) => write!(f, "route/{name}"),
+            Scope::Group(name) => write!(f, "group/{name}"),
+            Scope::Plan(name) => write!(f, "plan/{name}"),
+            Scope::Consumer(name) => write!(f, "consumer/{name}"),
         }
     }
 }
@@ -134,6 +145,8 @@ pub struct RunningPolicies {
     pub csrf: Layered<RunningCsrf>,
     /// What browsers are told that pages may do.
     pub security_headers: Layered<RunningSecurityHeaders>,
+    /// What a request must show so that the gateway knows who calls.
+    pub authentication: Option<Authentication>,
     /// What counts.
     pub limits: Box<[Arc<Running>]>,
 }
@@ -164,6 +177,8 @@ pub struct Registry {
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
     shared: Mutex<HashMap<PolicyId, InStore>>,
+    /// Who calls, as far as it outlives a configuration.
+    identities: Identities,
     judged: Mutex<HashMap<PolicyId, Weak<Judged>>>,
     /// Most scopes have no policies: these share one set.
     none: Arc<RunningPolicies>,
@@ -180,6 +195,7 @@ impl Registry {
             store: Mutex::default(),
             stores: Stores::default(),
             shared: Mutex::default(),
+            identities: Identities::default(),
             judged: Mutex::default(),
             none: Arc::default(),
         }
@@ -202,6 +218,12 @@ impl Registry {
         &self.stores
     }
 
+    /// Who calls, as far as it outlives a configuration.
+    #[must_use]
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
     /// The policies of a scope, ready to run, with what policies of the same scope and name have
     /// counted so far.
     #[must_use]
@@ -218,6 +240,10 @@ impl Registry {
             security_headers: policies.security_headers.map(|headers| {
                 RunningSecurityHeaders::new(headers, PolicyId::only(scope, "security_headers"))
             }),
+            authentication: match &policies.authentication {
+                Layered::On(written) => Some(Authentication::new(written)),
+                Layered::Unsaid | Layered::Off => None,
+            },
             limits: self.limits(scope, &policies.limits),
         })
     }

@@ -11,6 +11,7 @@ use portcullis_config::model::{
 };
 use portcullis_config::{Changes, Delta, Loaded, Loader, Place, Report};
 use portcullis_policies::QuotaStore;
+use portcullis_policies::consumers::ConsumerStore;
 use portcullis_proxy::{ApplyError, CompileError, CompileWarning, Compiler, Gateway};
 use portcullis_telemetry::AccessLogSink;
 use serde_json::json;
@@ -119,6 +120,8 @@ impl State {
     /// The revision in use then, and what is odd about it.
     async fn put_to_use(&mut self, loaded: &Loaded) -> Result<(u64, Report), Report> {
         tokio::task::block_in_place(|| self.keep_quotas(loaded))?;
+        // Held until the snapshot holds it.
+        let _consumers = tokio::task::block_in_place(|| self.open_consumers(loaded))?;
         let compiled =
             tokio::task::block_in_place(|| self.compiler.compile(&loaded.config, &loaded.changes))
                 .map_err(|errors| located(&self.loader, &errors))?;
@@ -170,6 +173,17 @@ impl State {
         Ok(())
     }
 
+    /// Opens the store of consumers, if there is one.
+    fn open_consumers(&self, loaded: &Loaded) -> Result<Option<Arc<ConsumerStore>>, Report> {
+        let Some(path) = &loaded.config.process.credentials.store else { return Ok(None) };
+        let opened = self.compiler.registry().identities().open(path);
+        opened.map(Some).map_err(|error| {
+            let place = self.loader.locate(&["credentials", "store"]);
+            let message = format!("consumers cannot be read from `{}`: {error}", path.display());
+            Report::at(place, message)
+        })
+    }
+
     /// The access log for a new target; `None` when the target is the same.
     fn fresh_log(&self, target: &AccessLog) -> Result<Option<Option<Log>>, Report> {
         let current = self.log.as_ref().map_or(&AccessLog::Off, |log| &log.target);
@@ -202,6 +216,12 @@ fn has_quotas(loaded: &Loaded) -> bool {
             .iter()
             .filter_map(|name| config.routes.get(name))
             .any(|route| route.policies.limits.iter().any(quota))
+        || config.plans.values().any(|plan| plan.policies.limits.iter().any(quota))
+        || config.groups.values().any(|group| group.policies.limits.iter().any(quota))
+        || fresh(&changes.consumers)
+            .iter()
+            .filter_map(|name| config.consumers.get(name))
+            .any(|consumer| consumer.policies.limits.iter().any(quota))
 }
 
 /// Compile errors with their places in the files.
@@ -268,6 +288,9 @@ impl Reloaded {
             "services": delta(&self.changes.services),
             "routes": delta(&self.changes.routes),
             "tcp_routes": delta(&self.changes.tcp_routes),
+            "consumers": delta(&self.changes.consumers),
+            "groups": delta(&self.changes.groups),
+            "plans": delta(&self.changes.plans),
             "process": self.changes.process,
             "warnings": self.warnings.warnings(),
             "needs_restart": self.restart,

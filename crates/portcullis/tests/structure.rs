@@ -13,10 +13,11 @@ mod structure {
     /// What each crate may depend on, at build time and in its tests.
     const ALLOWED: &[(&str, &[&str])] = &[
         ("core", &[]),
+        ("jose", &[]),
         ("wire", &["core"]),
         ("config", &["core"]),
         ("telemetry", &["core", "config"]),
-        ("policies", &["core", "config", "wire"]),
+        ("policies", &["core", "config", "wire", "jose"]),
         ("proxy", &["core", "config", "wire", "policies"]),
         ("control", &["core", "config", "proxy"]),
         ("portcullis", &["core", "wire", "config", "policies", "telemetry", "proxy", "control"]),

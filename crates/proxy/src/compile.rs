@@ -14,6 +14,7 @@ use portcullis_config::model::{
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::consumers::{BookFault, Directory};
 use portcullis_policies::shared::{Prepared, StoreError};
 use portcullis_policies::{Registry, RunningPolicies, Scope};
 use portcullis_wire::HeadLimits;
@@ -51,6 +52,9 @@ pub enum CompileFault {
     /// A store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Credentials of a consumer.
+    #[error(transparent)]
+    Consumer(#[from] BookFault),
 }
 
 impl CompileFault {
@@ -60,6 +64,7 @@ impl CompileFault {
         match self {
             CompileFault::Tls(error) => error.hint(),
             CompileFault::Store(_) => None,
+            CompileFault::Consumer(fault) => fault.hint(),
         }
     }
 }
@@ -112,6 +117,7 @@ struct State {
     config: Arc<Config>,
     revision: u64,
     policies: Arc<RunningPolicies>,
+    directory: Arc<Directory>,
     router: Router<Arc<CompiledRoute>>,
     tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
@@ -163,6 +169,7 @@ impl Compiler {
             Prepared::default()
         });
         self.compile_services(&mut state, config, &mut errors, &mut warnings);
+        self.compile_directory(&mut state, config, changes, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -183,6 +190,7 @@ impl Compiler {
             tcp: state.tcp.clone(),
             services: state.services.clone(),
             policies: Arc::clone(&state.policies),
+            directory: Arc::clone(&state.directory),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
             lag: config.process.lag,
@@ -218,6 +226,31 @@ impl Compiler {
     pub fn expiries(&self) -> impl Iterator<Item = (Owner, &str, &Expiry)> {
         let owners = self.state.expiries.iter();
         owners.flat_map(|((owner, name), all)| all.iter().map(|one| (*owner, &**name, one)))
+    }
+
+    /// Who there is, where that has changed.
+    fn compile_directory(
+        &self,
+        state: &mut State,
+        config: &Config,
+        changes: &Changes,
+        errors: &mut Vec<CompileError>,
+    ) {
+        let (old, first) = (self.config(), state.revision == 0);
+        let same = changes.consumers.is_empty() && !first;
+        let others = [&changes.plans, &changes.groups].into_iter().all(|delta| delta.is_empty());
+        let written = old.process.credentials == config.process.credentials;
+        if same && others && written {
+            return;
+        }
+        match Directory::new(&self.registry, config, &state.directory, same) {
+            Ok(directory) => state.directory = Arc::new(directory),
+            Err(faults) => errors.extend(
+                faults
+                    .into_iter()
+                    .map(|fault| CompileError { path: fault.path.clone(), error: fault.into() }),
+            ),
+        }
     }
 
     /// Brings the router from the old configuration's routes to the new one's.

@@ -3,6 +3,7 @@
 //! chosen at random: where requests are spread, every share is told.
 
 mod browser;
+mod identity;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
         path: None,
         client: None,
         candidates: Vec::new(),
-        judges: Vec::new(),
+        authentication: None,
         policies: Vec::new(),
         outcome: Outcome::Own,
     };
@@ -69,12 +70,23 @@ pub struct Explanation<'s> {
     pub client: Option<ClientStep>,
     /// The routes whose host and path match, in order of precedence.
     pub candidates: Vec<Candidate<'s, Arc<CompiledRoute>>>,
-    /// The policies that let it pass or not, in order.
-    pub judges: Vec<JudgeStep>,
-    /// The policies that count it, in order.
+    /// Who calls, where anybody wants to know.
+    pub authentication: Option<AuthStep>,
+    /// The policies that are asked, in order.
     pub policies: Vec<PolicyStep<'s>>,
     /// How it ends.
     pub outcome: Outcome<'s>,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthStep {
+    /// Where it is written that anybody wants to know.
+    pub scope: &'static str,
+    /// What is asked of the request.
+    pub asks: String,
+    /// What was found.
+    pub found: String,
 }
 
 /// How large a head is.
@@ -136,6 +148,8 @@ pub struct Routed<'s> {
     pub body_limit: (Option<u64>, Source),
     /// How late a worker may be before it turns the request away, if it ever does.
     pub bearable: Option<Duration>,
+    /// The policies that let it pass or not, in order.
+    pub judges: Vec<JudgeStep>,
     /// What happens.
     pub action: Action<'s>,
 }

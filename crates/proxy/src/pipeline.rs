@@ -1,5 +1,6 @@
 //! The way of a request, in order. Each step says why it stands where it does.
 
+pub(crate) mod authenticate;
 pub(crate) mod browser;
 mod content;
 mod exchange;
@@ -24,7 +25,7 @@ use std::task::{Context, Poll};
 
 use portcullis_config::model::{Action, Listener};
 use portcullis_core::{Failure, Reason};
-use portcullis_policies::{Seat, Work};
+use portcullis_policies::{Identity, Seat, Work};
 use portcullis_wire::{BodyLength, Fields, RequestHead, ResponseHead, Stream, Version};
 
 use crate::client::Client;
@@ -47,6 +48,8 @@ pub(crate) struct Scratch {
     pub(crate) params: Params,
     /// Fields that steps of the pipeline add to the reply, whoever gives it.
     pub(crate) added: Fields,
+    /// Who calls.
+    pub(crate) identity: Identity,
     /// What policies said of the request.
     pub(crate) work: Work,
     /// A path or location that a template wrote.
@@ -63,6 +66,7 @@ impl Scratch {
         self.request.fields.clear();
         self.response.fields.clear();
         self.added.clear();
+        self.identity.clear();
         self.work.clear();
         self.params.clear();
     }
@@ -140,10 +144,10 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     let route = match route {
         Ok(route) => route,
         Err(miss) => {
-            browser::enter(exchange, browser::layers(snapshot, None, None))?;
             // Policies for all requests are for these as well: who looks for what is not there is
-            // limited like everybody.
-            let applying = policies::applying(snapshot, None, None);
+            // limited like everybody, and pages can read what comes of it.
+            browser::enter(exchange, browser::layers(snapshot, None, None))?;
+            let applying = policies::applying(snapshot, &Identity::default(), None, None);
             policies::ask(exchange, applying, normal).await?;
             return Err(match miss {
                 Miss::NotFound => Reason::NoRoute.into(),
@@ -163,6 +167,7 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     browser::enter(exchange, browser::layers(snapshot, Some(route), chosen))?;
     let service = service?;
     exchange.record.service = service;
+    let service = service.map(|service| &**service);
 
     // Before anything is done for it: a gateway that is late must not be later still.
     shed::turn_away(exchange, route.route.importance)?;
@@ -172,7 +177,11 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
         route.route.body_limit.unwrap_or(exchange.serving.settings.listener.limits.body);
     check_length(exchange.scratch.request.length, body_limit)?;
 
-    let applying = policies::applying(snapshot, Some(route), service.map(|service| &**service));
+    // Who calls comes before all that may go by it.
+    authenticate::authenticate(exchange, route, service, normal).await?;
+
+    let identity = &exchange.scratch.identity;
+    let applying = policies::applying(snapshot, identity, Some(route), service);
     policies::ask(exchange, applying, normal).await?;
 
     let served = act(exchange, route, normal, body_limit).await;

@@ -11,6 +11,7 @@ use portcullis_config::model::{
 };
 use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, ServiceMetrics, TcpRouteMetrics};
 use portcullis_policies::RunningPolicies;
+use portcullis_policies::consumers::Directory;
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub services: Vec<Option<Arc<CompiledService>>>,
     /// Policies for every request.
     pub policies: Arc<RunningPolicies>,
+    /// Who there is.
+    pub directory: Arc<Directory>,
     /// What each listener lets in.
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
     /// Whether requests are counted.

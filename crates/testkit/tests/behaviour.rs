@@ -20,6 +20,7 @@ mod behaviour {
     mod forwarding;
     mod health;
     mod http2;
+    mod identity;
     mod interim;
     mod l4;
     mod l4_tls;

@@ -1,5 +1,6 @@
 //! Policies: every one for itself, and what holds between those of one list.
 
+mod authentication;
 mod browser;
 mod keys;
 mod overlap;
@@ -20,6 +21,7 @@ use crate::raw::{
 };
 
 pub(crate) use keys::KEY_WORDS;
+pub(super) use keys::field_name;
 
 /// The longest stretch of time of a rate limit.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
@@ -39,8 +41,10 @@ pub(crate) fn policies(
 ) -> Arc<Policies> {
     let mut policies = Policies::default();
     let mut limits: Vec<(Policy, Span)> = Vec::new();
+    policies.authentication = authentication::authentication(written, scope);
     let mut seen: Vec<(&str, Span)> = Vec::new();
-    for (place, item) in written.iter().enumerate() {
+    let others = written.iter().enumerate().filter(|(_, item)| !authentication::is(item));
+    for (place, item) in others {
         let faults = scope.findings.len();
         let Some((kind, at)) = kind(item, scope) else { continue };
         let spec = &item.value;
@@ -97,7 +101,8 @@ fn kind(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) -> Option<(&'static s
     fn at<T>(spec: &Option<Spanned<T>>) -> Option<Span> {
         spec.as_ref().map(|spec| spec.span)
     }
-    let PolicySpec { cors, csrf, security_headers, rate_limit, quota, concurrency } = &item.value;
+    let PolicySpec { cors, csrf, security_headers, rate_limit, quota, concurrency, .. } =
+        &item.value;
     let kinds = [
         ("cors", at(cors)),
         ("csrf", at(csrf)),
@@ -112,8 +117,9 @@ fn kind(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) -> Option<(&'static s
         (None, _) => {
             if !scope.incomplete {
                 let names = kinds.map(|(name, _)| format!("`{name}`")).join(", ");
+                let callers = authentication::KINDS.map(|name| format!("`{name}`")).join(", ");
                 scope.fault(item.span, "this is no policy").label =
-                    format!("expected one of {names}");
+                    format!("expected one of {names}, {callers}");
             }
         }
         (Some((one, at)), Some((other, also))) => {
@@ -314,7 +320,7 @@ fn cost(
                 scope.fault(default.span, "the default is above `max`").also =
                     Some((spec.max.span, "`max` is here".into()));
             }
-            Cost::Header { name: keys::field_name(&spec.header, scope), otherwise, max }
+            Cost::Header { name: field_name(&spec.header, scope), otherwise, max }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From findings inside units and between them to a report with places.
 
 mod backups;
+mod identity;
 mod tcp;
 
 use std::cell::OnceCell;
@@ -203,6 +204,9 @@ fn missing(
             let path = &path[usize::from(unit.collection == Collection::Settings)..];
             ("store", places.within(entries, id, path))
         }
+        Collection::Consumers | Collection::Groups | Collection::Plans => {
+            identity::missing(collection, name, id, entries, places)?
+        }
         _ => {
             let services = match value {
                 Value::TcpRoute(route) => &route.services,
@@ -364,6 +368,9 @@ impl<'a> Places<'a> {
                 Collection::Routes => "routes",
                 Collection::TcpRoutes => "tcp_routes",
                 Collection::Stores => "stores",
+                Collection::Consumers => "consumers",
+                Collection::Groups => "groups",
+                Collection::Plans => "plans",
                 Collection::Settings => SETTINGS.iter().find(|key| **key == &*unit.name)?,
             };
             let top = child(root, top)?.0;

@@ -160,8 +160,9 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, tcp_routes, process, stores } = &*loaded.config;
-    assert!(stores.is_empty());
+    let Config { listeners, services, routes, tcp_routes, process, stores, .. } = &*loaded.config;
+    let Config { consumers, groups, plans, .. } = &*loaded.config;
+    assert!(stores.is_empty() && consumers.is_empty() && groups.is_empty() && plans.is_empty());
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!(web.forwarded.via, None);
@@ -244,9 +245,11 @@ fn a_full_configuration_means_what_it_says() {
         shutdown,
         upgrade,
         policies,
+        credentials,
         state,
         lag,
     } = process;
+    assert_eq!(**credentials, Credentials::default());
     assert_eq!((policies.limits.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!(zone.as_deref(), Some("eu-1a"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Cors, Csrf, Layered, Name, SecurityHeaders, Sharing};
+use super::{Authentication, Cors, Csrf, Layered, Name, SecurityHeaders, Sharing};
 
 /// The policies of a scope, by the step of a request that asks them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Policies {
     pub csrf: Layered<Csrf>,
     /// What browsers are told that pages may do.
     pub security_headers: Layered<SecurityHeaders>,
+    /// What a request must show so that the gateway knows who calls.
+    pub authentication: Layered<Authentication>,
     /// What counts, in order; no two of one kind and name.
     pub limits: Vec<Policy>,
     /// The place of each of these in the list that was written.
@@ -102,6 +104,12 @@ pub enum KeyPart {
     Query(Name),
     /// The value of this path parameter.
     Param(Name),
+    /// The consumer's name.
+    Consumer,
+    /// The name of the consumer's plan.
+    Plan,
+    /// The name of the consumer's first group.
+    Group,
 }
 
 /// What becomes of a request that lacks a part of the key.

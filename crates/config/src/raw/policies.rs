@@ -9,8 +9,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    CorsSpec, CsrfSpec, OffOr, OneOrMany, SecurityHeadersSpec, SharingModeSpec, Spanned, Switch,
-    Time,
+    ApiKeySpec, BasicSpec, CorsSpec, CsrfSpec, MethodSpec, MtlsSpec, OffOr, OneOrMany,
+    SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
 };
 
 /// A policy: exactly one of these.
@@ -29,6 +29,26 @@ pub(crate) struct PolicySpec {
     pub(crate) quota: Option<Spanned<QuotaSpec>>,
     /// So many requests at once.
     pub(crate) concurrency: Option<Spanned<ConcurrencySpec>>,
+    /// Who calls must show an API key.
+    pub(crate) api_key: Option<Spanned<ApiKeySpec>>,
+    /// Who calls must show a name and a password (RFC 7617).
+    pub(crate) basic: Option<Spanned<BasicSpec>>,
+    /// Who calls must show a certificate.
+    pub(crate) mtls: Option<Spanned<MtlsSpec>>,
+    /// Who calls must show one of these: the first that is shown and good counts.
+    pub(crate) any_of: Option<Spanned<Vec<Spanned<MethodSpec>>>>,
+    /// Who calls must show all of these, for the same consumer.
+    pub(crate) all_of: Option<Spanned<Vec<Spanned<MethodSpec>>>>,
+    /// The consumer that a request without any credentials is from. Without another policy that
+    /// tells who calls, everybody is this consumer.
+    pub(crate) anonymous: Option<Spanned<String>>,
+}
+
+impl PolicySpec {
+    /// Whether it is one that counts.
+    pub(crate) fn is_limit(&self) -> bool {
+        self.rate_limit.is_some() || self.quota.is_some() || self.concurrency.is_some()
+    }
 }
 
 /// A rate limit.

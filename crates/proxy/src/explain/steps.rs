@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use portcullis_config::model::{self, Balance, Endpoint, Protocol};
 use portcullis_core::{Failure, Reason};
-use portcullis_policies::Scope;
+use portcullis_policies::{Identity, Scope};
 use portcullis_wire::h1::{Scan, parse_request};
-use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, RequestHead, Scheme, Version};
+use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
 
+use super::identity;
 use super::{
     Action, ChosenBy, ClientStep, Explanation, HeadSize, JudgeStep, Outcome, PathStep, PolicyStep,
     Question, Reached, Routed, Share, Source, Timeouts, Why, browser,
@@ -71,10 +72,15 @@ pub(super) fn walk<'s>(
         listener: &listener.name,
         route: route.map(|route| &*route.route.name),
         service: None,
+        identity: None,
+        certificate: None,
     };
-    let secure = split::speaks_tls(&listener.forwarded.trust, &peer(question), &request.fields);
-    explanation.judges = judges(snapshot, route, request, secure);
-    let policies = policies(snapshot, route, asked);
+    let identity = match route {
+        Some(route) => identity::authenticate(snapshot, route, &asked, explanation)?,
+        None => Identity::default(),
+    };
+    let asked = Asked { identity: Some(&identity), ..asked };
+    let policies = policies(snapshot, route, asked, &identity);
     let route = match found {
         Ok(route) => route,
         Err(miss) => {
@@ -93,6 +99,19 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
+    let trust = &listener.forwarded.trust;
+    let secure = split::speaks_tls(trust, &peer(question), &request.fields);
+    let judges = services(snapshot, Some(route))
+        .into_iter()
+        .flat_map(|service| browser::judges(snapshot, route, service, request, secure));
+    let mut judges: Vec<JudgeStep> = judges.collect();
+    let mut seen = Vec::new();
+    judges.retain(|step| {
+        !seen.contains(&step.id) && {
+            seen.push(step.id.clone());
+            true
+        }
+    });
     explanation.policies = policies;
     let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
@@ -100,26 +119,9 @@ pub(super) fn walk<'s>(
         params,
         body_limit: (body_limit, source),
         bearable: snapshot.lag.map(|lag| lag.saturating_mul(route.route.importance.patience())),
+        judges,
         action,
     })))
-}
-
-/// The policies that judge the request, for every service that may get it.
-fn judges(
-    snapshot: &Snapshot,
-    route: Option<&CompiledRoute>,
-    request: &RequestHead,
-    secure: bool,
-) -> Vec<JudgeStep> {
-    let mut steps: Vec<JudgeStep> = Vec::new();
-    for service in services(snapshot, route) {
-        for step in browser::judges(snapshot, route, service, request, secure) {
-            if !steps.contains(&step) {
-                steps.push(step);
-            }
-        }
-    }
-    steps
 }
 
 /// The policies that are asked, for every service that may get the request.
@@ -127,6 +129,7 @@ fn policies<'s>(
     snapshot: &'s Snapshot,
     route: Option<&'s CompiledRoute>,
     asked: Asked<'_>,
+    identity: &Identity,
 ) -> Vec<PolicyStep<'s>> {
     let mut steps: Vec<PolicyStep<'s>> = Vec::new();
     let services = services(snapshot, route);
@@ -134,7 +137,7 @@ fn policies<'s>(
     for service in services {
         let name = service.map(|service| &*service.service.name);
         let asked = Asked { service: name, ..asked };
-        for running in applying(snapshot, route, service).iter() {
+        for running in applying(snapshot, identity, route, service).iter() {
             let id = &running.counted().id;
             if steps.iter().any(|step| step.running.counted().id == *id) {
                 continue;

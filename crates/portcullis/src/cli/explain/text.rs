@@ -33,9 +33,9 @@ pub(super) fn render(told: &Told<'_>) -> String {
     }
     match &explanation.outcome {
         Outcome::Refused(failure, methods) => {
-            judges(&mut page, told, &explanation.judges);
+            authentication(&mut page, told);
             if !explanation.policies.is_empty() {
-                policies(&mut page, told);
+                policies(&mut page, told, &[]);
             }
             refused(&mut page, failure);
             if !methods.is_empty() {
@@ -45,8 +45,9 @@ pub(super) fn render(told: &Told<'_>) -> String {
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
         Outcome::Preflight(step) => preflight(&mut page, told, step),
         Outcome::Routed(routed) => {
-            judges(&mut page, told, &explanation.judges);
-            policies(&mut page, told);
+            authentication(&mut page, told);
+            judges(&mut page, told, &routed.judges);
+            policies(&mut page, told, &routed.judges);
             action(&mut page, told, routed);
         }
     }
@@ -162,6 +163,13 @@ fn routes(page: &mut Page, told: &Told<'_>) {
     }
 }
 
+fn authentication(page: &mut Page, told: &Told<'_>) {
+    if let Some(step) = &told.explanation.authentication {
+        page.line("caller", format_args!("{}, {}", step.found, step.scope));
+        page.more(format_args!("asked for: {}", step.asks));
+    }
+}
+
 fn preflight(page: &mut Page, told: &Told<'_>, step: &PreflightStep<'_>) {
     judges(page, told, std::slice::from_ref(&step.cors));
     let (answer, route) = if step.cors.passes {
@@ -188,8 +196,8 @@ fn judges(page: &mut Page, told: &Told<'_>, steps: &[JudgeStep]) {
     }
 }
 
-fn policies(page: &mut Page, told: &Told<'_>) {
-    let (policies, judges) = (&told.explanation.policies, &told.explanation.judges);
+fn policies(page: &mut Page, told: &Told<'_>, judges: &[JudgeStep]) {
+    let policies = &told.explanation.policies;
     if policies.is_empty() && judges.is_empty() {
         return page.line("policies", "none");
     }
