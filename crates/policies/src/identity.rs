@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use portcullis_config::model::Name;
 use portcullis_core::{AuthOutcome, CredentialKind};
+use portcullis_jose::Claims;
 
 /// Somebody who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct Identity {
     pub credential: String,
     /// What the credential grants.
     pub granted: Option<Arc<Granted>>,
+    /// What its token says of it.
+    pub claims: Option<Claims>,
     /// What came of looking for each kind of credential.
     pub(crate) tried: [Option<AuthOutcome>; CredentialKind::ALL.len()],
 }
@@ -96,6 +99,7 @@ impl Identity {
         self.consumer = None;
         self.kind = None;
         self.granted = None;
+        self.claims = None;
         self.credential.clear();
     }
 

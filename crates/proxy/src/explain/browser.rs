@@ -37,12 +37,12 @@ pub struct PreflightStep<'s> {
 /// The policies that judge a request, in order.
 pub(super) fn judges(
     snapshot: &Snapshot,
-    route: &CompiledRoute,
+    route: Option<&CompiledRoute>,
     service: Option<&CompiledService>,
     request: &RequestHead,
     secure: bool,
 ) -> Vec<JudgeStep> {
-    let layers = layers(snapshot, Some(route), service);
+    let layers = layers(snapshot, route, service);
     let mut steps = Vec::new();
     if let Some(cors) = narrowest(layers.map(|layer| &layer.cors)) {
         steps.push(step(cors, request));

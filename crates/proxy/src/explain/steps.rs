@@ -12,7 +12,7 @@ use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
 use super::identity;
 use super::{
     Action, ChosenBy, ClientStep, Explanation, HeadSize, JudgeStep, Outcome, PathStep, PolicyStep,
-    Question, Reached, Routed, Share, Source, Timeouts, Why, browser,
+    Question, Reached, Routed, Share, Source, Timeouts, Why, browser, rules,
 };
 use crate::client::head_failure;
 use crate::forwarding::{self, Peer};
@@ -80,6 +80,9 @@ pub(super) fn walk<'s>(
         None => Identity::default(),
     };
     let asked = Asked { identity: Some(&identity), ..asked };
+    let trust = &listener.forwarded.trust;
+    let secure = split::speaks_tls(trust, &peer(question), &request.fields);
+    let judges = judges(snapshot, route, &asked, secure);
     let policies = policies(snapshot, route, asked, &identity);
     let route = match found {
         Ok(route) => route,
@@ -99,19 +102,6 @@ pub(super) fn walk<'s>(
     let source = Source::of(body_limit, Source::Listener);
     let body_limit = body_limit.unwrap_or(listener.limits.body);
     pipeline::check_length(request.length, body_limit)?;
-    let trust = &listener.forwarded.trust;
-    let secure = split::speaks_tls(trust, &peer(question), &request.fields);
-    let judges = services(snapshot, Some(route))
-        .into_iter()
-        .flat_map(|service| browser::judges(snapshot, route, service, request, secure));
-    let mut judges: Vec<JudgeStep> = judges.collect();
-    let mut seen = Vec::new();
-    judges.retain(|step| {
-        !seen.contains(&step.id) && {
-            seen.push(step.id.clone());
-            true
-        }
-    });
     explanation.policies = policies;
     let action = action(snapshot, route, normal, body_limit, client, &mut scratch);
     Ok(Outcome::Routed(Box::new(Routed {
@@ -122,6 +112,29 @@ pub(super) fn walk<'s>(
         judges,
         action,
     })))
+}
+
+/// The policies that judge the request, for every service that may get it.
+fn judges(
+    snapshot: &Snapshot,
+    route: Option<&CompiledRoute>,
+    asked: &Asked<'_>,
+    secure: bool,
+) -> Vec<JudgeStep> {
+    let mut steps: Vec<JudgeStep> = Vec::new();
+    for service in services(snapshot, route) {
+        let name = service.map(|service| &*service.service.name);
+        let asked = Asked { service: name, ..*asked };
+        let browser = browser::judges(snapshot, route, service, asked.request, secure);
+        for step in
+            browser.into_iter().chain(rules::judges(snapshot, route, service, &asked, secure))
+        {
+            if !steps.iter().any(|known| known.id == step.id) {
+                steps.push(step);
+            }
+        }
+    }
+    steps
 }
 
 /// The policies that are asked, for every service that may get the request.
