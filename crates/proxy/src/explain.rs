@@ -31,6 +31,7 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
         client: None,
         candidates: Vec::new(),
         authentication: None,
+        judges: Vec::new(),
         policies: Vec::new(),
         outcome: Outcome::Own,
     };
@@ -73,7 +74,9 @@ pub struct Explanation<'s> {
     pub candidates: Vec<Candidate<'s, Arc<CompiledRoute>>>,
     /// Who calls, where anybody wants to know.
     pub authentication: Option<AuthStep>,
-    /// The policies that are asked, in order.
+    /// The policies that let it pass or not, in order.
+    pub judges: Vec<JudgeStep>,
+    /// The policies that count it, in order.
     pub policies: Vec<PolicyStep<'s>>,
     /// How it ends.
     pub outcome: Outcome<'s>,
@@ -149,8 +152,6 @@ pub struct Routed<'s> {
     pub body_limit: (Option<u64>, Source),
     /// How late a worker may be before it turns the request away, if it ever does.
     pub bearable: Option<Duration>,
-    /// The policies that let it pass or not, in order.
-    pub judges: Vec<JudgeStep>,
     /// What happens.
     pub action: Action<'s>,
 }

@@ -1,13 +1,33 @@
 //! What rules make of a request.
 
 use super::JudgeStep;
+use super::steps::services;
 use crate::pipeline::browser::layers;
 use crate::pipeline::policies::Asked;
 use crate::pipeline::rules::{Variables, applying, asker};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
 
-/// The rules that are asked, in order.
+/// The rules that are asked, in order, for every service that may get the request.
 pub(super) fn judges(
+    snapshot: &Snapshot,
+    route: Option<&CompiledRoute>,
+    asked: &Asked<'_>,
+    secure: bool,
+) -> Vec<JudgeStep> {
+    let mut steps: Vec<JudgeStep> = Vec::new();
+    for service in services(snapshot, route) {
+        let name = service.map(|service| &*service.service.name);
+        for step in of_service(snapshot, route, service, &Asked { service: name, ..*asked }, secure)
+        {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+    }
+    steps
+}
+
+fn of_service(
     snapshot: &Snapshot,
     route: Option<&CompiledRoute>,
     service: Option<&CompiledService>,

@@ -7,7 +7,7 @@ use portcullis_config::model::{self, Balance, Endpoint, Protocol};
 use portcullis_core::{Failure, Reason};
 use portcullis_policies::{Identity, Scope};
 use portcullis_wire::h1::{Scan, parse_request};
-use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
+use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, RequestHead, Scheme, Version};
 
 use super::identity;
 use super::{
@@ -75,14 +75,14 @@ pub(super) fn walk<'s>(
         identity: None,
         certificate: None,
     };
+    let secure = split::speaks_tls(&listener.forwarded.trust, &peer(question), &request.fields);
+    explanation.judges = judges(snapshot, route, request, secure);
     let identity = match route {
         Some(route) => identity::authenticate(snapshot, route, &asked, explanation)?,
         None => Identity::default(),
     };
     let asked = Asked { identity: Some(&identity), ..asked };
-    let trust = &listener.forwarded.trust;
-    let secure = split::speaks_tls(trust, &peer(question), &request.fields);
-    let judges = judges(snapshot, route, &asked, secure);
+    explanation.judges.extend(rules::judges(snapshot, route, &asked, secure));
     let policies = policies(snapshot, route, asked, &identity);
     let route = match found {
         Ok(route) => route,
@@ -109,7 +109,6 @@ pub(super) fn walk<'s>(
         params,
         body_limit: (body_limit, source),
         bearable: snapshot.lag.map(|lag| lag.saturating_mul(route.route.importance.patience())),
-        judges,
         action,
     })))
 }
@@ -118,18 +117,13 @@ pub(super) fn walk<'s>(
 fn judges(
     snapshot: &Snapshot,
     route: Option<&CompiledRoute>,
-    asked: &Asked<'_>,
+    request: &RequestHead,
     secure: bool,
 ) -> Vec<JudgeStep> {
     let mut steps: Vec<JudgeStep> = Vec::new();
     for service in services(snapshot, route) {
-        let name = service.map(|service| &*service.service.name);
-        let asked = Asked { service: name, ..*asked };
-        let browser = browser::judges(snapshot, route, service, asked.request, secure);
-        for step in
-            browser.into_iter().chain(rules::judges(snapshot, route, service, &asked, secure))
-        {
-            if !steps.iter().any(|known| known.id == step.id) {
+        for step in browser::judges(snapshot, route, service, request, secure) {
+            if !steps.contains(&step) {
                 steps.push(step);
             }
         }
@@ -164,7 +158,7 @@ fn policies<'s>(
 }
 
 /// The services that may get the request, or none where the gateway answers for itself.
-fn services<'s>(
+pub(super) fn services<'s>(
     snapshot: &'s Snapshot,
     route: Option<&CompiledRoute>,
 ) -> Vec<Option<&'s CompiledService>> {

@@ -93,7 +93,7 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
         "route": name,
         "place": told.place(&["routes", name]),
         "params": serde_json::Map::from_iter(params),
-        "verdicts": routed.judges.iter().map(|step| judge(told, step)).collect::<Vec<_>>(),
+        "verdicts": verdicts(told),
         "policies": policies(told),
         "body_limit": sourced(json!(routed.body_limit.0), routed.body_limit.1),
     });
@@ -119,10 +119,6 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
     page
 }
 
-fn policies(told: &Told<'_>) -> Vec<Value> {
-    told.explanation.policies.iter().map(|step| policy(told, step)).collect()
-}
-
 fn judge(told: &Told<'_>, step: &JudgeStep) -> Value {
     json!({
         "kind": step.id.kind,
@@ -132,6 +128,14 @@ fn judge(told: &Told<'_>, step: &JudgeStep) -> Value {
         "verdict": step.verdict,
         "passes": step.passes,
     })
+}
+
+fn verdicts(told: &Told<'_>) -> Vec<Value> {
+    told.explanation.judges.iter().map(|step| judge(told, step)).collect()
+}
+
+fn policies(told: &Told<'_>) -> Vec<Value> {
+    told.explanation.policies.iter().map(|step| policy(told, step)).collect()
 }
 
 fn policy(told: &Told<'_>, step: &PolicyStep<'_>) -> Value {

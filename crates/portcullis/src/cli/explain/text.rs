@@ -33,9 +33,10 @@ pub(super) fn render(told: &Told<'_>) -> String {
     }
     match &explanation.outcome {
         Outcome::Refused(failure, methods) => {
+            judges(&mut page, told, &explanation.judges);
             authentication(&mut page, told);
             if !explanation.policies.is_empty() {
-                policies(&mut page, told, &[]);
+                policies(&mut page, told);
             }
             refused(&mut page, failure);
             if !methods.is_empty() {
@@ -46,8 +47,8 @@ pub(super) fn render(told: &Told<'_>) -> String {
         Outcome::Preflight(step) => preflight(&mut page, told, step),
         Outcome::Routed(routed) => {
             authentication(&mut page, told);
-            judges(&mut page, told, &routed.judges);
-            policies(&mut page, told, &routed.judges);
+            judges(&mut page, told, &explanation.judges);
+            policies(&mut page, told);
             action(&mut page, told, routed);
         }
     }
@@ -196,8 +197,8 @@ fn judges(page: &mut Page, told: &Told<'_>, steps: &[JudgeStep]) {
     }
 }
 
-fn policies(page: &mut Page, told: &Told<'_>, judges: &[JudgeStep]) {
-    let policies = &told.explanation.policies;
+fn policies(page: &mut Page, told: &Told<'_>) {
+    let (policies, judges) = (&told.explanation.policies, &told.explanation.judges);
     if policies.is_empty() && judges.is_empty() {
         return page.line("policies", "none");
     }
