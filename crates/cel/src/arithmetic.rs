@@ -84,12 +84,8 @@ fn add<'a>(one: Value<'a>, other: Value<'a>, run: &mut Run<'a, '_>) -> Result<Va
         }
         (Value::List(one), Value::List(other)) => {
             run.pay((one.len() + other.len()) * 16)?;
-            let items = |list: &List<'a>| -> Vec<Value<'a>> {
-                (0..list.len()).filter_map(|place| list.item(place)).collect()
-            };
-            let mut all = items(&one);
-            all.extend(items(&other));
-            Value::List(List::Own(all.into()))
+            let (one, other) = (one.items(), other.items());
+            Value::List(List::Own(one.iter().chain(other.iter()).cloned().collect()))
         }
         (Value::Timestamp(moment), Value::Duration(time))
         | (Value::Duration(time), Value::Timestamp(moment)) => {

@@ -55,12 +55,9 @@ fn lists<'a>(
     if one.len() != other.len() {
         return Ok(false);
     }
-    for place in 0..one.len() {
-        let same = match (one.item(place), other.item(place)) {
-            (Some(one), Some(other)) => equal_at(&one, &other, run, depth)?,
-            _ => false,
-        };
-        if !same {
+    run.pay(one.len() + other.len())?;
+    for (one, other) in one.items().iter().zip(other.items().iter()) {
+        if !equal_at(one, other, run, depth)? {
             return Ok(false);
         }
     }
@@ -78,10 +75,8 @@ fn maps<'a>(
     if one.len() != other.len() {
         return Ok(false);
     }
-    let keys = one.keys();
-    for place in 0..keys.len() {
-        let Some(key) = keys.item(place) else { break };
-        let same = match (at(one, &key, run, depth)?, at(other, &key, run, depth)?) {
+    for key in one.keys().iter() {
+        let same = match (at(one, key, run, depth)?, at(other, key, run, depth)?) {
             (Some(one), Some(other)) => equal_at(&one, &other, run, depth)?,
             _ => false,
         };
@@ -99,7 +94,10 @@ fn at<'a>(
     depth: usize,
 ) -> Result<Option<Value<'a>>, RunError> {
     match (map, key) {
-        (Map::Host(map), Value::Text(key)) => map.value(key).map_err(RunError::new),
+        (Map::Host(map), Value::Text(key)) => {
+            run.pay(key.len() + map.len())?;
+            map.value(key).map_err(RunError::new)
+        }
         (Map::Host(_), _) => Ok(None),
         (Map::Own(entries), key) => {
             for (known, value) in entries.iter() {

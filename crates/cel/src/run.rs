@@ -148,9 +148,9 @@ impl<'a, 's> Run<'a, 's> {
     fn is_in(&mut self, item: &Value<'a>, within: &Value<'a>) -> Result<bool> {
         match within {
             Value::List(list) => {
-                for place in 0..list.len() {
-                    let Some(other) = list.item(place) else { break };
-                    if equal(item, &other, self)? {
+                self.pay(list.len())?;
+                for other in list.items().iter() {
+                    if equal(item, other, self)? {
                         return Ok(true);
                     }
                 }
@@ -165,7 +165,7 @@ impl<'a, 's> Run<'a, 's> {
     fn find(&mut self, map: &Map<'a>, key: &Value<'a>) -> Result<Option<Value<'a>>> {
         match (map, key) {
             (Map::Host(map), Value::Text(key)) => {
-                self.pay(key.len())?;
+                self.pay(key.len() + map.len())?;
                 map.value(key).map_err(RunError::new)
             }
             (Map::Host(_), _) => Ok(None),
@@ -245,8 +245,11 @@ impl<'a, 's> Run<'a, 's> {
     }
 
     fn each(&mut self, each: &'a Each) -> Result<Value<'a>> {
-        let list = match self.value(&each.over)? {
-            Value::List(list) => list,
+        let items = match self.value(&each.over)? {
+            Value::List(list) => {
+                self.pay(list.len())?;
+                list.items()
+            }
             Value::Map(map) => {
                 self.pay(map.len() * 16)?;
                 map.keys()
@@ -255,8 +258,7 @@ impl<'a, 's> Run<'a, 's> {
         };
         let mut found = Vec::new();
         let (mut failed, mut count) = (None, 0usize);
-        for place in 0..list.len() {
-            let Some(item) = list.item(place) else { break };
+        for item in items.iter() {
             self.locals.truncate(each.local);
             self.locals.push(item.clone());
             match &each.kind {
@@ -275,7 +277,7 @@ impl<'a, 's> Run<'a, 's> {
                 EachKind::ExistsOne(test) => count += usize::from(self.condition(test)?),
                 EachKind::Filter(test) => {
                     if self.condition(test)? {
-                        found.push(item);
+                        found.push(item.clone());
                     }
                 }
                 EachKind::Map(test, value) => {

@@ -4,6 +4,7 @@ mod faults;
 mod random;
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use crate::{HostList, HostMap, List, Map, Program, RunError, Schema, Source, Type, Value};
 
@@ -23,13 +24,13 @@ impl Json {
             Json::Null => Value::Null,
             Json::Number(number) => Value::Double(*number),
             Json::Text(text) => Value::text(text),
-            Json::Some(_) => Value::List(List::Host(self)),
-            Json::Object(_) => Value::Map(Map::Host(self)),
+            Json::Some(_) => Value::List(List::Host(Rc::new(self))),
+            Json::Object(_) => Value::Map(Map::Host(Rc::new(self))),
         }
     }
 }
 
-impl HostList for Json {
+impl<'a> HostList<'a> for &'a Json {
     fn len(&self) -> usize {
         match self {
             Json::Some(items) => items.len(),
@@ -37,16 +38,30 @@ impl HostList for Json {
         }
     }
 
-    fn item(&self, place: usize) -> Option<Value<'_>> {
+    fn item(&self, place: usize) -> Option<Value<'a>> {
         match self {
             Json::Some(items) => items.get(place).map(Json::value),
             _ => None,
         }
     }
+
+    fn items(&self) -> Vec<Value<'a>> {
+        match self {
+            Json::Some(items) => items.iter().map(Json::value).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
-impl HostMap for Json {
-    fn value(&self, key: &str) -> Result<Option<Value<'_>>, &'static str> {
+impl<'a> HostMap<'a> for &'a Json {
+    fn len(&self) -> usize {
+        match self {
+            Json::Object(entries) => entries.len(),
+            _ => 0,
+        }
+    }
+
+    fn value(&self, key: &str) -> Result<Option<Value<'a>>, &'static str> {
         let Json::Object(entries) = self else { return Ok(None) };
         let mut found = entries.iter().filter(|(known, _)| *known == key);
         match (found.next(), found.next()) {
@@ -55,7 +70,7 @@ impl HostMap for Json {
         }
     }
 
-    fn keys(&self) -> Vec<Cow<'_, str>> {
+    fn keys(&self) -> Vec<Cow<'a, str>> {
         let Json::Object(entries) = self else { return Vec::new() };
         entries.iter().map(|(key, _)| Cow::Borrowed(*key)).collect()
     }

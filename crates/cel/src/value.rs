@@ -39,7 +39,7 @@ pub enum List<'a> {
     /// One that an expression has made.
     Own(Rc<[Value<'a>]>),
     /// One of the source's.
-    Host(&'a dyn HostList),
+    Host(Rc<dyn HostList<'a> + 'a>),
 }
 
 /// A map.
@@ -48,11 +48,11 @@ pub enum Map<'a> {
     /// One that an expression has made; no key is there twice.
     Own(Rc<[(Value<'a>, Value<'a>)]>),
     /// One of the source's.
-    Host(&'a dyn HostMap),
+    Host(Rc<dyn HostMap<'a> + 'a>),
 }
 
 /// A list that the source has in a form of its own.
-pub trait HostList: Debug {
+pub trait HostList<'a>: Debug {
     /// How many items it has.
     fn len(&self) -> usize;
 
@@ -62,19 +62,30 @@ pub trait HostList: Debug {
     }
 
     /// The item at a place.
-    fn item(&self, place: usize) -> Option<Value<'_>>;
+    fn item(&self, place: usize) -> Option<Value<'a>>;
+
+    /// All of them.
+    fn items(&self) -> Vec<Value<'a>>;
 }
 
 /// A map from text to values that the source has in a form of its own.
-pub trait HostMap: Debug {
+pub trait HostMap<'a>: Debug {
+    /// How many keys it may have: so much a look into it costs.
+    fn len(&self) -> usize;
+
+    /// Whether it has none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The value of a key.
     ///
     /// # Errors
     /// It has one, but it cannot be said which.
-    fn value(&self, key: &str) -> Result<Option<Value<'_>>, &'static str>;
+    fn value(&self, key: &str) -> Result<Option<Value<'a>>, &'static str>;
 
     /// Its keys, each once.
-    fn keys(&self) -> Vec<Cow<'_, str>>;
+    fn keys(&self) -> Vec<Cow<'a, str>>;
 }
 
 impl<'a> Value<'a> {
@@ -110,6 +121,14 @@ impl<'a> List<'a> {
         }
     }
 
+    /// All items; those of an expression's own list are shared.
+    pub(crate) fn items(&self) -> Rc<[Value<'a>]> {
+        match self {
+            List::Own(items) => Rc::clone(items),
+            List::Host(list) => list.items().into(),
+        }
+    }
+
     pub(crate) fn item(&self, place: usize) -> Option<Value<'a>> {
         match self {
             List::Own(items) => items.get(place).cloned(),
@@ -122,15 +141,15 @@ impl<'a> Map<'a> {
     pub(crate) fn len(&self) -> usize {
         match self {
             Map::Own(entries) => entries.len(),
-            Map::Host(map) => map.keys().len(),
+            Map::Host(map) => map.len(),
         }
     }
 
-    /// Its keys as a list.
-    pub(crate) fn keys(&self) -> List<'a> {
+    /// Its keys.
+    pub(crate) fn keys(&self) -> Rc<[Value<'a>]> {
         match self {
-            Map::Own(entries) => List::Own(entries.iter().map(|(key, _)| key.clone()).collect()),
-            Map::Host(map) => List::Own(map.keys().into_iter().map(Value::Text).collect()),
+            Map::Own(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
+            Map::Host(map) => map.keys().into_iter().map(Value::Text).collect(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration as written. These types are what the JSON Schema shows: their doc comments are
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
+mod access;
 mod authentication;
 mod balance;
 mod breaker;
@@ -25,6 +26,7 @@ mod traffic;
 
 use schemars::JsonSchema;
 
+pub(crate) use access::{AccessSpec, CelSpec, CelText, ConditionsSpec, TimesSpec};
 pub(crate) use authentication::{ApiKeySpec, BasicSpec, MethodSpec, MtlsSpec};
 pub(crate) use balance::{
     AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,

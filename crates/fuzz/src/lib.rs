@@ -6,6 +6,7 @@
 mod chunked;
 mod configuration;
 mod cuts;
+mod expression;
 mod heads;
 mod key_set;
 mod path;
@@ -14,6 +15,7 @@ mod token;
 
 pub use chunked::chunked;
 pub use configuration::configuration;
+pub use expression::expression;
 pub use heads::{request_head, response_head};
 pub use key_set::key_set;
 pub use path::path;
@@ -24,9 +26,10 @@ pub use token::token;
 pub type Check = fn(&[u8]);
 
 /// Every check, under the name of its fuzz target and its folder of seeds.
-pub const CHECKS: [(&str, Check); 8] = [
+pub const CHECKS: [(&str, Check); 9] = [
     ("chunked", chunked),
     ("configuration", configuration),
+    ("expression", expression),
     ("key_set", key_set),
     ("path", path),
     ("request_head", request_head),

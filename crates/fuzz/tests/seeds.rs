@@ -57,6 +57,11 @@ mod seeds {
     }
 
     #[test]
+    fn expression() {
+        hold("expression", 5000);
+    }
+
+    #[test]
     fn configuration() {
         hold("configuration", 1000);
     }

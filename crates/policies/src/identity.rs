@@ -86,7 +86,7 @@ pub struct Identity {
     pub credential: String,
     /// What the credential grants.
     pub granted: Option<Arc<Granted>>,
-    /// What the token says.
+    /// What its token says of it.
     pub claims: Option<Claims>,
     /// What came of looking for each kind of credential.
     pub(crate) tried: [Option<AuthOutcome>; CredentialKind::ALL.len()],

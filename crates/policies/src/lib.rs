@@ -4,6 +4,7 @@
 //! A policy here knows neither routes nor connections: it is asked about a request through
 //! [`Facts`], and what it has counted lives in the [`Registry`], outside any configuration.
 
+mod access;
 mod admit;
 mod auth;
 pub mod browser;
@@ -27,6 +28,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 
+pub use access::{Asker, Forbidden, RunningRule};
 pub use admit::{Applying, Later, MOST_GROUPS, Refusal, Why, Work};
 pub use auth::{
     Answers, Asking, Authentication, Denied, Guard, Known, Refused, Tokens, Verifier, Waiting,

@@ -7,9 +7,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Sharing};
+use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Rule, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
+use crate::access::RunningRule;
 use crate::auth::Authentication;
 use crate::browser::{RunningCors, RunningCsrf, RunningSecurityHeaders};
 use crate::clock::nanos;
@@ -148,6 +149,8 @@ pub struct RunningPolicies {
     pub security_headers: Layered<RunningSecurityHeaders>,
     /// What a request must show so that the gateway knows who calls.
     pub authentication: Option<Authentication>,
+    /// Who may do what.
+    pub rules: Box<[RunningRule]>,
     /// What counts.
     pub limits: Box<[Arc<Running>]>,
 }
@@ -253,8 +256,15 @@ impl Registry {
                 Layered::On(written) => Some(Authentication::new(written, &self.issuers)),
                 Layered::Unsaid | Layered::Off => None,
             },
+            rules: policies.rules.iter().map(|rule| self.rule(scope, rule)).collect(),
             limits: self.limits(scope, &policies.limits),
         })
+    }
+
+    fn rule(&self, scope: &Scope, rule: &Rule) -> RunningRule {
+        let (kind, name) = (rule.kind(), Arc::clone(rule.name()));
+        let judged = self.judged(PolicyId { scope: scope.clone(), kind, name });
+        RunningRule { rule: rule.clone(), judged }
     }
 
     /// What became of the requests that policies judged, in the order of their names.

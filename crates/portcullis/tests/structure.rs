@@ -16,10 +16,10 @@ mod structure {
         ("cel", &[]),
         ("jose", &[]),
         ("wire", &["core"]),
-        ("config", &["core", "jose"]),
+        ("config", &["core", "cel", "jose"]),
         ("telemetry", &["core", "config"]),
-        ("policies", &["core", "config", "wire", "jose"]),
-        ("proxy", &["core", "config", "wire", "policies"]),
+        ("policies", &["core", "config", "wire", "jose", "cel"]),
+        ("proxy", &["core", "config", "wire", "policies", "jose", "cel"]),
         ("control", &["core", "config", "proxy"]),
         ("portcullis", &["core", "wire", "config", "policies", "telemetry", "proxy", "control"]),
     ];

@@ -4,6 +4,7 @@
 
 mod browser;
 mod identity;
+mod rules;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ mod mirror;
 pub(crate) mod policies;
 pub(crate) mod record;
 pub(crate) mod respond;
+pub(crate) mod rules;
 pub(crate) mod shed;
 pub(crate) mod split;
 pub(crate) mod steer;
@@ -146,7 +147,9 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
         Err(miss) => {
             // Policies for all requests are for these as well: who looks for what is not there is
             // limited like everybody, and pages can read what comes of it.
-            browser::enter(exchange, browser::layers(snapshot, None, None))?;
+            let layers = browser::layers(snapshot, None, None);
+            browser::enter(exchange, layers)?;
+            rules::ask(exchange, layers, normal)?;
             let applying = policies::applying(snapshot, &Identity::default(), None, None);
             policies::ask(exchange, applying, normal).await?;
             return Err(match miss {
@@ -179,6 +182,9 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
 
     // Who calls comes before all that may go by it.
     authenticate::authenticate(exchange, route, service, normal).await?;
+
+    // Who may not, counts nowhere.
+    rules::ask(exchange, browser::layers(snapshot, Some(route), service), normal)?;
 
     let identity = &exchange.scratch.identity;
     let applying = policies::applying(snapshot, identity, Some(route), service);

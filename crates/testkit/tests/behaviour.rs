@@ -7,6 +7,7 @@ mod behaviour {
     mod addresses;
     mod answers;
     mod attacks;
+    mod authorization;
     mod balance;
     mod breaker;
     mod browsers;

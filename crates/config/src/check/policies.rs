@@ -1,5 +1,6 @@
 //! Policies: every one for itself, and what holds between those of one list.
 
+mod access;
 mod authentication;
 mod browser;
 mod keys;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use super::{Scope, store};
 use crate::model::{
     Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policies, Policy, Quota,
-    RateLimit, ReplyFields, Sharing, SharingMode,
+    RateLimit, ReplyFields, Rule, Sharing, SharingMode,
 };
 use crate::node::Span;
 use crate::raw::{
@@ -43,6 +44,7 @@ pub(crate) fn policies(
     let mut limits: Vec<(Policy, Span)> = Vec::new();
     policies.authentication = authentication::authentication(written, scope);
     let mut seen: Vec<(&str, Span)> = Vec::new();
+    let mut rules: Vec<(Rule, Span)> = Vec::new();
     let others = written.iter().enumerate().filter(|(_, item)| !authentication::is(item));
     for (place, item) in others {
         let faults = scope.findings.len();
@@ -54,12 +56,17 @@ pub(crate) fn policies(
             Policy::Quota(Arc::new(quota(&spec.value, paths, scope)))
         } else if let Some(spec) = &spec.concurrency {
             Policy::Concurrency(Arc::new(concurrency(&spec.value, paths, scope)))
+        } else if let Some(rule) = rule(spec, scope) {
+            add_rule(rule, item.span, &mut rules, scope);
+            continue;
         } else {
             if let Some((_, first)) = seen.iter().find(|(other, _)| *other == kind) {
                 let fault = scope.fault(at, format!("`{kind}` is here twice"));
                 fault.also = Some((*first, "first here".into()));
             }
-            seen.push((kind, at));
+            if spec.cel.is_none() {
+                seen.push((kind, at));
+            }
             only_one(spec, &mut policies, scope);
             continue;
         };
@@ -77,10 +84,28 @@ pub(crate) fn policies(
         limits.push((policy, item.span));
         policies.limit_places.push(place);
     }
+    policies.rules = rules.into_iter().map(|(rule, _)| rule).collect();
     policies.limits = limits.into_iter().map(|(policy, _)| policy).collect();
     // Most places have none: these share one.
     static NONE: LazyLock<Arc<Policies>> = LazyLock::new(Arc::default);
     if policies == **NONE { Arc::clone(&NONE) } else { Arc::new(policies) }
+}
+
+fn rule(spec: &PolicySpec, scope: &mut Scope<'_>) -> Option<Rule> {
+    let access = spec.access.as_ref().map(|spec| access::access(spec, scope));
+    access.or_else(|| access::cel(spec.cel.as_ref()?, scope))
+}
+
+fn add_rule(rule: Rule, at: Span, rules: &mut Vec<(Rule, Span)>, scope: &mut Scope<'_>) {
+    let same =
+        |(other, _): &&(Rule, Span)| (other.kind(), other.name()) == (rule.kind(), rule.name());
+    if let Some((_, first)) = rules.iter().find(same) {
+        let message = format!("the {} rule `{}` is here twice", rule.kind(), rule.name());
+        let fault = scope.fault(at, message);
+        fault.also = Some((*first, "first here".into()));
+        fault.help = Some("give each its own `name`".into());
+    }
+    rules.push((rule, at));
 }
 
 /// Puts a policy in its place of which a scope has one at most.
@@ -101,12 +126,14 @@ fn kind(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) -> Option<(&'static s
     fn at<T>(spec: &Option<Spanned<T>>) -> Option<Span> {
         spec.as_ref().map(|spec| spec.span)
     }
-    let PolicySpec { cors, csrf, security_headers, rate_limit, quota, concurrency, .. } =
-        &item.value;
+    let spec = &item.value;
+    let PolicySpec { cors, csrf, security_headers, rate_limit, quota, concurrency, .. } = spec;
     let kinds = [
         ("cors", at(cors)),
         ("csrf", at(csrf)),
         ("security_headers", at(security_headers)),
+        ("access", at(&spec.access)),
+        ("cel", at(&spec.cel)),
         ("rate_limit", at(rate_limit)),
         ("quota", at(quota)),
         ("concurrency", at(concurrency)),

@@ -1,6 +1,7 @@
 //! Loading from outside: what is read, what is reported where, what changes, and that a reload gives
 //! what a first load gives.
 
+mod access;
 mod balance;
 mod browser;
 mod faults;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Authentication, Cors, Csrf, Layered, Name, SecurityHeaders, Sharing};
+use super::{Authentication, Cors, Csrf, Layered, Name, Rule, SecurityHeaders, Sharing};
 
 /// The policies of a scope, by the step of a request that asks them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Policies {
     pub security_headers: Layered<SecurityHeaders>,
     /// What a request must show so that the gateway knows who calls.
     pub authentication: Layered<Authentication>,
+    /// Who may do what; no two of one kind and name.
+    pub rules: Vec<Rule>,
     /// What counts, in order; no two of one kind and name.
     pub limits: Vec<Policy>,
     /// The place of each of these in the list that was written.

@@ -9,8 +9,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    ApiKeySpec, BasicSpec, CorsSpec, CsrfSpec, JwtSpec, MethodSpec, MtlsSpec, OffOr, OneOrMany,
-    SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
+    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, JwtSpec, MethodSpec, MtlsSpec,
+    OffOr, OneOrMany, SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
 };
 
 /// A policy: exactly one of these.
@@ -23,6 +23,10 @@ pub(crate) struct PolicySpec {
     pub(crate) csrf: Option<Spanned<Switch<CsrfSpec>>>,
     /// `on`, `off` or a map: fields that tell browsers what pages may do.
     pub(crate) security_headers: Option<Spanned<Switch<SecurityHeadersSpec>>>,
+    /// Who may and who may not.
+    pub(crate) access: Option<Spanned<AccessSpec>>,
+    /// An expression of CEL that a request must meet.
+    pub(crate) cel: Option<Spanned<CelSpec>>,
     /// So many requests in a stretch of time.
     pub(crate) rate_limit: Option<Spanned<RateLimitSpec>>,
     /// So many requests in an hour, a day or a month of the calendar. Survives a restart.

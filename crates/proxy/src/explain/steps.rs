@@ -12,7 +12,7 @@ use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, RequestHead, Scheme
 use super::identity;
 use super::{
     Action, ChosenBy, ClientStep, Explanation, HeadSize, JudgeStep, Outcome, PathStep, PolicyStep,
-    Question, Reached, Routed, Share, Source, Timeouts, Why, browser,
+    Question, Reached, Routed, Share, Source, Timeouts, Why, browser, rules,
 };
 use crate::client::head_failure;
 use crate::forwarding::{self, Peer};
@@ -82,6 +82,7 @@ pub(super) fn walk<'s>(
         None => Identity::default(),
     };
     let asked = Asked { identity: Some(&identity), ..asked };
+    explanation.judges.extend(rules::judges(snapshot, route, &asked, secure));
     let policies = policies(snapshot, route, asked, &identity);
     let route = match found {
         Ok(route) => route,
@@ -157,7 +158,7 @@ fn policies<'s>(
 }
 
 /// The services that may get the request, or none where the gateway answers for itself.
-fn services<'s>(
+pub(super) fn services<'s>(
     snapshot: &'s Snapshot,
     route: Option<&CompiledRoute>,
 ) -> Vec<Option<&'s CompiledService>> {
