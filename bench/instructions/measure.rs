@@ -170,7 +170,7 @@ fn route(number: usize) -> Route {
         body_limit: None,
         timeouts: RouteTimeouts::default(),
         upgrade: true,
-        policies: Arc::from([]),
+        policies: Arc::default(),
         faults: Faults::default(),
         importance: Importance::Normal,
     }

@@ -2,6 +2,7 @@
 //! once. The functions always give a value; it is used only if no fault was found.
 
 mod address;
+mod authentication;
 mod balance;
 mod breaker;
 mod connection_rate;
@@ -9,6 +10,8 @@ mod health;
 mod host;
 mod http;
 mod http2;
+mod identity;
+mod issuer;
 mod listener;
 mod matching;
 mod outliers;
@@ -24,6 +27,7 @@ mod store;
 mod tcp_route;
 mod template;
 mod tls;
+mod token;
 mod traffic;
 
 use std::path::PathBuf;
@@ -35,6 +39,8 @@ use crate::node::{Finding, Span};
 use crate::raw::{Spanned, Time};
 
 pub(crate) use balance::zone;
+pub(crate) use identity::{consumer, credentials, group, plan};
+pub(crate) use issuer::issuer;
 pub(crate) use listener::listener;
 pub(crate) use policies::{KEY_WORDS, policies};
 pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
@@ -51,6 +57,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) name_span: Span,
     /// A faulty part was taken out before, so that something may be absent through no fault.
     pub(crate) incomplete: bool,
+    /// Limits count every consumer for itself unless they say otherwise.
+    pub(crate) by_consumer: bool,
     pub(crate) findings: &'a mut Vec<Finding>,
     pub(crate) inputs: &'a mut Inputs,
 }

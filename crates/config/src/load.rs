@@ -227,6 +227,26 @@ impl Loader {
                     changes.stores.note(name, config.stores.get(name), new);
                     put_ordered(&mut config.stores, name, new);
                 }
+                Collection::Issuers => {
+                    let new = value.and_then(Value::issuer);
+                    changes.issuers.note(name, config.issuers.get(name), new);
+                    put_ordered(&mut config.issuers, name, new);
+                }
+                Collection::Consumers => {
+                    let new = value.and_then(Value::consumer);
+                    changes.consumers.note(name, config.consumers.get(name), new);
+                    put(&mut config.consumers, name, new);
+                }
+                Collection::Groups => {
+                    let new = value.and_then(Value::group);
+                    changes.groups.note(name, config.groups.get(name), new);
+                    put_ordered(&mut config.groups, name, new);
+                }
+                Collection::Plans => {
+                    let new = value.and_then(Value::plan);
+                    changes.plans.note(name, config.plans.get(name), new);
+                    put_ordered(&mut config.plans, name, new);
+                }
                 Collection::Settings => {}
             }
         }
@@ -261,6 +281,18 @@ impl Loader {
                 }
                 Collection::Stores => {
                     put_ordered(&mut config.stores, name, self.good.stores.get(name));
+                }
+                Collection::Issuers => {
+                    put_ordered(&mut config.issuers, name, self.good.issuers.get(name));
+                }
+                Collection::Consumers => {
+                    put(&mut config.consumers, name, self.good.consumers.get(name));
+                }
+                Collection::Groups => {
+                    put_ordered(&mut config.groups, name, self.good.groups.get(name));
+                }
+                Collection::Plans => {
+                    put_ordered(&mut config.plans, name, self.good.plans.get(name));
                 }
                 Collection::Settings => {}
             }

@@ -4,11 +4,16 @@
 //! every fault at once. Nothing below can be made from an illegal configuration, so whoever holds
 //! a [`Config`] need not check again.
 
+mod access;
+mod authentication;
 mod balance;
 mod breaker;
+mod browser;
 mod connection_rate;
 mod endpoint;
 mod health;
+mod identity;
+mod issuer;
 mod listener;
 mod matching;
 mod path;
@@ -19,7 +24,9 @@ mod service;
 mod store;
 mod tcp_route;
 mod tls;
+mod token;
 mod traffic;
+mod url;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -27,15 +34,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use access::{Access, CelRule, Conditions, Rule, Times, Variable};
+pub use authentication::{ApiKey, Authentication, Basic, KeyPlace, Method, Mtls};
 pub use balance::{
     Availability, Balance, HashAlgorithm, HashBalance, HashPart, SameSite, SlowStart, Sticky,
 };
 pub use breaker::{Breaker, Trip, TripShare};
+pub use browser::{
+    Cors, CorsOrigins, Csrf, Layered, OriginPattern, OriginPort, Origins, SecurityHeaders, SetField,
+};
 pub use connection_rate::{ConnectionRate, Pace};
+pub(crate) use endpoint::is_host_name;
 pub use endpoint::{Address, Endpoint};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
 };
+pub use identity::{
+    CertificateName, Consumer, Credentials, Group, Guessing, KeyHash, Password, PasswordHash,
+    Passwords, Plan,
+};
+pub use issuer::{Issuer, KeyOrigin};
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
     PathPolicy, ProxySenders, Trust,
@@ -43,8 +61,8 @@ pub use listener::{
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use policies::{
-    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policy, Quota,
-    RateLimit, ReplyFields,
+    Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,
+    Quota, RateLimit, ReplyFields,
 };
 pub use retries::{Retries, RetryBudget, RetryOn};
 pub use route::{
@@ -57,7 +75,9 @@ pub use tls::{
     Certificate, ClientAuth, ClientCertHeader, ListenerTls, Revocation, ServiceTls, TlsChoices,
     TlsFile, TlsVersions,
 };
+pub use token::Jwt;
 pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
+pub use url::{Url, UrlError};
 
 /// The stable name of a listener, service, route or TCP route.
 pub type Name = Arc<str>;
@@ -76,6 +96,14 @@ pub struct Config {
     pub tcp_routes: HashMap<Name, Arc<TcpRoute>>,
     /// Stores that policies count in, by name.
     pub stores: BTreeMap<Name, Arc<Store>>,
+    /// Issuers of tokens, by name.
+    pub issuers: BTreeMap<Name, Arc<Issuer>>,
+    /// Who calls, by name.
+    pub consumers: HashMap<Name, Arc<Consumer>>,
+    /// Consumers that belong together, by name.
+    pub groups: BTreeMap<Name, Arc<Group>>,
+    /// What consumers have agreed to, by name.
+    pub plans: BTreeMap<Name, Arc<Plan>>,
     /// What is not a named collection.
     pub process: Process,
 }
@@ -93,8 +121,10 @@ pub struct Process {
     pub workers: usize,
     /// Where the gateway stands, if that is known.
     pub zone: Option<Arc<str>>,
-    /// Policies for every request, in order; no two of one kind and name.
-    pub policies: Arc<[Policy]>,
+    /// Policies for every request.
+    pub policies: Arc<Policies>,
+    /// How credentials are kept and looked at.
+    pub credentials: Arc<Credentials>,
     /// Where it keeps what must outlive it.
     pub state: State,
     /// How it ends.
@@ -113,7 +143,8 @@ impl Default for Process {
             metrics: true,
             workers: 0,
             zone: None,
-            policies: Arc::from([]),
+            policies: Arc::default(),
+            credentials: Arc::default(),
             state: State::default(),
             shutdown: Shutdown::default(),
             upgrade: Upgrade::default(),

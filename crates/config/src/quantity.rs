@@ -96,6 +96,22 @@ pub fn share(text: &str) -> Result<f64, QuantityError> {
     }
 }
 
+/// Reads `2030-01-31` (midnight in UTC) or `2030-01-31T12:00:00Z`: seconds since 1970.
+pub fn time(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let midnight = format!("{text}T00:00:00Z");
+    let whole = if text.len() == "2030-01-31".len() { &midnight } else { text };
+    let seconds = whole.parse::<jiff::Timestamp>().ok()?.as_second();
+    u64::try_from(seconds).ok()
+}
+
+/// The other way round, as `2030-01-31T12:00:00Z`. None for what no calendar has.
+#[must_use]
+pub fn show_time(seconds: u64) -> Option<String> {
+    let seconds = i64::try_from(seconds).ok()?;
+    Some(jiff::Timestamp::from_second(seconds).ok()?.to_string())
+}
+
 /// Splits a leading decimal number (digits, perhaps `.digits`) from what follows it.
 fn split_number(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -133,6 +149,16 @@ mod tests {
         assert_eq!(size("1.5KB"), Ok(1500));
         for bad in ["", "KiB", "1.5", "-1", "8kib", "8 K", "99999999999GiB", "1e3"] {
             assert_eq!(size(bad), Err(QuantityError::Size), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(time("1970-01-02"), Some(86_400));
+        assert_eq!(time("1970-01-01T00:01:00Z"), Some(60));
+        assert_eq!(time("1970-01-01T01:01:00+01:00"), Some(60));
+        for bad in ["", "1970", "1970-13-01", "1969-12-31", "1970-01-01T00:00", "soon"] {
+            assert_eq!(time(bad), None, "{bad}");
         }
     }
 

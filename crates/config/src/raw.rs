@@ -1,11 +1,16 @@
 //! The configuration as written. These types are what the JSON Schema shows: their doc comments are
 //! its descriptions, with units and defaults. [`crate::check`] gives them their meaning.
 
+mod access;
+mod authentication;
 mod balance;
 mod breaker;
+mod browser;
 mod connection_rate;
 mod health;
 mod http2;
+mod identity;
+mod issuer;
 mod listener;
 mod outliers;
 mod policies;
@@ -22,16 +27,26 @@ mod traffic;
 
 use schemars::JsonSchema;
 
+pub(crate) use access::{AccessSpec, CelSpec, CelText, ConditionsSpec, TimesSpec};
+pub(crate) use authentication::{ApiKeySpec, BasicSpec, MethodSpec, MtlsSpec};
 pub(crate) use balance::{
     AvailabilitySpec, BalanceSpec, HashAlgorithmSpec, HashPartSpec, HashSpec, SameSiteSpec,
     SlowStartSpec, StickySpec,
 };
 pub(crate) use breaker::BreakerSpec;
+pub(crate) use browser::{
+    CorsSpec, CsrfSpec, FrameSpec, HstsSpec, OriginSpec, SecurityHeadersSpec, UnknownSpec,
+};
 pub(crate) use connection_rate::{ConnectionRateSpec, PaceSpec};
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
 };
 pub(crate) use http2::Http2Spec;
+pub(crate) use identity::{
+    CertificateNameSpec, ConsumerSpec, CredentialsSpec, GroupSpec, GuessingSpec, KeySpec,
+    PasswordSpec, PasswordsSpec, PlanSpec,
+};
+pub(crate) use issuer::{IssuerSpec, JwtSpec, RequireSpec, ScalarSpec};
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
@@ -89,6 +104,16 @@ pub(crate) struct ConfigSpec {
     tcp_routes: Option<Entries<TcpRouteSpec>>,
     /// Stores that gateways count in together, by name.
     stores: Option<Entries<StoreSpec>>,
+    /// Issuers of tokens, by name.
+    issuers: Option<Entries<IssuerSpec>>,
+    /// Who calls, by name.
+    consumers: Option<Entries<ConsumerSpec>>,
+    /// Consumers that belong together, by name.
+    groups: Option<Entries<GroupSpec>>,
+    /// What consumers have agreed to, by name.
+    plans: Option<Entries<PlanSpec>>,
+    /// How credentials of consumers are kept and looked at.
+    credentials: Option<CredentialsSpec>,
     /// Policies for every request, asked after those of its route and its service.
     policies: Option<Vec<PolicySpec>>,
     /// The folder for what must outlive the process, such as quotas, or `off` to keep it in memory

@@ -38,6 +38,12 @@ pub struct RequestEvent<'a> {
     pub service: Option<&'a str>,
     /// The endpoint that it went to.
     pub endpoint: Option<&'a str>,
+    /// The consumer that calls.
+    pub consumer: Option<&'a str>,
+    /// What can be shown of its credential.
+    pub credential: Option<&'a str>,
+    /// The kind of that credential.
+    pub auth: Option<&'a str>,
     /// The policy that refused it.
     pub policy: Option<&'a str>,
     /// What was done because a store did not answer: `open`, `closed` or `local`.
@@ -84,6 +90,11 @@ impl RequestEvent<'_> {
         text(out, "route", self.route.map(str::as_bytes));
         text(out, "service", self.service.map(str::as_bytes));
         text(out, "endpoint", self.endpoint.map(str::as_bytes));
+        if let Some(auth) = self.auth {
+            text(out, "consumer", self.consumer.map(str::as_bytes));
+            text(out, "credential", self.credential.map(str::as_bytes));
+            text(out, "auth", Some(auth.as_bytes()));
+        }
         text(out, "policy", self.policy.map(str::as_bytes));
         text(out, "store_bypassed", self.store_bypassed.map(str::as_bytes));
         let mut number = |name: &str, value: u64| {
@@ -256,6 +267,9 @@ mod tests {
             route: Some("r"),
             service: None,
             endpoint: None,
+            consumer: None,
+            credential: None,
+            auth: None,
             policy: None,
             store_bypassed: None,
             status: 200,

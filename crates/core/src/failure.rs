@@ -78,8 +78,22 @@ pub enum Reason {
     UpgradeRefused,
     /// A WebSocket of a version that the gateway cannot translate.
     WebSocketVersion,
+    /// A preflight from an origin that is not let in.
+    CorsRefused,
+    /// A page of another site made a browser send it.
+    CrossSite,
     /// The content is larger than allowed.
     BodyTooLarge,
+    /// Credentials are missing.
+    Unauthenticated,
+    /// Credentials are not good.
+    BadCredentials,
+    /// Too many credentials from this address were not good.
+    Guessing,
+    /// Credentials could not be verified now.
+    AuthUnavailable,
+    /// Who calls may not.
+    Forbidden,
     /// A part of the key of a limit is missing.
     KeyMissing,
     /// A rate limit has been reached.
@@ -131,7 +145,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 39] = [
+pub const REASONS: [Reason; 46] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -146,7 +160,14 @@ pub const REASONS: [Reason; 39] = [
     Reason::MethodNotAllowed,
     Reason::UpgradeRefused,
     Reason::WebSocketVersion,
+    Reason::CorsRefused,
+    Reason::CrossSite,
     Reason::BodyTooLarge,
+    Reason::Unauthenticated,
+    Reason::BadCredentials,
+    Reason::Guessing,
+    Reason::AuthUnavailable,
+    Reason::Forbidden,
     Reason::KeyMissing,
     Reason::RateLimited,
     Reason::QuotaExhausted,
@@ -189,6 +210,8 @@ impl Reason {
             | Reason::BadPath
             | Reason::KeyMissing
             | Reason::BadBody => 400,
+            Reason::Unauthenticated | Reason::BadCredentials => 401,
+            Reason::CorsRefused | Reason::CrossSite | Reason::Forbidden => 403,
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
@@ -196,6 +219,7 @@ impl Reason {
             Reason::UriTooLong => 414,
             Reason::WebSocketVersion => 426,
             Reason::Flood
+            | Reason::Guessing
             | Reason::RateLimited
             | Reason::QuotaExhausted
             | Reason::TooManyAtOnce => 429,
@@ -208,6 +232,7 @@ impl Reason {
             | Reason::UpstreamMalformed
             | Reason::UpstreamTruncated => 502,
             Reason::FaultInjected
+            | Reason::AuthUnavailable
             | Reason::Overloaded
             | Reason::NoEndpoint
             | Reason::CircuitOpen
@@ -251,7 +276,14 @@ impl Reason {
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeRefused => "upgrade_refused",
             Reason::WebSocketVersion => "websocket_version",
+            Reason::CorsRefused => "cors_refused",
+            Reason::CrossSite => "cross_site",
             Reason::BodyTooLarge => "body_too_large",
+            Reason::Unauthenticated => "unauthenticated",
+            Reason::BadCredentials => "bad_credentials",
+            Reason::Guessing => "guessing",
+            Reason::AuthUnavailable => "auth_unavailable",
+            Reason::Forbidden => "forbidden",
             Reason::KeyMissing => "key_missing",
             Reason::RateLimited => "rate_limited",
             Reason::QuotaExhausted => "quota_exhausted",
@@ -297,7 +329,14 @@ impl Reason {
             Reason::MethodNotAllowed => "The method is not served at this place.",
             Reason::UpgradeRefused => "This protocol is not served at this place.",
             Reason::WebSocketVersion => "This version of WebSocket is not spoken here.",
+            Reason::CorsRefused => "Pages of this origin may not send such requests.",
+            Reason::CrossSite => "The request comes from a page of another site.",
             Reason::BodyTooLarge => "The request's content is too large.",
+            Reason::Unauthenticated => "The request has no credentials that are asked for here.",
+            Reason::BadCredentials => "The credentials of the request are not valid.",
+            Reason::Guessing => "Too many requests with wrong credentials: slow down.",
+            Reason::AuthUnavailable => "Credentials cannot be verified at the moment.",
+            Reason::Forbidden => "The caller may not do this.",
             Reason::KeyMissing => "The request lacks something that it must be counted by.",
             Reason::RateLimited => "Too many requests: slow down.",
             Reason::QuotaExhausted => "The quota of requests is used up.",

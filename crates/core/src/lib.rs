@@ -1,6 +1,7 @@
 //! What every crate of Portcullis shares: why an exchange failed, what is told about it, what is
 //! counted, and how a request is named. No I/O.
 
+mod auth;
 pub mod event;
 pub mod failure;
 pub mod health;
@@ -10,6 +11,7 @@ mod request_id;
 pub mod tls;
 mod traffic;
 
+pub use auth::{AuthOutcome, CredentialKind};
 pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent};
 pub use failure::{Failure, Fault, Reason};
 pub use request_id::{RequestId, RequestIds};

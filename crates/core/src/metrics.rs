@@ -255,6 +255,9 @@ pub struct WorkerMetrics {
     pub upstream_reuses: Counter,
     /// Requests sent once more, whatever for.
     pub upstream_retries: Counter,
+    /// Credentials looked for in requests, by the positions of [`crate::CredentialKind`] and
+    /// [`crate::AuthOutcome`].
+    pub auth: [[Counter; crate::AuthOutcome::ALL.len()]; crate::CredentialKind::ALL.len()],
     /// Copies of requests for other services, by [`crate::MirrorOutcome`]'s position.
     pub mirrored: [Counter; crate::MirrorOutcome::ALL.len()],
     /// Requests turned away because a service has too much to do, by importance.

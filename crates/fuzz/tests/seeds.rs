@@ -57,8 +57,18 @@ mod seeds {
     }
 
     #[test]
+    fn expression() {
+        hold("expression", 5000);
+    }
+
+    #[test]
     fn configuration() {
         hold("configuration", 1000);
+    }
+
+    #[test]
+    fn key_set() {
+        hold("key_set", 3000);
     }
 
     #[test]
@@ -79,6 +89,11 @@ mod seeds {
     #[test]
     fn router() {
         hold("router", 3000);
+    }
+
+    #[test]
+    fn token() {
+        hold("token", 5000);
     }
 
     /// A seed that has gone stale reaches nothing worth mutating.

@@ -15,7 +15,7 @@ use crate::limit::Verdict;
 use crate::policy::{Now, Rule, Running, Take};
 use crate::seats::{Seat, WaitingTurn};
 use crate::table::Key;
-pub use applying::Applying;
+pub use applying::{Applying, MOST_GROUPS};
 use stores::InStore;
 
 /// What policies said of a request, in memory that is used again for the next.
@@ -116,7 +116,7 @@ impl Work {
         worker: usize,
         seats: &mut Vec<Seat<'s>>,
     ) -> Result<Option<Later<'s>>, Refusal<'s>> {
-        for (layer, policies) in applying.layers.iter().enumerate() {
+        for (layer, policies) in applying.layers().iter().enumerate() {
             for (at, running) in policies.iter().enumerate() {
                 if layer == 0 || !applying.is_replaced(layer, running) {
                     self.note((layer, at), running, facts, now, worker)?;

@@ -108,6 +108,9 @@ fn part_of(part: &KeyPart, missing: Missing, facts: &impl Facts) -> String {
             });
             ("ip".to_owned(), network.ok_or("unknown"))
         }
+        KeyPart::Consumer => ("consumer".to_owned(), only(part, facts)),
+        KeyPart::Plan => ("plan".to_owned(), only(part, facts)),
+        KeyPart::Group => ("group".to_owned(), only(part, facts)),
         KeyPart::Route => ("route".to_owned(), only(part, facts)),
         KeyPart::Service => ("service".to_owned(), only(part, facts)),
         KeyPart::Listener => ("listener".to_owned(), only(part, facts)),
@@ -152,7 +155,7 @@ mod tests {
     fn policies_are_told_in_a_line() {
         let policies =
             [rate_limit("r", 100, Duration::from_secs(120)), quota("q", 5), concurrency("c", 7)];
-        let running = Registry::new(1).run(&Scope::Global, &policies);
+        let running = Registry::new(1).limits(&Scope::Global, &policies);
         let rules: Vec<String> = running.iter().map(|running| running.rule()).collect();
         assert_eq!(
             rules,

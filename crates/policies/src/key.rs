@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use portcullis_config::model::{CountBy, KeyPart, Missing};
+use portcullis_wire::tls::ClientCertificate;
 use siphasher::sip::SipHasher13;
 
 use crate::table::Key;
@@ -18,6 +19,11 @@ pub trait Facts {
 
     /// Calls `each` with the value of every field of this name (in lower case).
     fn header(&self, name: &str, each: &mut dyn FnMut(&[u8]));
+
+    /// The certificate that the client has shown; verified.
+    fn certificate(&self) -> Option<&ClientCertificate> {
+        None
+    }
 }
 
 /// Hashes keys so that nobody outside can make two of them collide.

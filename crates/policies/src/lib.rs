@@ -4,11 +4,19 @@
 //! A policy here knows neither routes nor connections: it is asked about a request through
 //! [`Facts`], and what it has counted lives in the [`Registry`], outside any configuration.
 
+mod access;
 mod admit;
+mod auth;
+pub mod browser;
 mod calendar;
+mod calls;
 mod clock;
+pub mod consumers;
 mod describe;
 mod fields;
+mod hide;
+mod identity;
+pub mod issuers;
 mod key;
 mod limit;
 mod policy;
@@ -20,12 +28,17 @@ mod table;
 #[cfg(test)]
 mod testing;
 
-pub use admit::{Applying, Later, Refusal, Why, Work};
+pub use access::{Asker, Forbidden, RunningRule};
+pub use admit::{Applying, Later, MOST_GROUPS, Refusal, Why, Work};
+pub use auth::{
+    Answers, Asking, Authentication, Denied, Guard, Known, Refused, Tokens, Verifier, Waiting,
+};
 pub use clock::nanos;
+pub use identity::{Consumer, Granted, Identity, More};
 pub use key::{Facts, KeyHasher, Missed, write_key};
 pub use limit::{Allowance, Bucket, Limit, Verdict, Window};
 pub use policy::{Now, Running};
-pub use registry::{Counted, PolicyId, Registry, Scope};
+pub use registry::{Counted, Judged, PolicyId, Registry, RunningPolicies, Scope};
 pub use seats::Seat;
 pub use store::{QuotaStore, StoreError};
 pub use table::{Full, Key, Table};

@@ -7,10 +7,15 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use portcullis_config::model::{Name, Period, Policy, Sharing};
+use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Rule, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
+use crate::access::RunningRule;
+use crate::auth::Authentication;
+use crate::browser::{RunningCors, RunningCsrf, RunningSecurityHeaders};
 use crate::clock::nanos;
+use crate::consumers::Identities;
+use crate::issuers::Issuers;
 use crate::key::KeyHasher;
 use crate::policy::Running;
 use crate::seats::Waiting;
@@ -27,6 +32,12 @@ pub enum Scope {
     Service(Name),
     /// On the route of this name.
     Route(Name),
+    /// Of the group of this name.
+    Group(Name),
+    /// Of the plan of this name.
+    Plan(Name),
+    /// Of the consumer of this name.
+    Consumer(Name),
 }
 
 impl fmt::Display for Scope {
@@ -35,6 +46,9 @@ impl fmt::Display for Scope {
             Scope::Global => f.write_str("global"),
             Scope::Service(name) => write!(f, "service/{name}"),
             Scope::Route(name) => write!(f, "route/{name}"),
+            Scope::Group(name) => write!(f, "group/{name}"),
+            Scope::Plan(name) => write!(f, "plan/{name}"),
+            Scope::Consumer(name) => write!(f, "consumer/{name}"),
         }
     }
 }
@@ -54,6 +68,11 @@ impl PolicyId {
     pub(crate) fn of(scope: &Scope, policy: &Policy) -> PolicyId {
         let (kind, name) = (policy.kind(), Arc::clone(policy.name()));
         PolicyId { scope: scope.clone(), kind, name }
+    }
+
+    /// The one policy of its kind that a scope may have.
+    pub(crate) fn only(scope: &Scope, kind: &'static str) -> PolicyId {
+        PolicyId { scope: scope.clone(), kind, name: kind.into() }
     }
 }
 
@@ -110,6 +129,48 @@ pub struct Counted {
 /// A policy's counter in a store: how it is read, for how many keys, and itself.
 type InStore = (Layout, usize, Weak<Shared>);
 
+/// What became of the requests that a policy judged which counts nothing else.
+#[derive(Debug)]
+pub struct Judged {
+    /// What it is named.
+    pub id: PolicyId,
+    /// What became of requests.
+    pub metrics: PolicyMetrics,
+}
+
+/// The policies of a scope as they run, by the step of a request that asks them.
+#[derive(Debug, Default)]
+pub struct RunningPolicies {
+    /// Who may read replies from pages of other origins.
+    pub cors: Layered<RunningCors>,
+    /// Whose requests are taken for the user's own.
+    pub csrf: Layered<RunningCsrf>,
+    /// What browsers are told that pages may do.
+    pub security_headers: Layered<RunningSecurityHeaders>,
+    /// What a request must show so that the gateway knows who calls.
+    pub authentication: Option<Authentication>,
+    /// Who may do what.
+    pub rules: Box<[RunningRule]>,
+    /// What counts.
+    pub limits: Box<[Arc<Running>]>,
+}
+
+impl RunningPolicies {
+    /// Whether it says nothing that browsers would have to know.
+    #[must_use]
+    pub fn is_silent_to_browsers(&self) -> bool {
+        matches!(
+            self,
+            RunningPolicies {
+                cors: Layered::Unsaid,
+                csrf: Layered::Unsaid,
+                security_headers: Layered::Unsaid,
+                ..
+            }
+        )
+    }
+}
+
 /// All that is counted.
 #[derive(Debug)]
 pub struct Registry {
@@ -119,7 +180,13 @@ pub struct Registry {
     counted: Mutex<HashMap<PolicyId, Vec<Weak<Counted>>>>,
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
+    issuers: Issuers,
     shared: Mutex<HashMap<PolicyId, InStore>>,
+    /// Who calls, as far as it outlives a configuration.
+    identities: Identities,
+    judged: Mutex<HashMap<PolicyId, Weak<Judged>>>,
+    /// Most scopes have no policies: these share one set.
+    none: Arc<RunningPolicies>,
 }
 
 impl Registry {
@@ -132,7 +199,11 @@ impl Registry {
             counted: Mutex::default(),
             store: Mutex::default(),
             stores: Stores::default(),
+            issuers: Issuers::default(),
             shared: Mutex::default(),
+            identities: Identities::default(),
+            judged: Mutex::default(),
+            none: Arc::default(),
         }
     }
 
@@ -153,10 +224,74 @@ impl Registry {
         &self.stores
     }
 
-    /// The policies of a list, ready to run, with what policies of the same scope and name have
+    /// The issuers of tokens. Those that policies name must have been prepared before these run.
+    #[must_use]
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
+    }
+
+    /// Who calls, as far as it outlives a configuration.
+    #[must_use]
+    pub fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
+    /// The policies of a scope, ready to run, with what policies of the same scope and name have
     /// counted so far.
     #[must_use]
-    pub fn run(&self, scope: &Scope, policies: &[Policy]) -> Arc<[Arc<Running>]> {
+    pub fn run(&self, scope: &Scope, policies: &Policies) -> Arc<RunningPolicies> {
+        if *policies == Policies::default() {
+            return Arc::clone(&self.none);
+        }
+        let judged = |kind| self.judged(PolicyId::only(scope, kind));
+        Arc::new(RunningPolicies {
+            cors: policies.cors.map(|cors| RunningCors::new(cors, judged("cors"))),
+            csrf: policies
+                .csrf
+                .map(|csrf| RunningCsrf { csrf: Arc::clone(csrf), judged: judged("csrf") }),
+            security_headers: policies.security_headers.map(|headers| {
+                RunningSecurityHeaders::new(headers, PolicyId::only(scope, "security_headers"))
+            }),
+            authentication: match &policies.authentication {
+                Layered::On(written) => Some(Authentication::new(written, &self.issuers)),
+                Layered::Unsaid | Layered::Off => None,
+            },
+            rules: policies.rules.iter().map(|rule| self.rule(scope, rule)).collect(),
+            limits: self.limits(scope, &policies.limits),
+        })
+    }
+
+    fn rule(&self, scope: &Scope, rule: &Rule) -> RunningRule {
+        let (kind, name) = (rule.kind(), Arc::clone(rule.name()));
+        let judged = self.judged(PolicyId { scope: scope.clone(), kind, name });
+        RunningRule { rule: rule.clone(), judged }
+    }
+
+    /// What became of the requests that policies judged, in the order of their names.
+    #[must_use]
+    pub fn verdicts(&self) -> Vec<Arc<Judged>> {
+        let mut judged = lock(&self.judged);
+        judged.retain(|_, judged| judged.strong_count() > 0);
+        let mut all: Vec<Arc<Judged>> = judged.values().filter_map(Weak::upgrade).collect();
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
+    }
+
+    /// The counters of a policy: those that there are, or new ones.
+    pub(crate) fn judged(&self, id: PolicyId) -> Arc<Judged> {
+        let mut judged = lock(&self.judged);
+        let known = judged.entry(id.clone()).or_default();
+        if let Some(known) = known.upgrade() {
+            return known;
+        }
+        let fresh = Arc::new(Judged { id, metrics: PolicyMetrics::new(self.workers) });
+        *known = Arc::downgrade(&fresh);
+        fresh
+    }
+
+    /// Those that count, ready to run.
+    #[must_use]
+    pub fn limits(&self, scope: &Scope, policies: &[Policy]) -> Box<[Arc<Running>]> {
         policies.iter().map(|policy| Arc::new(Running::new(self, scope, policy))).collect()
     }
 

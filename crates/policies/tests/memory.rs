@@ -47,7 +47,7 @@ mod memory {
     #[test]
     fn a_million_keys_stay_under_200_mib_and_the_first_still_count() {
         let registry = Registry::new(1);
-        let running = registry.run(&Scope::Global, &[limit(1_000_000)]);
+        let running = registry.limits(&Scope::Global, &[limit(1_000_000)]);
         let applying = Applying::new([&running, &[], &[]]);
         let now = Now { steady: nanos(Instant::now()), wall: || 0 };
         let mut work = Work::default();

@@ -70,7 +70,7 @@ mod memory_leased {
         let address = Address::Ip(silent.local_addr().unwrap());
         let specs = BTreeMap::from([("s".into(), Arc::new(store(address)))]);
         let prepared = registry.stores().prepare(&specs).unwrap();
-        let running = registry.run(&Scope::Global, &[limit(1_000_000)]);
+        let running = registry.limits(&Scope::Global, &[limit(1_000_000)]);
         registry.stores().commit(prepared);
         let store = registry.stores().find(&"s".into()).unwrap();
         let applying = Applying::new([&running, &[], &[]]);

@@ -11,9 +11,9 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
-use portcullis_policies::{Counted, Registry};
+use portcullis_policies::{Counted, Judged, Registry};
 use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
-use portcullis_telemetry::{Expires, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
+use portcullis_telemetry::{Expires, JudgedFact, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -27,9 +27,9 @@ use crate::pid_file::PidFile;
 use crate::reload::{Outcome, State};
 use crate::scrape;
 use crate::shutdown::Signals;
-use crate::stores;
 use crate::upgrade::{Program, Takeover};
 use crate::watch::Watch;
+use crate::{issuers, stores};
 
 /// Threads of the control side; its work is small or blocking.
 const CONTROL_THREADS: usize = 2;
@@ -203,7 +203,7 @@ impl App {
             Ok(reloaded) => eprint_report(&reloaded.warnings),
             Err(report) => return Ok(Err(report)),
         }
-        let first_checks = FirstChecks::new(state.gateway.current());
+        let first_checks = FirstChecks::new(state.gateway.current(), state.compiler.registry());
         let mut files = Watch::new();
         files.set(&state.watched);
         log_addresses(&state.gateway);
@@ -260,7 +260,7 @@ impl App {
                 if ready.draining.load(Relaxed) {
                     Readiness::NotReady("draining".to_owned())
                 } else {
-                    ready.first_checks.awaited().map_or(Readiness::Ready, Readiness::NotReady)
+                    ready.first_checks.not_ready().map_or(Readiness::Ready, Readiness::NotReady)
                 }
             }),
             metrics: Arc::new(move |out| metrics.scrape(out)),
@@ -320,13 +320,16 @@ impl App {
             let state = self.state.blocking_lock();
             let config = state.compiler.config();
             let counted = state.compiler.registry().counted();
+            let judged = state.compiler.registry().verdicts();
             let stores = state.compiler.registry().stores().all();
+            let issuers = state.compiler.registry().issuers().all();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
-                policies: policies(state.compiler.registry(), &counted),
+                policies: policies(state.compiler.registry(), &counted, &judged),
                 stores: stores::facts(&stores),
+                issuers: issuers::facts(&issuers),
                 expiries: expiries(&state.compiler),
                 services: scrape::services(&state.compiler),
                 process: ProcessFacts {
@@ -350,7 +353,17 @@ impl App {
 }
 
 /// What there is to tell about policies.
-fn policies<'a>(registry: &Registry, counted: &'a [Arc<Counted>]) -> PolicyFacts<'a> {
+fn policies<'a>(
+    registry: &Registry,
+    counted: &'a [Arc<Counted>],
+    judged: &'a [Arc<Judged>],
+) -> PolicyFacts<'a> {
+    let verdicts = |judged: &'a Arc<Judged>| JudgedFact {
+        scope: judged.id.scope.to_string(),
+        kind: judged.id.kind,
+        name: &judged.id.name,
+        metrics: &judged.metrics,
+    };
     let fact = |counted: &'a Arc<Counted>| PolicyFact {
         scope: counted.id.scope.to_string(),
         kind: counted.id.kind,
@@ -363,6 +376,7 @@ fn policies<'a>(registry: &Registry, counted: &'a [Arc<Counted>]) -> PolicyFacts
     };
     PolicyFacts {
         policies: counted.iter().map(fact).collect(),
+        judged: judged.iter().map(verdicts).collect(),
         store_errors: registry.store().map_or(0, |store| store.errors()),
     }
 }

@@ -3,6 +3,7 @@
 mod ask;
 mod check;
 mod explain;
+mod key;
 mod quickstart;
 mod reload;
 mod run;
@@ -60,6 +61,9 @@ enum Command {
         portcullis explain --config next.yaml GET /users/7"
     )]
     Explain(explain::Explain),
+    /// Make, list and revoke API keys
+    #[command(after_help = "Example:\n  portcullis key create shop --expires 90d")]
+    Key(key::Key),
     /// Have the running gateway read its configuration again
     #[command(after_help = "The exit status is 0 when the configuration is in use, and 1 when it \
         was refused and the one before still serves.\n\nExample:\n  \
@@ -103,6 +107,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Run(run) => run.execute(),
         Command::Check(check) => check.execute(),
         Command::Explain(explain) => explain.execute(),
+        Command::Key(key) => key.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Upgrade(upgrade) => upgrade.execute(),
         Command::Schema => schema(),

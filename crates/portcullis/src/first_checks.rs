@@ -1,12 +1,16 @@
-//! Whether the endpoints that take nothing before their first check have had it. Until then a new
-//! process is not ready; what a reload adds later does not make it unready.
+//! Whether the endpoints that take nothing before their first check have had it, and whether there
+//! are keys of every issuer. Until then a new process is not ready; what a reload adds later does not
+//! make it unready.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use portcullis_policies::Registry;
 use portcullis_proxy::Snapshot;
 use tokio::sync::watch;
+
+use crate::issuers;
 
 /// How often it is looked whether the checks are over, by those who wait for that.
 const LOOK: Duration = Duration::from_millis(20);
@@ -16,11 +20,35 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct FirstChecks {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     over: AtomicBool,
+    registry: Arc<Registry>,
+    /// There have been keys of every issuer.
+    keys: AtomicBool,
 }
 
 impl FirstChecks {
-    pub(crate) fn new(snapshots: watch::Receiver<Arc<Snapshot>>) -> FirstChecks {
-        FirstChecks { snapshots, over: AtomicBool::new(false) }
+    pub(crate) fn new(
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        registry: &Arc<Registry>,
+    ) -> FirstChecks {
+        let registry = Arc::clone(registry);
+        FirstChecks {
+            snapshots,
+            over: AtomicBool::default(),
+            registry,
+            keys: AtomicBool::default(),
+        }
+    }
+
+    /// Why requests are not taken yet, if anything is still waited for. Keys come from others, who
+    /// may be down for long: only readiness waits for them.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        let awaited = self.awaited();
+        if awaited.is_some() || self.keys.load(Relaxed) {
+            return awaited;
+        }
+        let lacking = issuers::awaited(&self.registry.issuers().all());
+        self.keys.store(lacking.is_none(), Relaxed);
+        lacking
     }
 
     /// What is still waited for, if anything is.

@@ -310,6 +310,8 @@ impl Life {
         if let Some(store) = self.app.state.lock().await.compiler.registry().store() {
             let _ = tokio::task::spawn_blocking(move || store.flush()).await;
         }
+        let registry = Arc::clone(self.app.state.lock().await.compiler.registry());
+        let _ = tokio::task::spawn_blocking(move || registry.identities().flush()).await;
     }
 
     async fn finish_log(&self) {

@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod endpoints;
 mod first_checks;
+mod issuers;
 mod life;
 mod manager;
 mod passed;

@@ -11,6 +11,7 @@ use portcullis_config::model::{
 };
 use portcullis_config::{Changes, Delta, Loaded, Loader, Place, Report};
 use portcullis_policies::QuotaStore;
+use portcullis_policies::consumers::ConsumerStore;
 use portcullis_proxy::{ApplyError, CompileError, CompileWarning, Compiler, Gateway};
 use portcullis_telemetry::AccessLogSink;
 use serde_json::json;
@@ -119,6 +120,8 @@ impl State {
     /// The revision in use then, and what is odd about it.
     async fn put_to_use(&mut self, loaded: &Loaded) -> Result<(u64, Report), Report> {
         tokio::task::block_in_place(|| self.keep_quotas(loaded))?;
+        // Held until the snapshot holds it.
+        let _consumers = tokio::task::block_in_place(|| self.open_consumers(loaded))?;
         let compiled =
             tokio::task::block_in_place(|| self.compiler.compile(&loaded.config, &loaded.changes))
                 .map_err(|errors| located(&self.loader, &errors))?;
@@ -142,8 +145,22 @@ impl State {
         }
         let revision = compiled.snapshot.revision;
         let odd = odd(&self.loader, &compiled.warnings);
+        self.compiler.registry().issuers().keep_in(self.state_folder(loaded));
         self.compiler.commit(compiled);
         Ok((revision, odd))
+    }
+
+    /// The folder for what must outlive the process, if anything is to.
+    fn state_folder(&self, loaded: &Loaded) -> Option<PathBuf> {
+        match &loaded.config.process.state {
+            KeptIn::Off => None,
+            KeptIn::Folder(folder) => Some(folder.clone()),
+            // Service managers may give several, with colons between them.
+            KeptIn::Default => Some(match std::env::var("STATE_DIRECTORY") {
+                Ok(given) => given.split(':').next().unwrap_or_default().into(),
+                Err(_) => self.loader.folder().join("portcullis-state"),
+            }),
+        }
     }
 
     /// Opens the place where quotas are written down, if this is the first configuration that has any.
@@ -152,15 +169,7 @@ impl State {
         if registry.store().is_some() || !has_quotas(loaded) {
             return Ok(());
         }
-        let folder = match &loaded.config.process.state {
-            KeptIn::Off => return Ok(()),
-            KeptIn::Folder(folder) => folder.clone(),
-            // Service managers may give several, with colons between them.
-            KeptIn::Default => match std::env::var("STATE_DIRECTORY") {
-                Ok(given) => given.split(':').next().unwrap_or_default().into(),
-                Err(_) => self.loader.folder().join("portcullis-state"),
-            },
-        };
+        let Some(folder) = self.state_folder(loaded) else { return Ok(()) };
         let store = QuotaStore::open(&folder).map_err(|error| {
             let place = self.loader.locate(&["state"]);
             let message = format!("quotas cannot be kept in `{}`: {error}", folder.display());
@@ -168,6 +177,17 @@ impl State {
         })?;
         registry.keep_quotas(Arc::new(store));
         Ok(())
+    }
+
+    /// Opens the store of consumers, if there is one.
+    fn open_consumers(&self, loaded: &Loaded) -> Result<Option<Arc<ConsumerStore>>, Report> {
+        let Some(path) = &loaded.config.process.credentials.store else { return Ok(None) };
+        let opened = self.compiler.registry().identities().open(path);
+        opened.map(Some).map_err(|error| {
+            let place = self.loader.locate(&["credentials", "store"]);
+            let message = format!("consumers cannot be read from `{}`: {error}", path.display());
+            Report::at(place, message)
+        })
     }
 
     /// The access log for a new target; `None` when the target is the same.
@@ -193,15 +213,21 @@ fn has_quotas(loaded: &Loaded) -> bool {
     let Loaded { config, changes, .. } = loaded;
     let quota = |policy: &Policy| matches!(policy, Policy::Quota(_));
     let fresh = |delta: &Delta| -> Vec<Name> { [&delta.added[..], &delta.changed].concat() };
-    config.process.policies.iter().any(quota)
+    config.process.policies.limits.iter().any(quota)
         || fresh(&changes.services)
             .iter()
             .filter_map(|name| config.services.get(name))
-            .any(|service| service.policies.iter().any(quota))
+            .any(|service| service.policies.limits.iter().any(quota))
         || fresh(&changes.routes)
             .iter()
             .filter_map(|name| config.routes.get(name))
-            .any(|route| route.policies.iter().any(quota))
+            .any(|route| route.policies.limits.iter().any(quota))
+        || config.plans.values().any(|plan| plan.policies.limits.iter().any(quota))
+        || config.groups.values().any(|group| group.policies.limits.iter().any(quota))
+        || fresh(&changes.consumers)
+            .iter()
+            .filter_map(|name| config.consumers.get(name))
+            .any(|consumer| consumer.policies.limits.iter().any(quota))
 }
 
 /// Compile errors with their places in the files.
@@ -268,6 +294,9 @@ impl Reloaded {
             "services": delta(&self.changes.services),
             "routes": delta(&self.changes.routes),
             "tcp_routes": delta(&self.changes.tcp_routes),
+            "consumers": delta(&self.changes.consumers),
+            "groups": delta(&self.changes.groups),
+            "plans": delta(&self.changes.plans),
             "process": self.changes.process,
             "warnings": self.warnings.warnings(),
             "needs_restart": self.restart,

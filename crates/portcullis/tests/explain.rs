@@ -207,6 +207,42 @@ tcp_routes:
     }
 
     #[test]
+    fn policies_that_judge_are_told_with_what_they_say() {
+        let policies = "policies:\n  - cors: { origins: \"https://app.example\", methods: [PUT] }\n  - csrf: on\n  - access: { deny: [{ method: DELETE, ip: [\"192.0.2.0/24\"] }] }\n  - cel: \"request.host == 'api.example'\"\n";
+        let config = format!("{CONFIG}{policies}");
+        let told = |arguments: &[&str]| {
+            String::from_utf8(explain_with(&config, arguments).stdout).unwrap()
+        };
+        let url = "http://api.example:8000/hi";
+        let text = told(&["-H", "Origin: https://app.example", "DELETE", url]);
+        assert_lines(
+            &text,
+            &[
+                "policies   cors, global (gw.yaml:22:1): pages of https://app.example; methods: PUT; fields: any",
+                "             a page of https://app.example may read the reply",
+                "           csrf, global (gw.yaml:22:1): refuses what pages of other sites send; requests that do not say pass",
+                "             it comes from another site: 403",
+                "           access, global (gw.yaml:22:1): deny ip 192.0.2.0/24 and method DELETE",
+                "             lets it pass",
+                "           cel, global (gw.yaml:22:1): request.host == 'api.example'",
+                "             lets it pass",
+            ],
+        );
+        let asked =
+            ["-H", "Origin: https://app.example", "-H", "Access-Control-Request-Method: GET"];
+        let text = told(&[&asked[..], &["OPTIONS", url]].concat());
+        assert_lines(
+            &text,
+            &[
+                "answer     204 by the gateway itself: a preflight for GET",
+                "           which the route hi would take",
+                "           Access-Control-Allow-Origin: https://app.example",
+                "           Access-Control-Allow-Methods: PUT",
+            ],
+        );
+    }
+
+    #[test]
     fn json_says_the_same() {
         let output = explain(&["--format", "json", "GET", "http://api.example:8000/users/7"]);
         let page: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -45,6 +45,11 @@ mod vocabulary {
             routes: Vec::new(),
             tcp_routes: Vec::new(),
             policies: PolicyFacts::default(),
+            issuers: vec![portcullis_telemetry::IssuerFact {
+                name: "i",
+                age: Some(1),
+                ..Default::default()
+            }],
             stores: vec![StoreFact { name: "limits", ..StoreFact::default() }],
             expiries: Vec::new(),
             services: Vec::new(),
@@ -97,6 +102,9 @@ mod vocabulary {
             route: Some("r"),
             service: Some("s"),
             endpoint: Some("e"),
+            consumer: Some("shop"),
+            credential: Some("pk_2Kb9xYhT"),
+            auth: Some("api_key"),
             policy: Some("per-client"),
             store_bypassed: Some("local"),
             status: 200,

@@ -14,8 +14,10 @@ use portcullis_config::model::{
 };
 use portcullis_config::{Changes, Delta};
 use portcullis_core::metrics::{RouteMetrics, TcpRouteMetrics};
+use portcullis_policies::consumers::{BookFault, Directory};
+use portcullis_policies::issuers::{self, IssuerError};
 use portcullis_policies::shared::{Prepared, StoreError};
-use portcullis_policies::{Registry, Running, Scope};
+use portcullis_policies::{Registry, RunningPolicies, Scope};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::{FrameBounds, ServerSettings};
 use portcullis_wire::tls::{ClientVerifier, Expiry, Ticketer, TlsError, TlsWarning};
@@ -52,6 +54,12 @@ pub enum CompileFault {
     /// A store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An issuer.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+    /// Credentials of a consumer.
+    #[error(transparent)]
+    Consumer(#[from] BookFault),
 }
 
 impl CompileFault {
@@ -60,7 +68,8 @@ impl CompileFault {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             CompileFault::Tls(error) => error.hint(),
-            CompileFault::Store(_) => None,
+            CompileFault::Store(_) | CompileFault::Issuer(_) => None,
+            CompileFault::Consumer(fault) => fault.hint(),
         }
     }
 }
@@ -83,6 +92,7 @@ pub struct Compiled {
     pub warnings: Vec<CompileWarning>,
     state: State,
     stores: Prepared,
+    issuers: issuers::Prepared,
     routes: RouteChanges,
     tcp_routes: TcpChanges,
 }
@@ -114,7 +124,8 @@ pub struct Compiler {
 struct State {
     config: Arc<Config>,
     revision: u64,
-    policies: Arc<[Arc<Running>]>,
+    policies: Arc<RunningPolicies>,
+    directory: Arc<Directory>,
     router: Router<Arc<CompiledRoute>>,
     tcp: HashMap<Name, ServerNames<Arc<CompiledTcpRoute>>>,
     services: Vec<Option<Arc<CompiledService>>>,
@@ -181,7 +192,15 @@ impl Compiler {
             }));
             Prepared::default()
         });
+        let issuers = self.registry.issuers().prepare(&config.issuers).unwrap_or_else(|faults| {
+            errors.extend(faults.into_iter().map(|error| CompileError {
+                path: vec!["issuers".to_owned(), error.issuer.to_string()],
+                error: error.into(),
+            }));
+            issuers::Prepared::default()
+        });
         self.compile_services(&mut state, config, &mut errors, &mut warnings);
+        self.compile_directory(&mut state, config, changes, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -202,12 +221,13 @@ impl Compiler {
             tcp: state.tcp.clone(),
             services: state.services.clone(),
             policies: Arc::clone(&state.policies),
+            directory: Arc::clone(&state.directory),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
             lag: config.process.lag,
         };
         let snapshot = Arc::new(snapshot);
-        Ok(Compiled { snapshot, warnings, state, stores, routes, tcp_routes })
+        Ok(Compiled { snapshot, warnings, state, stores, issuers, routes, tcp_routes })
     }
 
     /// Makes what was compiled the base of the next compilation.
@@ -215,6 +235,7 @@ impl Compiler {
         self.state = compiled.state;
         self.known.clear();
         self.registry.stores().commit(compiled.stores);
+        self.registry.issuers().commit(compiled.issuers);
         for name in compiled.routes.gone {
             self.routes.remove(&name);
         }
@@ -238,6 +259,31 @@ impl Compiler {
     pub fn expiries(&self) -> impl Iterator<Item = (Owner, &str, &Expiry)> {
         let owners = self.state.expiries.iter();
         owners.flat_map(|((owner, name), all)| all.iter().map(|one| (*owner, &**name, one)))
+    }
+
+    /// Who there is, where that has changed.
+    fn compile_directory(
+        &self,
+        state: &mut State,
+        config: &Config,
+        changes: &Changes,
+        errors: &mut Vec<CompileError>,
+    ) {
+        let (old, first) = (self.config(), state.revision == 0);
+        let same = changes.consumers.is_empty() && !first;
+        let others = [&changes.plans, &changes.groups].into_iter().all(|delta| delta.is_empty());
+        let written = old.process.credentials == config.process.credentials;
+        if same && others && written {
+            return;
+        }
+        match Directory::new(&self.registry, config, &state.directory, same) {
+            Ok(directory) => state.directory = Arc::new(directory),
+            Err(faults) => errors.extend(
+                faults
+                    .into_iter()
+                    .map(|fault| CompileError { path: fault.path.clone(), error: fault.into() }),
+            ),
+        }
     }
 
     /// Brings the router from the old configuration's routes to the new one's.
@@ -399,7 +445,7 @@ fn alpn(listener: &Listener) -> &'static [&'static [u8]] {
 fn compile_route(
     state: &State,
     route: &Arc<Route>,
-    policies: Arc<[Arc<Running>]>,
+    policies: Arc<RunningPolicies>,
     metrics: Arc<RouteMetrics>,
 ) -> Arc<CompiledRoute> {
     let (services, split_by, mirror): (&[WeightedService], _, _) = match &route.action {

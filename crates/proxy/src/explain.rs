@@ -2,6 +2,9 @@
 //! the other without a connection, each leaving behind what it decided. No I/O, and nothing is
 //! chosen at random: where requests are spread, every share is told.
 
+mod browser;
+mod identity;
+mod rules;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -14,6 +17,7 @@ use portcullis_config::model::{Reply, Trust};
 use portcullis_core::Failure;
 use portcullis_policies::Running;
 
+pub use self::browser::{JudgeStep, PreflightStep};
 use crate::router::Candidate;
 use crate::snapshot::{CompiledRoute, CompiledService, ListenerSettings, Snapshot};
 
@@ -26,6 +30,8 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
         path: None,
         client: None,
         candidates: Vec::new(),
+        authentication: None,
+        judges: Vec::new(),
         policies: Vec::new(),
         outcome: Outcome::Own,
     };
@@ -66,10 +72,25 @@ pub struct Explanation<'s> {
     pub client: Option<ClientStep>,
     /// The routes whose host and path match, in order of precedence.
     pub candidates: Vec<Candidate<'s, Arc<CompiledRoute>>>,
-    /// The policies that are asked, in order.
+    /// Who calls, where anybody wants to know.
+    pub authentication: Option<AuthStep>,
+    /// The policies that let it pass or not, in order.
+    pub judges: Vec<JudgeStep>,
+    /// The policies that count it, in order.
     pub policies: Vec<PolicyStep<'s>>,
     /// How it ends.
     pub outcome: Outcome<'s>,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthStep {
+    /// Where it is written that anybody wants to know.
+    pub scope: &'static str,
+    /// What is asked of the request.
+    pub asks: String,
+    /// What was found.
+    pub found: String,
 }
 
 /// How large a head is.
@@ -114,6 +135,8 @@ pub enum Outcome<'s> {
     Refused(Failure, Vec<Arc<str>>),
     /// The gateway answers for itself: `OPTIONS *`, or no hop is left.
     Own,
+    /// It is a preflight, which a policy answers.
+    Preflight(Box<PreflightStep<'s>>),
     /// A route takes it.
     Routed(Box<Routed<'s>>),
 }

@@ -1,5 +1,7 @@
 //! The way of a request, in order. Each step says why it stands where it does.
 
+pub(crate) mod authenticate;
+pub(crate) mod browser;
 mod content;
 mod exchange;
 mod fault;
@@ -10,6 +12,7 @@ mod mirror;
 pub(crate) mod policies;
 pub(crate) mod record;
 pub(crate) mod respond;
+pub(crate) mod rules;
 pub(crate) mod shed;
 pub(crate) mod split;
 pub(crate) mod steer;
@@ -23,7 +26,7 @@ use std::task::{Context, Poll};
 
 use portcullis_config::model::{Action, Listener};
 use portcullis_core::{Failure, Reason};
-use portcullis_policies::{Seat, Work};
+use portcullis_policies::{Identity, Seat, Work};
 use portcullis_wire::{BodyLength, Fields, RequestHead, ResponseHead, Stream, Version};
 
 use crate::client::Client;
@@ -32,6 +35,7 @@ use crate::path::{self, Normal};
 use crate::router::{Around, Miss, Params, Request};
 use crate::snapshot::{CompiledRoute, ListenerSettings, Snapshot};
 use crate::worker::Worker;
+use browser::ReplyRules;
 use record::Record;
 pub(crate) use respond::refuse;
 
@@ -45,6 +49,8 @@ pub(crate) struct Scratch {
     pub(crate) params: Params,
     /// Fields that steps of the pipeline add to the reply, whoever gives it.
     pub(crate) added: Fields,
+    /// Who calls.
+    pub(crate) identity: Identity,
     /// What policies said of the request.
     pub(crate) work: Work,
     /// A path or location that a template wrote.
@@ -61,6 +67,7 @@ impl Scratch {
         self.request.fields.clear();
         self.response.fields.clear();
         self.added.clear();
+        self.identity.clear();
         self.work.clear();
         self.params.clear();
     }
@@ -83,12 +90,15 @@ pub(crate) struct Exchange<'s, 'c> {
     pub(crate) record: Record<'s>,
     /// Places that the request takes where concurrency is limited, until it has ended.
     pub(crate) seats: Vec<Seat<'s>>,
+    /// What becomes of the head of its reply.
+    pub(crate) rules: ReplyRules<'s>,
 }
 
 /// Serves the request whose head is in `scratch`, and leaves behind its log line and counts.
 pub(crate) async fn serve(serving: Serving<'_>, client: &mut Client, scratch: &mut Scratch) {
     let record = Record::begin(serving.worker);
-    let mut exchange = Exchange { serving, client, scratch, record, seats: Vec::new() };
+    let rules = ReplyRules::default();
+    let mut exchange = Exchange { serving, client, scratch, record, seats: Vec::new(), rules };
     if let Err(failure) = answer(&mut exchange).await {
         respond::fail(&mut exchange, failure).await;
     }
@@ -112,22 +122,35 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     // can never see different ones.
     let normal = path::normalise(request.path(), listener.path, &mut scratch.path)
         .map_err(|fault| Failure::new(Reason::BadPath, fault))?;
-    let path = match normal {
-        Normal::AsIs => request.path(),
-        Normal::Rewritten => &scratch.path,
-    };
 
     // Who the client is comes before routing, for a route may ask for it.
     record.client =
         forwarding::client_address(&listener.forwarded.trust, &client.peer, &request.fields);
 
+    // A browser that asks for leave does so without credentials, and for another request than the
+    // one that it sends: whether that has a route says nothing about this one.
+    if request.method() == b"OPTIONS"
+        && let Some(cors) = browser::asked_for_leave(exchange, normal)
+    {
+        return browser::answer(exchange, cors).await;
+    }
+
+    let Exchange { serving, scratch, record, .. } = &mut *exchange;
+    let (request, snapshot) = (&scratch.request, serving.snapshot);
+    let path = match normal {
+        Normal::AsIs => request.path(),
+        Normal::Rewritten => &scratch.path,
+    };
     let route = find(*serving, request, path, record.client, &mut scratch.params);
     let route = match route {
         Ok(route) => route,
         Err(miss) => {
             // Policies for all requests are for these as well: who looks for what is not there is
-            // limited like everybody.
-            let applying = policies::applying(exchange.serving.snapshot, None, None);
+            // limited like everybody, and pages can read what comes of it.
+            let layers = browser::layers(snapshot, None, None);
+            browser::enter(exchange, layers)?;
+            rules::ask(exchange, layers, normal)?;
+            let applying = policies::applying(snapshot, &Identity::default(), None, None);
             policies::ask(exchange, applying, normal).await?;
             return Err(match miss {
                 Miss::NotFound => Reason::NoRoute.into(),
@@ -140,6 +163,15 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     };
     record.route = Some(route);
 
+    // Which service comes before the policies, for it may have some. Those for browsers are the
+    // first, so that pages can read whatever comes after.
+    let service = forward::choose_service(exchange, route);
+    let chosen = service.as_ref().ok().and_then(|service| service.map(|service| &**service));
+    browser::enter(exchange, browser::layers(snapshot, Some(route), chosen))?;
+    let service = service?;
+    exchange.record.service = service;
+    let service = service.map(|service| &**service);
+
     // Before anything is done for it: a gateway that is late must not be later still.
     shed::turn_away(exchange, route.route.importance)?;
 
@@ -148,11 +180,14 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
         route.route.body_limit.unwrap_or(exchange.serving.settings.listener.limits.body);
     check_length(exchange.scratch.request.length, body_limit)?;
 
-    // Which service comes before the policies, for it may have some.
-    let service = forward::choose_service(exchange, route)?;
-    exchange.record.service = service;
-    let snapshot = exchange.serving.snapshot;
-    let applying = policies::applying(snapshot, Some(route), service.map(|service| &**service));
+    // Who calls comes before all that may go by it.
+    authenticate::authenticate(exchange, route, service, normal).await?;
+
+    // Who may not, counts nowhere.
+    rules::ask(exchange, browser::layers(snapshot, Some(route), service), normal)?;
+
+    let identity = &exchange.scratch.identity;
+    let applying = policies::applying(snapshot, identity, Some(route), service);
     policies::ask(exchange, applying, normal).await?;
 
     let served = act(exchange, route, normal, body_limit).await;

@@ -10,7 +10,8 @@ use portcullis_config::model::{
     Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
 };
 use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, ServiceMetrics, TcpRouteMetrics};
-use portcullis_policies::Running;
+use portcullis_policies::RunningPolicies;
+use portcullis_policies::consumers::Directory;
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
@@ -39,7 +40,9 @@ pub struct Snapshot {
     /// Services by their slot; routes name slots. A slot without a service is used by no route.
     pub services: Vec<Option<Arc<CompiledService>>>,
     /// Policies for every request.
-    pub policies: Arc<[Arc<Running>]>,
+    pub policies: Arc<RunningPolicies>,
+    /// Who there is.
+    pub directory: Arc<Directory>,
     /// What each listener lets in.
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
     /// Whether requests are counted.
@@ -87,7 +90,7 @@ pub struct CompiledRoute {
     /// Sum of the weights.
     pub total_weight: u32,
     /// Its policies.
-    pub policies: Arc<[Arc<Running>]>,
+    pub policies: Arc<RunningPolicies>,
     /// What holds a client to one of them.
     pub split_by: SplitBy,
     /// Copies for another service, and its slot.
@@ -129,7 +132,7 @@ pub struct CompiledService {
     /// The cookie that brings clients back to their endpoints.
     pub(crate) sticky: Option<StickyCookie>,
     /// Its policies.
-    pub policies: Arc<[Arc<Running>]>,
+    pub policies: Arc<RunningPolicies>,
     /// TLS towards its endpoints.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The name for SNI and verification, where it is not the endpoint's own.

@@ -16,6 +16,7 @@ use portcullis_config::model::Name;
 use portcullis_core::log::LineBuffer;
 use portcullis_core::metrics::WorkerMetrics;
 use portcullis_core::{Failure, RequestEvent, RequestId, RequestIds};
+use portcullis_policies::Tokens;
 use slab::Slab;
 use tokio::task::unconstrained;
 
@@ -52,6 +53,8 @@ pub(crate) struct Worker {
     pools: RefCell<Pools>,
     lines: RefCell<Lines>,
     choosers: RefCell<Choosers>,
+    /// What is remembered of tokens.
+    pub(crate) tokens: RefCell<Tokens>,
     ids: RefCell<RequestIds>,
     log: RefCell<Option<LineBuffer>>,
     date: RefCell<(u64, [u8; 29])>,
@@ -79,6 +82,7 @@ impl Worker {
             pools: RefCell::default(),
             lines: RefCell::default(),
             choosers: RefCell::default(),
+            tokens: RefCell::default(),
             ids: RefCell::new(RequestIds::new()),
             log: RefCell::new(None),
             date: RefCell::new((0, [0; 29])),
@@ -245,6 +249,9 @@ impl Worker {
             route: None,
             service: None,
             endpoint: None,
+            consumer: None,
+            credential: None,
+            auth: None,
             policy: None,
             store_bypassed: None,
             status,

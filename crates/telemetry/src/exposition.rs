@@ -4,6 +4,7 @@
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
 mod health;
+mod issuers;
 mod page;
 mod policies;
 mod retries;
@@ -25,8 +26,9 @@ use portcullis_core::metrics::{
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
 pub use self::health::HealthScrape;
+pub use self::issuers::IssuerFact;
 use self::page::{Kind, Page};
-pub use self::policies::{PolicyFact, PolicyFacts};
+pub use self::policies::{JudgedFact, PolicyFact, PolicyFacts};
 pub use self::services::{EndpointScrape, ServiceScrape};
 pub use self::stores::StoreFact;
 use crate::resources::Resources;
@@ -50,6 +52,8 @@ pub struct Scrape<'a> {
     pub policies: PolicyFacts<'a>,
     /// The stores that nodes share.
     pub stores: Vec<StoreFact<'a>>,
+    /// The issuers of tokens.
+    pub issuers: Vec<IssuerFact<'a>>,
     /// Until when files of TLS are good.
     pub expiries: Vec<Expires<'a>>,
     /// The services.
@@ -111,6 +115,7 @@ impl Scrape<'_> {
         tcp::render(&self.tcp_routes, &mut page);
         self.policies.render(&mut page);
         stores::render(&self.stores, &mut page);
+        issuers::render(&self.issuers, &mut page);
         self.failures(&mut page);
         self.downstream(&mut page);
         self.http2(&mut page);

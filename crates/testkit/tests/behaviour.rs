@@ -7,8 +7,10 @@ mod behaviour {
     mod addresses;
     mod answers;
     mod attacks;
+    mod authorization;
     mod balance;
     mod breaker;
+    mod browsers;
     mod client_timeouts;
     mod command_line;
     mod content;
@@ -19,6 +21,7 @@ mod behaviour {
     mod forwarding;
     mod health;
     mod http2;
+    mod identity;
     mod interim;
     mod l4;
     mod l4_tls;

@@ -168,6 +168,17 @@ impl Fields {
         out.extend_from_slice(&self.text[run]);
     }
 
+    /// Takes out every field for which `keep` does not say that it stays.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let mut list = std::mem::take(&mut self.list);
+        let before = list.len();
+        list.retain(|entry| keep(self.field(entry)));
+        if list.len() < before {
+            self.present = list.iter().fold(0, |present, entry| present | entry.known.bit());
+        }
+        self.list = list;
+    }
+
     /// Forgets every field and keeps the memory.
     pub fn clear(&mut self) {
         self.text.clear();

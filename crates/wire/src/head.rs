@@ -53,6 +53,11 @@ impl RequestHead {
         self.query.map(|span| self.fields.text(span))
     }
 
+    /// Has another query; none takes the `?` away as well. The caller vouches that it is legal.
+    pub fn set_query(&mut self, query: Option<&[u8]>) {
+        self.query = query.map(|query| self.fields.push_text(query));
+    }
+
     /// Host and, if given, port. Empty only for HTTP/1.0 without `Host`.
     #[must_use]
     pub fn authority(&self) -> &[u8] {

@@ -5,24 +5,8 @@ use std::sync::Arc;
 
 use super::Scope;
 use crate::model::HostPattern;
+pub(super) use crate::model::is_host_name as is_name;
 use crate::raw::Spanned;
-
-/// The longest host name (RFC 1035).
-const LONGEST: usize = 253;
-
-/// Whether this is a host name: labels of letters, digits, `-` and `_`. IPv4 addresses are too.
-pub(super) fn is_name(text: &str) -> bool {
-    let text = text.strip_suffix('.').unwrap_or(text);
-    !text.is_empty()
-        && text.len() <= LONGEST
-        && text.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        })
-}
 
 /// A server name that a TCP route takes: a host, but no address (RFC 6066, 3).
 pub(super) fn server_name_pattern(
@@ -73,7 +57,7 @@ pub(super) fn pattern(written: &Spanned<String>, scope: &mut Scope<'_>) -> Optio
     None
 }
 
-fn bracketed(text: &str) -> Option<Ipv6Addr> {
+pub(super) fn bracketed(text: &str) -> Option<Ipv6Addr> {
     text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 

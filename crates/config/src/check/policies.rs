@@ -1,15 +1,19 @@
 //! Policies: every one for itself, and what holds between those of one list.
 
+mod access;
+mod authentication;
+mod browser;
 mod keys;
 mod overlap;
+mod security_headers;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::{Scope, store};
 use crate::model::{
-    Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policy, Quota, RateLimit,
-    ReplyFields, Sharing, SharingMode,
+    Algorithm, Concurrency, Cost, CountBy, OnLimit, PathPattern, Period, Policies, Policy, Quota,
+    RateLimit, ReplyFields, Rule, Sharing, SharingMode,
 };
 use crate::node::Span;
 use crate::raw::{
@@ -18,6 +22,7 @@ use crate::raw::{
 };
 
 pub(crate) use keys::KEY_WORDS;
+pub(super) use keys::field_name;
 
 /// The longest stretch of time of a rate limit.
 const LONGEST: Duration = Duration::from_secs(31 * 86_400);
@@ -34,46 +39,115 @@ pub(crate) fn policies(
     written: &[Spanned<PolicySpec>],
     paths: Option<&[PathPattern]>,
     scope: &mut Scope<'_>,
-) -> Arc<[Policy]> {
-    let mut policies: Vec<(Policy, Span)> = Vec::new();
-    for item in written {
+) -> Arc<Policies> {
+    let mut policies = Policies::default();
+    let mut limits: Vec<(Policy, Span)> = Vec::new();
+    policies.authentication = authentication::authentication(written, scope);
+    let mut seen: Vec<(&str, Span)> = Vec::new();
+    let mut rules: Vec<(Rule, Span)> = Vec::new();
+    let others = written.iter().enumerate().filter(|(_, item)| !authentication::is(item));
+    for (place, item) in others {
         let faults = scope.findings.len();
-        let Some(policy) = one(item, paths, scope) else { continue };
+        let Some((kind, at)) = kind(item, scope) else { continue };
+        let spec = &item.value;
+        let policy = if let Some(spec) = &spec.rate_limit {
+            Policy::RateLimit(Arc::new(rate_limit(&spec.value, paths, scope)))
+        } else if let Some(spec) = &spec.quota {
+            Policy::Quota(Arc::new(quota(&spec.value, paths, scope)))
+        } else if let Some(spec) = &spec.concurrency {
+            Policy::Concurrency(Arc::new(concurrency(&spec.value, paths, scope)))
+        } else if let Some(rule) = rule(spec, scope) {
+            add_rule(rule, item.span, &mut rules, scope);
+            continue;
+        } else {
+            if let Some((_, first)) = seen.iter().find(|(other, _)| *other == kind) {
+                let fault = scope.fault(at, format!("`{kind}` is here twice"));
+                fault.also = Some((*first, "first here".into()));
+            }
+            if spec.cel.is_none() {
+                seen.push((kind, at));
+            }
+            only_one(spec, &mut policies, scope);
+            continue;
+        };
         let same = |(other, _): &&(Policy, Span)| {
             other.kind() == policy.kind() && other.name() == policy.name()
         };
-        if let Some((_, first)) = policies.iter().find(same) {
-            let (kind, name) = (policy.kind(), policy.name());
-            let fault = scope.fault(item.span, format!("the {kind} `{name}` is here twice"));
+        if let Some((_, first)) = limits.iter().find(same) {
+            let fault =
+                scope.fault(item.span, format!("the {kind} `{}` is here twice", policy.name()));
             fault.also = Some((*first, "first here".into()));
             fault.help = Some("give each its own `name`".into());
         } else if scope.findings.len() == faults {
-            overlap::check(&policies, &policy, item.span, scope);
+            overlap::check(&limits, &policy, item.span, scope);
         }
-        policies.push((policy, item.span));
+        limits.push((policy, item.span));
+        policies.limit_places.push(place);
     }
-    policies.into_iter().map(|(policy, _)| policy).collect()
+    policies.rules = rules.into_iter().map(|(rule, _)| rule).collect();
+    policies.limits = limits.into_iter().map(|(policy, _)| policy).collect();
+    // Most places have none: these share one.
+    static NONE: LazyLock<Arc<Policies>> = LazyLock::new(Arc::default);
+    if policies == **NONE { Arc::clone(&NONE) } else { Arc::new(policies) }
 }
 
-fn one(
-    item: &Spanned<PolicySpec>,
-    paths: Option<&[PathPattern]>,
-    scope: &mut Scope<'_>,
-) -> Option<Policy> {
-    let PolicySpec { rate_limit, quota, concurrency } = &item.value;
-    let given = [
-        ("rate_limit", rate_limit.as_ref().map(|spec| spec.span)),
-        ("quota", quota.as_ref().map(|spec| spec.span)),
-        ("concurrency", concurrency.as_ref().map(|spec| spec.span)),
+fn rule(spec: &PolicySpec, scope: &mut Scope<'_>) -> Option<Rule> {
+    let access = spec.access.as_ref().map(|spec| access::access(spec, scope));
+    access.or_else(|| access::cel(spec.cel.as_ref()?, scope))
+}
+
+fn add_rule(rule: Rule, at: Span, rules: &mut Vec<(Rule, Span)>, scope: &mut Scope<'_>) {
+    let same =
+        |(other, _): &&(Rule, Span)| (other.kind(), other.name()) == (rule.kind(), rule.name());
+    if let Some((_, first)) = rules.iter().find(same) {
+        let message = format!("the {} rule `{}` is here twice", rule.kind(), rule.name());
+        let fault = scope.fault(at, message);
+        fault.also = Some((*first, "first here".into()));
+        fault.help = Some("give each its own `name`".into());
+    }
+    rules.push((rule, at));
+}
+
+/// Puts a policy in its place of which a scope has one at most.
+fn only_one(spec: &PolicySpec, policies: &mut Policies, scope: &mut Scope<'_>) {
+    if let Some(spec) = &spec.cors {
+        policies.cors = browser::cors(&spec.value, scope);
+    }
+    if let Some(spec) = &spec.csrf {
+        policies.csrf = browser::csrf(&spec.value, scope);
+    }
+    if let Some(spec) = &spec.security_headers {
+        policies.security_headers = security_headers::security_headers(&spec.value, scope);
+    }
+}
+
+/// Which one it is, and where that is written.
+fn kind(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) -> Option<(&'static str, Span)> {
+    fn at<T>(spec: &Option<Spanned<T>>) -> Option<Span> {
+        spec.as_ref().map(|spec| spec.span)
+    }
+    let spec = &item.value;
+    let PolicySpec { cors, csrf, security_headers, rate_limit, quota, concurrency, .. } = spec;
+    let kinds = [
+        ("cors", at(cors)),
+        ("csrf", at(csrf)),
+        ("security_headers", at(security_headers)),
+        ("access", at(&spec.access)),
+        ("cel", at(&spec.cel)),
+        ("rate_limit", at(rate_limit)),
+        ("quota", at(quota)),
+        ("concurrency", at(concurrency)),
     ];
-    let mut given = given.iter().filter_map(|(name, span)| Some((*name, (*span)?)));
+    let mut given = kinds.iter().filter_map(|(name, span)| Some((*name, (*span)?)));
     let first = given.next();
     match (first, given.next()) {
-        (None, _) if scope.incomplete => return None,
         (None, _) => {
-            scope.fault(item.span, "this is no policy").label =
-                "expected one of `rate_limit`, `quota`, `concurrency`".into();
-            return None;
+            if !scope.incomplete {
+                let names = kinds.map(|(name, _)| format!("`{name}`")).join(", ");
+                let callers = authentication::KINDS.map(|name| format!("`{name}`")).join(", ");
+                scope.fault(item.span, "this is no policy").label =
+                    format!("expected one of {names}, {callers}");
+            }
         }
         (Some((one, at)), Some((other, also))) => {
             let fault = scope.fault(also, format!("`{one}` and `{other}` are two policies"));
@@ -82,14 +156,7 @@ fn one(
         }
         (Some(_), None) => {}
     }
-    if let Some(spec) = rate_limit {
-        return Some(Policy::RateLimit(Arc::new(self::rate_limit(&spec.value, paths, scope))));
-    }
-    if let Some(spec) = quota {
-        return Some(Policy::Quota(Arc::new(self::quota(&spec.value, paths, scope))));
-    }
-    let spec = concurrency.as_ref()?;
-    Some(Policy::Concurrency(Arc::new(self::concurrency(&spec.value, paths, scope))))
+    first
 }
 
 fn rate_limit(
@@ -301,7 +368,7 @@ fn cost(
                 scope.fault(default.span, "the default is above `max`").also =
                     Some((spec.max.span, "`max` is here".into()));
             }
-            Cost::Header { name: keys::field_name(&spec.header, scope), otherwise, max }
+            Cost::Header { name: field_name(&spec.header, scope), otherwise, max }
         }
     }
 }

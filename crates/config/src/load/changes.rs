@@ -17,24 +17,58 @@ pub struct Changes {
     pub tcp_routes: Delta,
     /// Stores.
     pub stores: Delta,
+    /// Issuers of tokens.
+    pub issuers: Delta,
+    /// Consumers.
+    pub consumers: Delta,
+    /// Groups of consumers.
+    pub groups: Delta,
+    /// Plans of consumers.
+    pub plans: Delta,
     /// Whether the settings of the process are different.
     pub process: bool,
 }
 
 impl Changes {
     pub(super) fn sort(&mut self) {
-        let Changes { listeners, services, routes, tcp_routes, stores, process: _ } = self;
-        for delta in [listeners, services, routes, tcp_routes, stores] {
-            delta.sort();
-        }
+        self.deltas_mut().into_iter().for_each(Delta::sort);
     }
 
     /// Whether nothing is different.
     pub fn is_empty(&self) -> bool {
-        !self.process
-            && [&self.listeners, &self.services, &self.routes, &self.tcp_routes, &self.stores]
-                .into_iter()
-                .all(Delta::is_empty)
+        !self.process && self.deltas().into_iter().all(Delta::is_empty)
+    }
+
+    fn deltas(&self) -> [&Delta; 9] {
+        let Changes {
+            listeners,
+            services,
+            routes,
+            tcp_routes,
+            stores,
+            issuers,
+            consumers,
+            groups,
+            plans,
+            process: _,
+        } = self;
+        [listeners, services, routes, tcp_routes, stores, issuers, consumers, groups, plans]
+    }
+
+    fn deltas_mut(&mut self) -> [&mut Delta; 9] {
+        let Changes {
+            listeners,
+            services,
+            routes,
+            tcp_routes,
+            stores,
+            issuers,
+            consumers,
+            groups,
+            plans,
+            process: _,
+        } = self;
+        [listeners, services, routes, tcp_routes, stores, issuers, consumers, groups, plans]
     }
 }
 

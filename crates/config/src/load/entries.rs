@@ -9,7 +9,7 @@ use super::Touched;
 use super::claims::Claims;
 use super::unit::{Collection, Unit, UnitId, Value};
 use crate::inputs::{Input, Inputs};
-use crate::model::{Action, Name, Policy, Process, Route, TcpRoute, WeightedService};
+use crate::model::{Action, Layered, Name, Policy, Process, Route, TcpRoute, WeightedService};
 use crate::overlap::Overlap;
 
 #[derive(Default)]
@@ -213,6 +213,9 @@ impl Entries {
         for key in super::unit::SETTINGS {
             match self.value(Collection::Settings, &Name::from(*key)) {
                 Some(Value::Policies(policies)) => process.policies = Arc::clone(policies),
+                Some(Value::Credentials(credentials)) => {
+                    process.credentials = Arc::clone(credentials);
+                }
                 Some(Value::State(state)) => process.state = state.clone(),
                 Some(Value::Admin(address)) => process.admin = *address,
                 Some(Value::AccessLog(to)) => process.access_log = to.clone(),
@@ -237,13 +240,35 @@ fn called(unit: &Unit) -> Vec<(Collection, Name)> {
         Some(Value::TcpRoute(route)) => called_by_tcp_route(route),
         _ => (&[][..], None, &[][..]),
     };
-    let policies = unit.value.as_ref().map_or(&[][..], Value::policies);
-    let stores = policies.iter().filter_map(Policy::sharing);
+    let policies = unit.value.as_ref().and_then(Value::policies);
+    let stores = policies.into_iter().flat_map(|policies| &policies.limits);
+    let stores = stores.filter_map(Policy::sharing);
     let stores = stores.map(|sharing| (Collection::Stores, sharing.store.clone()));
     let services = services.iter().map(|part| &part.service).chain(other);
     let services = services.map(|name| (Collection::Services, name.clone()));
     let listeners = listeners.iter().map(|name| (Collection::Listeners, name.clone()));
-    services.chain(listeners).chain(stores).collect()
+    services.chain(listeners).chain(stores).chain(called_of_identity(unit)).collect()
+}
+
+/// The consumers, groups, plans and issuers that an entry names.
+fn called_of_identity(unit: &Unit) -> impl Iterator<Item = (Collection, Name)> {
+    let policies = unit.value.as_ref().and_then(Value::policies);
+    let anonymous = match policies.map(|policies| &policies.authentication) {
+        Some(Layered::On(authentication)) => authentication.anonymous.as_ref(),
+        _ => None,
+    };
+    let consumer = unit.value.as_ref().and_then(Value::consumer);
+    let plan = consumer.and_then(|consumer| consumer.plan.as_ref());
+    let groups = consumer.into_iter().flat_map(|consumer| consumer.groups.iter());
+    let issuers = match policies.map(|policies| &policies.authentication) {
+        Some(Layered::On(authentication)) => authentication.issuers(),
+        _ => Vec::new(),
+    };
+    let issuers = issuers.into_iter().map(|name| (Collection::Issuers, name));
+    let consumers = anonymous.into_iter().map(|name| (Collection::Consumers, name.clone()));
+    let plans = plan.into_iter().map(|name| (Collection::Plans, name.clone()));
+    let groups = groups.map(|name| (Collection::Groups, name.clone()));
+    consumers.chain(plans).chain(groups).chain(issuers)
 }
 
 type Called<'a> = (&'a [WeightedService], Option<&'a Name>, &'a [Name]);

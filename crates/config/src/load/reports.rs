@@ -1,6 +1,7 @@
 //! From findings inside units and between them to a report with places.
 
 mod backups;
+mod identity;
 mod tcp;
 
 use std::cell::OnceCell;
@@ -195,12 +196,16 @@ fn missing(
         }
         Collection::Stores => {
             let named = |policy: &Policy| policy.sharing().is_some_and(|to| &*to.store == name);
-            let index = value.policies().iter().position(named)?;
-            let kind = value.policies()[index].kind();
-            let index = index.to_string();
+            let policies = value.policies()?;
+            let index = policies.limits.iter().position(named)?;
+            let kind = policies.limits[index].kind();
+            let index = policies.limit_places[index].to_string();
             let path = ["policies", &index, kind, "store"];
             let path = &path[usize::from(unit.collection == Collection::Settings)..];
             ("store", places.within(entries, id, path))
+        }
+        Collection::Consumers | Collection::Groups | Collection::Plans | Collection::Issuers => {
+            identity::missing(collection, name, id, entries, places)?
         }
         _ => {
             let services = match value {
@@ -363,6 +368,10 @@ impl<'a> Places<'a> {
                 Collection::Routes => "routes",
                 Collection::TcpRoutes => "tcp_routes",
                 Collection::Stores => "stores",
+                Collection::Issuers => "issuers",
+                Collection::Consumers => "consumers",
+                Collection::Groups => "groups",
+                Collection::Plans => "plans",
                 Collection::Settings => SETTINGS.iter().find(|key| **key == &*unit.name)?,
             };
             let top = child(root, top)?.0;

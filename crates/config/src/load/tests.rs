@@ -1,7 +1,9 @@
 //! Loading from outside: what is read, what is reported where, what changes, and that a reload gives
 //! what a first load gives.
 
+mod access;
 mod balance;
+mod browser;
 mod faults;
 mod health;
 mod mutation;
@@ -159,8 +161,9 @@ fn a_full_configuration_means_what_it_says() {
 
     let loaded = good(&full());
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    let Config { listeners, services, routes, tcp_routes, process, stores } = &*loaded.config;
-    assert!(stores.is_empty());
+    let Config { listeners, services, routes, tcp_routes, process, stores, .. } = &*loaded.config;
+    let Config { consumers, groups, plans, .. } = &*loaded.config;
+    assert!(stores.is_empty() && consumers.is_empty() && groups.is_empty() && plans.is_empty());
     let web = &listeners["web"];
     assert_eq!(web.bind, Bind::Tcp("127.0.0.1:8000".parse().unwrap()));
     assert_eq!(web.forwarded.via, None);
@@ -243,10 +246,12 @@ fn a_full_configuration_means_what_it_says() {
         shutdown,
         upgrade,
         policies,
+        credentials,
         state,
         lag,
     } = process;
-    assert_eq!((policies.len(), state), (0, &State::Default));
+    assert_eq!(**credentials, Credentials::default());
+    assert_eq!((policies.limits.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!(zone.as_deref(), Some("eu-1a"));
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));

@@ -11,7 +11,8 @@ use crate::check::{self, Scope};
 use crate::de::{self, Decoded};
 use crate::inputs::{Input, Inputs};
 use crate::model::{
-    AccessLog, Listener, Name, Policy, Route, Service, Shutdown, State, Store, TcpRoute, Upgrade,
+    AccessLog, Consumer, Credentials, Group, Issuer, Listener, Name, Plan, Policies, Route,
+    Service, Shutdown, State, Store, TcpRoute, Upgrade,
 };
 use crate::node::{Entry, Finding, Span, reference};
 use crate::raw::{PolicySpec, Spanned};
@@ -28,6 +29,10 @@ pub(crate) enum Collection {
     Routes,
     TcpRoutes,
     Stores,
+    Issuers,
+    Consumers,
+    Groups,
+    Plans,
     /// The keys of the top level that are no collections.
     Settings,
 }
@@ -40,6 +45,10 @@ impl Collection {
             "routes" => Some(Collection::Routes),
             "tcp_routes" => Some(Collection::TcpRoutes),
             "stores" => Some(Collection::Stores),
+            "issuers" => Some(Collection::Issuers),
+            "consumers" => Some(Collection::Consumers),
+            "groups" => Some(Collection::Groups),
+            "plans" => Some(Collection::Plans),
             _ => None,
         }
     }
@@ -48,6 +57,7 @@ impl Collection {
 /// The top-level keys that are no collections.
 pub(crate) const SETTINGS: &[&str] = &[
     "policies",
+    "credentials",
     "state",
     "admin",
     "access_log",
@@ -66,6 +76,11 @@ pub(crate) const KEYS: &[&str] = &[
     "routes",
     "tcp_routes",
     "stores",
+    "issuers",
+    "consumers",
+    "groups",
+    "plans",
+    "credentials",
     "policies",
     "state",
     "admin",
@@ -103,7 +118,12 @@ pub(crate) enum Value {
     Route(Arc<Route>),
     TcpRoute(Arc<TcpRoute>),
     Store(Arc<Store>),
-    Policies(Arc<[Policy]>),
+    Issuer(Arc<Issuer>),
+    Consumer(Arc<Consumer>),
+    Group(Arc<Group>),
+    Plan(Arc<Plan>),
+    Credentials(Arc<Credentials>),
+    Policies(Arc<Policies>),
     State(State),
     Admin(Option<SocketAddr>),
     AccessLog(AccessLog),
@@ -136,13 +156,32 @@ impl Value {
         if let Value::Store(value) = self { Some(value) } else { None }
     }
 
+    pub(crate) fn issuer(&self) -> Option<&Arc<Issuer>> {
+        if let Value::Issuer(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn consumer(&self) -> Option<&Arc<Consumer>> {
+        if let Value::Consumer(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn group(&self) -> Option<&Arc<Group>> {
+        if let Value::Group(value) = self { Some(value) } else { None }
+    }
+
+    pub(crate) fn plan(&self) -> Option<&Arc<Plan>> {
+        if let Value::Plan(value) = self { Some(value) } else { None }
+    }
+
     /// Its policies, if it has any.
-    pub(crate) fn policies(&self) -> &[Policy] {
+    pub(crate) fn policies(&self) -> Option<&Policies> {
         match self {
-            Value::Policies(policies) => policies,
-            Value::Service(service) => &service.policies,
-            Value::Route(route) => &route.policies,
-            _ => &[],
+            Value::Policies(policies) => Some(policies),
+            Value::Service(service) => Some(&service.policies),
+            Value::Consumer(consumer) => Some(&consumer.policies),
+            Value::Group(group) => Some(&group.policies),
+            Value::Plan(plan) => Some(&plan.policies),
+            Value::Route(route) => Some(&route.policies),
+            _ => None,
         }
     }
 }
@@ -216,10 +255,22 @@ fn value(
         Collection::Stores => {
             decode.run(|spec, scope| Value::Store(check::store(spec, scope).into()))
         }
+        Collection::Issuers => {
+            decode.run(|spec, scope| Value::Issuer(check::issuer(spec, scope).into()))
+        }
+        Collection::Consumers => {
+            decode.run(|spec, scope| Value::Consumer(check::consumer(spec, scope).into()))
+        }
+        Collection::Groups => {
+            decode.run(|spec, scope| Value::Group(check::group(spec, scope).into()))
+        }
+        Collection::Plans => decode.run(|spec, scope| Value::Plan(check::plan(spec, scope).into())),
         Collection::Settings => match &**name {
             "policies" => decode.run(|spec: &Vec<Spanned<PolicySpec>>, scope| {
                 Value::Policies(check::policies(spec, None, scope))
             }),
+            "credentials" => decode
+                .run(|spec, scope| Value::Credentials(Arc::new(check::credentials(spec, scope)))),
             "state" => decode.run(|spec, scope| Value::State(check::state(spec, scope))),
             "admin" => decode.run(|spec, scope| Value::Admin(check::admin(spec, scope))),
             "access_log" => {
@@ -267,6 +318,7 @@ impl Decode<'_> {
             name: self.name.clone(),
             name_span: self.entry.key_span,
             incomplete,
+            by_consumer: false,
             findings: self.findings,
             inputs: self.inputs,
         };

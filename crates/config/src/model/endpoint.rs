@@ -5,6 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The longest host name (RFC 1035).
+const LONGEST: usize = 253;
+
 /// An endpoint of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -33,6 +36,20 @@ pub enum Address {
     },
     /// A Unix domain socket.
     Unix(PathBuf),
+}
+
+/// Whether this is a host name: labels of letters, digits, `-` and `_`. IPv4 addresses are too.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    !text.is_empty()
+        && text.len() <= LONGEST
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        })
 }
 
 impl fmt::Display for Address {

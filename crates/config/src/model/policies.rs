@@ -3,9 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Name, Sharing};
+use super::{Authentication, Cors, Csrf, Layered, Name, Rule, SecurityHeaders, Sharing};
 
-/// A policy.
+/// The policies of a scope, by the step of a request that asks them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policies {
+    /// Who may read replies from pages of other origins.
+    pub cors: Layered<Cors>,
+    /// Whose requests are taken for the user's own.
+    pub csrf: Layered<Csrf>,
+    /// What browsers are told that pages may do.
+    pub security_headers: Layered<SecurityHeaders>,
+    /// What a request must show so that the gateway knows who calls.
+    pub authentication: Layered<Authentication>,
+    /// Who may do what; no two of one kind and name.
+    pub rules: Vec<Rule>,
+    /// What counts, in order; no two of one kind and name.
+    pub limits: Vec<Policy>,
+    /// The place of each of these in the list that was written.
+    pub limit_places: Vec<usize>,
+}
+
+/// A policy that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Policy {
     /// So many requests in a stretch of time that moves along.
@@ -87,6 +106,12 @@ pub enum KeyPart {
     Query(Name),
     /// The value of this path parameter.
     Param(Name),
+    /// The consumer's name.
+    Consumer,
+    /// The name of the consumer's plan.
+    Plan,
+    /// The name of the consumer's first group.
+    Group,
 }
 
 /// What becomes of a request that lacks a part of the key.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Faults, Importance, Match, Mirror, Name, Policy, Retries, SplitBy, Template};
+use super::{Faults, Importance, Match, Mirror, Name, Policies, Retries, SplitBy, Template};
 
 /// A route.
 #[derive(Debug, Clone)]
@@ -26,8 +26,8 @@ pub struct Route {
     pub retries: Option<Option<Arc<Retries>>>,
     /// The reply where the gateway would answer 502, 503 or 504 by itself.
     pub fallback: Option<Arc<Reply>>,
-    /// Its policies, in order; no two of one kind and name.
-    pub policies: Arc<[Policy]>,
+    /// Its policies.
+    pub policies: Arc<Policies>,
     /// Faults on purpose.
     pub faults: Faults,
     /// How much its requests matter where there is too much to do.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    ActiveCheck, Availability, Balance, Breaker, Endpoint, Name, Outliers, Overload, Policy,
+    ActiveCheck, Availability, Balance, Breaker, Endpoint, Name, Outliers, Overload, Policies,
     Retries, RetryBudget, ServiceTls, SlowStart, Sticky,
 };
 
@@ -51,8 +51,8 @@ pub struct Service {
     pub backup: Option<Name>,
     /// When the service is spared.
     pub breaker: Breaker,
-    /// Its policies, in order; no two of one kind and name.
-    pub policies: Arc<[Policy]>,
+    /// Its policies.
+    pub policies: Arc<Policies>,
 }
 
 /// A version of the PROXY header.

@@ -8,18 +8,53 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::{OneOrMany, SharingModeSpec, Spanned, Time};
+use super::{
+    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, JwtSpec, MethodSpec, MtlsSpec,
+    OffOr, OneOrMany, SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
+};
 
 /// A policy: exactly one of these.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PolicySpec {
+    /// Pages of other origins that may call, or `off`.
+    pub(crate) cors: Option<Spanned<OffOr<CorsSpec>>>,
+    /// `on`, `off` or a map: refuses what pages of other sites make users' browsers send.
+    pub(crate) csrf: Option<Spanned<Switch<CsrfSpec>>>,
+    /// `on`, `off` or a map: fields that tell browsers what pages may do.
+    pub(crate) security_headers: Option<Spanned<Switch<SecurityHeadersSpec>>>,
+    /// Who may and who may not.
+    pub(crate) access: Option<Spanned<AccessSpec>>,
+    /// An expression of CEL that a request must meet.
+    pub(crate) cel: Option<Spanned<CelSpec>>,
     /// So many requests in a stretch of time.
     pub(crate) rate_limit: Option<Spanned<RateLimitSpec>>,
     /// So many requests in an hour, a day or a month of the calendar. Survives a restart.
     pub(crate) quota: Option<Spanned<QuotaSpec>>,
     /// So many requests at once.
     pub(crate) concurrency: Option<Spanned<ConcurrencySpec>>,
+    /// Who calls must show an API key.
+    pub(crate) api_key: Option<Spanned<ApiKeySpec>>,
+    /// Who calls must show a name and a password (RFC 7617).
+    pub(crate) basic: Option<Spanned<BasicSpec>>,
+    /// Who calls must show a certificate.
+    pub(crate) mtls: Option<Spanned<MtlsSpec>>,
+    /// Who calls must show a JSON Web Token.
+    pub(crate) jwt: Option<Box<Spanned<JwtSpec>>>,
+    /// Who calls must show one of these: the first that is shown and good counts.
+    pub(crate) any_of: Option<Spanned<Vec<Spanned<MethodSpec>>>>,
+    /// Who calls must show all of these, for the same consumer.
+    pub(crate) all_of: Option<Spanned<Vec<Spanned<MethodSpec>>>>,
+    /// The consumer that a request without any credentials is from. Without another policy that
+    /// tells who calls, everybody is this consumer.
+    pub(crate) anonymous: Option<Spanned<String>>,
+}
+
+impl PolicySpec {
+    /// Whether it is one that counts.
+    pub(crate) fn is_limit(&self) -> bool {
+        self.rate_limit.is_some() || self.quota.is_some() || self.concurrency.is_some()
+    }
 }
 
 /// A rate limit.

@@ -21,16 +21,16 @@ fn ask(k: &str) -> testing::Asked {
 
 struct Gate {
     registry: Registry,
-    layers: [Arc<[Arc<Running>]>; 3],
+    layers: [Box<[Arc<Running>]>; 3],
 }
 
 impl Gate {
     fn new(route: &[Policy], service: &[Policy], global: &[Policy]) -> Gate {
         let registry = Registry::new(1);
         let layers = [
-            registry.run(&Scope::Route("r".into()), route),
-            registry.run(&Scope::Service("s".into()), service),
-            registry.run(&Scope::Global, global),
+            registry.limits(&Scope::Route("r".into()), route),
+            registry.limits(&Scope::Service("s".into()), service),
+            registry.limits(&Scope::Global, global),
         ];
         Gate { registry, layers }
     }
@@ -151,8 +151,8 @@ async fn delayed_requests_pass_at_the_rate() {
 fn changed_limits_go_on_with_what_was_counted() {
     let registry = Registry::new(1);
     let scope = Scope::Global;
-    let run = |policies: &[Policy]| registry.run(&scope, policies);
-    let pass = |running: &Arc<[Arc<Running>]>| {
+    let run = |policies: &[Policy]| registry.limits(&scope, policies);
+    let pass = |running: &[Arc<Running>]| {
         let applying = Applying::new([running, &[], &[]]);
         let now = Now { steady: crate::nanos(std::time::Instant::now()), ..at(1) };
         Work::default().admit(applying, &ask("a"), now, 0, &mut Vec::new()).is_ok()

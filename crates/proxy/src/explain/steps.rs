@@ -5,13 +5,14 @@ use std::net::IpAddr;
 
 use portcullis_config::model::{self, Balance, Endpoint, Protocol};
 use portcullis_core::{Failure, Reason};
-use portcullis_policies::Scope;
+use portcullis_policies::{Identity, Scope};
 use portcullis_wire::h1::{Scan, parse_request};
-use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, Scheme, Version};
+use portcullis_wire::{BUFFER_SIZE, Fields, Known, Malformed, RequestHead, Scheme, Version};
 
+use super::identity;
 use super::{
-    Action, ChosenBy, ClientStep, Explanation, HeadSize, Outcome, PathStep, PolicyStep, Question,
-    Reached, Routed, Share, Source, Timeouts, Why,
+    Action, ChosenBy, ClientStep, Explanation, HeadSize, JudgeStep, Outcome, PathStep, PolicyStep,
+    Question, Reached, Routed, Share, Source, Timeouts, Why, browser, rules,
 };
 use crate::client::head_failure;
 use crate::forwarding::{self, Peer};
@@ -56,6 +57,9 @@ pub(super) fn walk<'s>(
     let client = client(question, &request.fields);
     let asked = pipeline::asked(listener, request, path, client.address);
     explanation.client = Some(client);
+    if let Some(preflight) = browser::preflight(snapshot, request, &asked) {
+        return Ok(Outcome::Preflight(Box::new(preflight)));
+    }
     explanation.candidates = snapshot.router.explain(&asked);
     let found = snapshot.router.find(&asked, &mut scratch.params);
     let client = explanation.client.as_ref().and_then(|client| client.address);
@@ -68,8 +72,18 @@ pub(super) fn walk<'s>(
         listener: &listener.name,
         route: route.map(|route| &*route.route.name),
         service: None,
+        identity: None,
+        certificate: None,
     };
-    let policies = policies(snapshot, route, asked);
+    let secure = split::speaks_tls(&listener.forwarded.trust, &peer(question), &request.fields);
+    explanation.judges = judges(snapshot, route, request, secure);
+    let identity = match route {
+        Some(route) => identity::authenticate(snapshot, route, &asked, explanation)?,
+        None => Identity::default(),
+    };
+    let asked = Asked { identity: Some(&identity), ..asked };
+    explanation.judges.extend(rules::judges(snapshot, route, &asked, secure));
+    let policies = policies(snapshot, route, asked, &identity);
     let route = match found {
         Ok(route) => route,
         Err(miss) => {
@@ -99,27 +113,38 @@ pub(super) fn walk<'s>(
     })))
 }
 
+/// The policies that judge the request, for every service that may get it.
+fn judges(
+    snapshot: &Snapshot,
+    route: Option<&CompiledRoute>,
+    request: &RequestHead,
+    secure: bool,
+) -> Vec<JudgeStep> {
+    let mut steps: Vec<JudgeStep> = Vec::new();
+    for service in services(snapshot, route) {
+        for step in browser::judges(snapshot, route, service, request, secure) {
+            if !steps.contains(&step) {
+                steps.push(step);
+            }
+        }
+    }
+    steps
+}
+
 /// The policies that are asked, for every service that may get the request.
 fn policies<'s>(
     snapshot: &'s Snapshot,
     route: Option<&'s CompiledRoute>,
     asked: Asked<'_>,
+    identity: &Identity,
 ) -> Vec<PolicyStep<'s>> {
-    let services: Vec<&CompiledService> = route
-        .map_or(&[][..], |route| &route.services)
-        .iter()
-        .filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref())
-        .collect();
     let mut steps: Vec<PolicyStep<'s>> = Vec::new();
+    let services = services(snapshot, route);
     let several = services.len() > 1;
-    let mut each: Vec<Option<&CompiledService>> = services.into_iter().map(Some).collect();
-    if each.is_empty() {
-        each.push(None);
-    }
-    for service in each {
+    for service in services {
         let name = service.map(|service| &*service.service.name);
         let asked = Asked { service: name, ..asked };
-        for running in applying(snapshot, route, service).iter() {
+        for running in applying(snapshot, identity, route, service).iter() {
             let id = &running.counted().id;
             if steps.iter().any(|step| step.running.counted().id == *id) {
                 continue;
@@ -130,6 +155,17 @@ fn policies<'s>(
         }
     }
     steps
+}
+
+/// The services that may get the request, or none where the gateway answers for itself.
+pub(super) fn services<'s>(
+    snapshot: &'s Snapshot,
+    route: Option<&CompiledRoute>,
+) -> Vec<Option<&'s CompiledService>> {
+    let services = route.map_or(&[][..], |route| &route.services).iter();
+    let services = services.filter_map(|(slot, _)| snapshot.services.get(*slot)?.as_deref());
+    let services: Vec<_> = services.map(Some).collect();
+    if services.is_empty() { vec![None] } else { services }
 }
 
 /// Has the request parsed as it would be from a connection, so that the same is refused.
@@ -165,16 +201,20 @@ fn read_head(
     }
 }
 
-fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
-    let settings = question.listener;
-    let trust = &settings.listener.forwarded.trust;
-    let peer = Peer {
+fn peer(question: &Question<'_>) -> Peer {
+    let tls = question.listener.tls.is_some();
+    Peer {
         ip: question.peer,
         text: Box::default(),
         addresses: None,
-        scheme: if settings.tls.is_some() { Scheme::Https } else { Scheme::Http },
+        scheme: if tls { Scheme::Https } else { Scheme::Http },
         certificate: None,
-    };
+    }
+}
+
+fn client(question: &Question<'_>, fields: &Fields) -> ClientStep {
+    let trust = &question.listener.listener.forwarded.trust;
+    let peer = peer(question);
     let says = |known| fields.first(known).is_some();
     ClientStep {
         peer: question.peer,

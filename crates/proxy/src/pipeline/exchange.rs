@@ -48,7 +48,7 @@ pub(crate) async fn reach_head<'s>(
     through: &mut Option<LetThrough>,
     bounds: Bounds<'s>,
 ) -> Result<Watch<'s>, Failure> {
-    let Exchange { serving, client, scratch, record, .. } = exchange;
+    let Exchange { serving, client, scratch, record, rules, .. } = exchange;
     let timeouts = &serving.settings.listener.timeouts;
     let mut watch = Watch {
         worker: serving.worker,
@@ -93,7 +93,7 @@ pub(crate) async fn reach_head<'s>(
             // The client has seen something of this endpoint, and will see nothing of another.
             upload.forget();
             record.interim = true;
-            head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
+            head::write_reply(&mut client.down, scratch, rules, serving.worker);
         }
     }
 }
@@ -109,7 +109,7 @@ pub(crate) async fn relay(
     upload: &mut Upload,
     mut watch: Watch<'_>,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record, .. } = exchange;
+    let Exchange { serving, client, scratch, record, rules, .. } = exchange;
     let up = &mut way.up;
     upload.forget();
     let status = scratch.response.status;
@@ -144,7 +144,7 @@ pub(crate) async fn relay(
     if let Some(cookie) = &watch.bounds.cookie {
         cookie.settle(serving.worker, scratch);
     }
-    head::write_reply(&mut client.down, &scratch.response, &scratch.added, serving.worker);
+    head::write_reply(&mut client.down, scratch, rules, serving.worker);
     record.status = scratch.response.status;
 
     let mut download = Download::default();

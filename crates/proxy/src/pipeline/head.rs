@@ -1,11 +1,13 @@
 //! Heads on their way: what is copied, what belongs to one connection only, what we write.
 
+use portcullis_policies::browser::Kept;
 use portcullis_wire::{
     BodyLength, Downstream, Fields, HeadWriter, Known, ReplyLine, RequestHead, RequestLine,
-    ResponseHead, Upstream, Version,
+    Upstream, Version,
 };
 
-use super::upgrade;
+use super::browser::ReplyRules;
+use super::{Scratch, upgrade};
 use crate::forwarding::{self, Peer};
 use crate::snapshot::ListenerSettings;
 use crate::worker::Worker;
@@ -96,13 +98,16 @@ fn write_hops_left(out: &mut HeadWriter<'_>, value: &[u8]) {
     }
 }
 
-/// Writes the endpoint's head, final or interim, to the client; to a final one goes what was `added`.
+/// Writes the endpoint's head, final or interim, to the client; to a final one goes what was added
+/// to it, and what the rules make of it.
 pub(crate) fn write_reply(
     down: &mut Downstream,
-    response: &ResponseHead,
-    added: &Fields,
+    Scratch { response, added, .. }: &Scratch,
+    rules: &ReplyRules<'_>,
     worker: &Worker,
 ) {
+    let ruled = response.status >= 200 && !rules.is_empty();
+    let mut kept = Kept::default();
     let mut out = down.begin_reply(&ReplyLine {
         status: response.status,
         length: response.length,
@@ -111,7 +116,10 @@ pub(crate) fn write_reply(
     let nominated = Nominated::of(&response.fields);
     let mut dated = response.status < 200;
     out.copy(&response.fields, |field| match field.known {
-        Known::Other => !(nominated.has(field.name) || is_replaced(added, field.name)),
+        Known::Other => {
+            !(nominated.has(field.name) || is_replaced(added, field.name))
+                && (!ruled || rules.keeps(field.name, &mut kept))
+        }
         Known::ContentLength => false,
         Known::Date => {
             dated = true;
@@ -127,6 +135,7 @@ pub(crate) fn write_reply(
     }
     if response.status >= 200 {
         write_added(&mut out, added);
+        rules.write(kept, &mut out);
     }
     out.end();
 }

@@ -9,8 +9,9 @@ use std::time::{Instant, SystemTime};
 
 use portcullis_config::model::KeyPart;
 use portcullis_core::{Failure, Reason};
-use portcullis_policies::{Applying, Facts, Later, Now, Refusal, Why, nanos};
+use portcullis_policies::{Applying, Facts, Identity, Later, Now, Refusal, Why, nanos};
 use portcullis_wire::RequestHead;
+use portcullis_wire::tls::ClientCertificate;
 
 use super::{Exchange, host_of};
 use crate::client::Client;
@@ -19,16 +20,20 @@ use crate::router::{self, Params};
 use crate::snapshot::{CompiledRoute, CompiledService, Snapshot};
 use crate::worker::Worker;
 
-/// The policies of a request, the narrowest first. One that no route takes has those that stand at
-/// the top.
+/// The limits of a request, the narrowest first: those that its caller brings along, its route's,
+/// its service's, those for all. One that no route takes has those that stand at the top.
 pub(crate) fn applying<'s>(
     snapshot: &'s Snapshot,
+    identity: &Identity,
     route: Option<&'s CompiledRoute>,
     service: Option<&'s CompiledService>,
 ) -> Applying<'s> {
-    let route = route.map_or(&[][..], |route| &route.policies);
-    let service = service.map_or(&[][..], |service| &service.policies);
-    Applying::new([route, service, &snapshot.policies])
+    let mut applying = Applying::default();
+    snapshot.directory.limits(identity, |brought| applying.push(brought));
+    let service = service.map(|service| &service.policies);
+    let wider = route.map(|route| &route.policies).into_iter().chain(service);
+    wider.chain([&snapshot.policies]).for_each(|layer| applying.push(&layer.limits));
+    applying
 }
 
 /// What policies can ask about a request.
@@ -42,6 +47,10 @@ pub(crate) struct Asked<'a> {
     /// None where no route takes it.
     pub(crate) route: Option<&'a str>,
     pub(crate) service: Option<&'a str>,
+    /// Who calls, as far as that is known.
+    pub(crate) identity: Option<&'a Identity>,
+    /// The certificate of the client; verified.
+    pub(crate) certificate: Option<&'a ClientCertificate>,
 }
 
 impl Facts for Asked<'_> {
@@ -65,11 +74,27 @@ impl Facts for Asked<'_> {
             KeyPart::Param(name) => {
                 self.params.value(name, self.path).into_iter().for_each(each);
             }
+            KeyPart::Consumer => {
+                let name = self.identity.and_then(Identity::consumer_name);
+                name.into_iter().for_each(|name| each(name.as_bytes()));
+            }
+            KeyPart::Plan => {
+                let plan = self.identity.and_then(Identity::plan);
+                plan.into_iter().for_each(|name| each(name.as_bytes()));
+            }
+            KeyPart::Group => {
+                let groups = self.identity.map_or(&[][..], Identity::groups);
+                groups.first().into_iter().for_each(|name| each(name.as_bytes()));
+            }
         }
     }
 
     fn header(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.request.fields.all(name.as_bytes()).for_each(each);
+    }
+
+    fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate
     }
 }
 
@@ -127,6 +152,8 @@ fn admit<'s>(
         listener: &serving.settings.listener.name,
         route: record.route.map(|route| &*route.route.name),
         service: record.service.map(|service| &*service.service.name),
+        identity: Some(&scratch.identity),
+        certificate: None,
     };
     let now = now(record.started);
     match scratch.work.admit(applying, &asked, now, serving.worker.id, seats) {
@@ -137,7 +164,7 @@ fn admit<'s>(
         Ok(later) => Ok(later),
         Err(refusal) => {
             scratch.work.tell_refused(applying, &refusal, now, &mut scratch.added);
-            record.policy = Some(refusal.running);
+            record.policy = Some(refusal.running.policy.name());
             Err(failure(&refusal))
         }
     }
@@ -152,7 +179,7 @@ async fn wait<'s>(
     applying: Applying<'s>,
     later: Later<'s>,
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record, seats } = exchange;
+    let Exchange { serving, client, scratch, record, seats, .. } = exchange;
     let worker = serving.worker;
     let waiting = scratch.work.wait(later, applying, worker.id, seats);
     let waited = unless_gone(worker, client, waiting).await;
@@ -165,7 +192,7 @@ async fn wait<'s>(
         Ok(Err(refusal)) => {
             scratch.work.refused(applying, &refusal, now, worker.id, seats);
             scratch.work.tell_refused(applying, &refusal, now, &mut scratch.added);
-            record.policy = Some(refusal.running);
+            record.policy = Some(refusal.running.policy.name());
             Err(failure(&refusal))
         }
         Err(failure) => {
@@ -182,7 +209,7 @@ pub(super) fn give_back<'s>(exchange: &mut Exchange<'s, '_>, applying: Applying<
 }
 
 /// Waits, unless the worker ends or the client goes away: it may take long, so that is worth a look.
-async fn unless_gone<T>(
+pub(super) async fn unless_gone<T>(
     worker: &Worker,
     client: &mut Client,
     waiting: impl Future<Output = T>,

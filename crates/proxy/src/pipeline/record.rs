@@ -6,7 +6,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use portcullis_core::metrics::RouteSeries;
 use portcullis_core::{Failure, RequestEvent, RequestId};
-use portcullis_policies::Running;
 
 use super::Exchange;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
@@ -23,7 +22,7 @@ pub(crate) struct Record<'s> {
     pub(crate) service: Option<&'s Arc<CompiledService>>,
     pub(crate) endpoint: Option<&'s EndpointState>,
     /// The policy that refused it.
-    pub(crate) policy: Option<&'s Running>,
+    pub(crate) policy: Option<&'s str>,
     /// The status sent, 0 before.
     pub(crate) status: u16,
     pub(crate) bytes_in: u64,
@@ -116,7 +115,10 @@ impl Exchange<'_, '_> {
             route: record.route.map(|route| &*route.route.name),
             service: record.service.map(|service| &*service.service.name),
             endpoint: record.endpoint.map(|endpoint| &*endpoint.label),
-            policy: record.policy.map(|running| &**running.policy.name()),
+            consumer: scratch.identity.consumer_name(),
+            credential: Some(&*scratch.identity.credential).filter(|shown| !shown.is_empty()),
+            auth: scratch.identity.kind.map(|kind| kind.as_str()),
+            policy: record.policy,
             store_bypassed: scratch.work.without_store().map(|without| without.as_str()),
             status: record.status,
             bytes_in: record.bytes_in,

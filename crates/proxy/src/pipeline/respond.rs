@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use portcullis_config::model::{Reply, Template};
 use portcullis_core::{Failure, Reason, RequestId};
+use portcullis_policies::browser::Kept;
 use portcullis_wire::{
     Abort, BodyLength, Fields, Known, ReplyLine, RequestHead, Stream, reason_phrase,
 };
 
+use super::browser::ReplyRules;
 use super::{Exchange, Scratch, Skipped, grpc, head, skip_content};
 use crate::client::Client;
 use crate::path::Normal;
@@ -43,6 +45,11 @@ pub(crate) async fn options(exchange: &mut Exchange<'_, '_>) -> Result<(), Failu
     }
     let fields: &[(&[u8], &[u8])] = &[(b"Allow", METHODS)];
     send(exchange, 204, fields, b"").await
+}
+
+/// Answers that everything is fine, and no more.
+pub(crate) async fn no_content(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
+    send(exchange, 204, &[], b"").await
 }
 
 /// Answers with a configured reply.
@@ -162,7 +169,7 @@ pub(crate) async fn refuse(
         fields.push((b"Allow", METHODS));
     }
     let sent =
-        write(worker, client, reason.status(), &fields, &Fields::default(), problem.as_bytes())
+        write(worker, client, reason.status(), &fields, &Extra::default(), problem.as_bytes())
             .await;
     if sent.is_err() {
         client.cut(Abort::Cancelled);
@@ -187,7 +194,7 @@ async fn send(
     fields: &[(&[u8], &[u8])],
     body: &[u8],
 ) -> Result<(), Failure> {
-    let Exchange { serving, client, scratch, record, .. } = exchange;
+    let Exchange { serving, client, scratch, record, rules, .. } = exchange;
     let request = &scratch.request;
     // Content that nobody wants is skipped if it is here already, and afterwards if it is small:
     // a connection is worth more. Content that may never come, or be much, is not waited for.
@@ -199,8 +206,16 @@ async fn send(
         client.down.close_after();
     }
     record.status = status;
-    record.bytes_out = write(serving.worker, client, status, fields, &scratch.added, body).await?;
+    let extra = Extra { added: Some(&scratch.added), rules: *rules };
+    record.bytes_out = write(serving.worker, client, status, fields, &extra, body).await?;
     Ok(())
+}
+
+/// What steps of the pipeline and policies add to a reply.
+#[derive(Default)]
+struct Extra<'a> {
+    added: Option<&'a Fields>,
+    rules: ReplyRules<'a>,
 }
 
 /// Writes a whole reply and waits until it has left. Returns the content bytes sent.
@@ -209,7 +224,7 @@ async fn write(
     client: &mut Client,
     status: u16,
     fields: &[(&[u8], &[u8])],
-    added: &Fields,
+    extra: &Extra<'_>,
     body: &[u8],
 ) -> Result<u64, Failure> {
     let length =
@@ -217,14 +232,20 @@ async fn write(
     client.end_if_asked(worker);
     let mut out = client.down.begin_reply(&ReplyLine { status, length, declared: None });
     let mut dated = false;
+    let mut kept = Kept::default();
     for (name, value) in fields {
         dated |= Known::of(name) == Known::Date;
-        out.field(name, value);
+        if extra.rules.keeps(name, &mut kept) {
+            out.field(name, value);
+        }
     }
     if !dated {
         out.field(b"Date", &worker.date());
     }
-    head::write_added(&mut out, added);
+    if let Some(added) = extra.added {
+        head::write_added(&mut out, added);
+    }
+    extra.rules.write(kept, &mut out);
     out.end();
     let stall = client.listener.settings().listener.timeouts.stall;
     client.deadline.set(Instant::now() + stall);

@@ -3,12 +3,12 @@
 use std::hash::Hasher;
 use std::time::Duration;
 
-use portcullis_config::model::SplitBy;
+use portcullis_config::model::{SplitBy, Trust};
 use portcullis_wire::{Fields, Known, Scheme};
 use siphasher::sip::SipHasher13;
 
 use super::Exchange;
-use crate::forwarding;
+use crate::forwarding::{self, Peer};
 use crate::router::cookies;
 use crate::snapshot::CompiledRoute;
 
@@ -58,11 +58,14 @@ fn give_cookie(exchange: &mut Exchange<'_, '_>, name: &str, max_age: Option<Dura
 
 /// Whether the client speaks TLS, to us or to a proxy in front that we trust.
 pub(super) fn is_secure(exchange: &Exchange<'_, '_>) -> bool {
-    let Exchange { serving, client, scratch, .. } = exchange;
-    let said = || scratch.request.fields.first(Known::XForwardedProto) == Some(b"https");
-    client.peer.scheme == Scheme::Https
-        || (forwarding::is_trusted(&serving.settings.listener.forwarded.trust, &client.peer)
-            && said())
+    let trust = &exchange.serving.settings.listener.forwarded.trust;
+    speaks_tls(trust, &exchange.client.peer, &exchange.scratch.request.fields)
+}
+
+/// Whether a peer speaks TLS, or says of its client that it does and is trusted.
+pub(crate) fn speaks_tls(trust: &Trust, peer: &Peer, fields: &Fields) -> bool {
+    let said = || fields.first(Known::XForwardedProto) == Some(b"https");
+    peer.scheme == Scheme::Https || (forwarding::is_trusted(trust, peer) && said())
 }
 
 /// The same for the same value, here and on every other gateway, now and after an update.

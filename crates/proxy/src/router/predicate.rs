@@ -79,7 +79,7 @@ pub(super) fn is_client_of(networks: &[ipnet::IpNet], client: IpAddr) -> bool {
 
 /// Values of the cookies of this name: `name=value` pairs with `;` between them (RFC 6265, 4.2),
 /// without white space around and without the double quotes that may enclose a value.
-pub(crate) fn cookies<'a>(fields: &'a Fields, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn cookies<'a>(fields: &'a Fields, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
     fields.all_known(Known::Cookie).flat_map(|line| line.split(|&byte| byte == b';')).filter_map(
         move |pair| {
             let (found, value) = split_once(pair, b'=')?;

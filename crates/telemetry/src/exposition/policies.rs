@@ -9,6 +9,8 @@ use super::page::{Kind, Page};
 pub struct PolicyFacts<'a> {
     /// Each of them.
     pub policies: Vec<PolicyFact<'a>>,
+    /// Those that let requests pass or not, and count nothing else.
+    pub judged: Vec<JudgedFact<'a>>,
     /// How often quotas could not be written down or read.
     pub store_errors: u64,
 }
@@ -34,6 +36,19 @@ pub struct PolicyFact<'a> {
     pub waiting: u32,
 }
 
+/// What there is to tell about a policy that has no keys.
+#[derive(Debug)]
+pub struct JudgedFact<'a> {
+    /// Where it is written.
+    pub scope: String,
+    /// Its kind, as configured.
+    pub kind: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// What became of requests.
+    pub metrics: &'a PolicyMetrics,
+}
+
 impl PolicyFacts<'_> {
     pub(super) fn render(&self, page: &mut Page<'_>) {
         type Value = fn(&PolicySeries) -> &Counter;
@@ -53,6 +68,19 @@ impl PolicyFacts<'_> {
                 let sum = policy.metrics.shards().map(|series| value(series).value()).sum();
                 let [scope, kind, name] = policy.labels();
                 page.sample(&[scope, kind, name, ("outcome", outcome)], sum);
+            }
+        }
+        for policy in &self.judged {
+            // Nothing is delayed, and there is no key that could be missing.
+            for (outcome, value) in outcomes.into_iter().step_by(2) {
+                let sum = policy.metrics.shards().map(|series| value(series).value()).sum();
+                let labels = [
+                    ("scope", &*policy.scope),
+                    ("kind", policy.kind),
+                    ("policy", policy.name),
+                    ("outcome", outcome),
+                ];
+                page.sample(&labels, sum);
             }
         }
         let mut family = |name, kind, help, value: fn(&PolicyFact<'_>) -> u64| {

@@ -139,6 +139,7 @@ fn files_of_tls_tell_when_they_end() {
         tcp_routes: Vec::new(),
         policies: PolicyFacts::default(),
         stores: Vec::new(),
+        issuers: Vec::new(),
         expiries,
         services: Vec::new(),
         process: facts(),
@@ -180,6 +181,7 @@ fn endpoints_tell_what_they_get() {
         routes: Vec::new(),
         tcp_routes: Vec::new(),
         stores: Vec::new(),
+        issuers: Vec::new(),
         policies: PolicyFacts::default(),
         expiries: Vec::new(),
         services: vec![service],
@@ -236,6 +238,7 @@ fn page(workers: &[Arc<WorkerMetrics>], routes: Vec<(&str, &RouteMetrics)>) -> P
         services: Vec::new(),
         policies: policies(),
         stores: Vec::new(),
+        issuers: Vec::new(),
         expiries: vec![expires()],
         process: facts(),
     }
@@ -373,6 +376,7 @@ fn the_page_is_appended() {
         services: Vec::new(),
         policies: policies(),
         stores: Vec::new(),
+        issuers: Vec::new(),
         expiries: Vec::new(),
         process: facts(),
     }
@@ -396,7 +400,7 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
         evicted: 1,
         waiting: 0,
     };
-    let policies = PolicyFacts { policies: vec![fact], store_errors: 7 };
+    let policies = PolicyFacts { policies: vec![fact], judged: Vec::new(), store_errors: 7 };
     let mut out = String::new();
     let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
     Scrape {
@@ -405,6 +409,7 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
         tcp_routes,
         policies,
         stores: Vec::new(),
+        issuers: Vec::new(),
         expiries,
         services: Vec::new(),
         process: facts(),
@@ -446,6 +451,7 @@ fn stores_tell_how_they_do() {
         tcp_routes,
         policies,
         stores,
+        issuers: Vec::new(),
         expiries,
         services: Vec::new(),
         process: facts(),

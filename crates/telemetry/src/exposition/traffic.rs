@@ -1,6 +1,6 @@
 //! Copies of requests, and requests that are turned away.
 
-use portcullis_core::{IMPORTANCES, MirrorOutcome};
+use portcullis_core::{AuthOutcome, CredentialKind, IMPORTANCES, MirrorOutcome};
 
 use super::Scrape;
 use super::page::{Kind, Page};
@@ -8,6 +8,7 @@ use super::page::{Kind, Page};
 impl Scrape<'_> {
     /// What happens to requests besides their being forwarded.
     pub(super) fn traffic(&self, page: &mut Page<'_>) {
+        self.authentication(page);
         page.family(
             "portcullis_mirrored_requests_total",
             Kind::Counter,
@@ -24,6 +25,25 @@ impl Scrape<'_> {
         );
         for (place, name) in IMPORTANCES.into_iter().enumerate() {
             page.sample(&[("importance", name)], self.sum(|w| &w.shed[place]));
+        }
+    }
+
+    /// What came of looking for credentials. Kinds that nobody ever looked for are left out.
+    fn authentication(&self, page: &mut Page<'_>) {
+        page.family(
+            "portcullis_authentication_total",
+            Kind::Counter,
+            "Credentials looked for in requests, by kind and by what came of it.",
+        );
+        for kind in CredentialKind::ALL {
+            let count = |out: AuthOutcome| self.sum(|w| &w.auth[kind as usize][out as usize]);
+            if AuthOutcome::ALL.into_iter().all(|outcome| count(outcome) == 0) {
+                continue;
+            }
+            for outcome in AuthOutcome::ALL {
+                let labels = [("kind", kind.as_str()), ("outcome", outcome.as_str())];
+                page.sample(&labels, count(outcome));
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use crate::raw::{KeyPartSpec, MissingSpec, NamedPart, NetworkSpec, Spanned};
 use crate::report::nearest;
 
 /// Parts of a key that are a word.
-pub(crate) const KEY_WORDS: &[&str] = &["ip", "route", "service", "listener", "host", "method"];
+pub(crate) const KEY_WORDS: &[&str] =
+    &["ip", "consumer", "plan", "group", "route", "service", "listener", "host", "method"];
 
 const MOST_KEYS: u32 = 50_000_000;
 const LONGEST_NAME: usize = 64;
@@ -31,7 +32,7 @@ pub(super) fn name(
 }
 
 /// The name of a field, in lower case.
-pub(super) fn field_name(written: &Spanned<String>, scope: &mut Scope<'_>) -> Name {
+pub(in crate::check) fn field_name(written: &Spanned<String>, scope: &mut Scope<'_>) -> Name {
     if !http::is_token(written.as_str()) {
         let shown = written.shown();
         scope.fault(written.span, format!("{shown} is no name of a header field"));
@@ -55,6 +56,9 @@ pub(super) fn count_by(
             scope.fault(item.span, "this part of the key is here twice");
         }
         parts.push(part);
+    }
+    if written.is_empty() && scope.by_consumer {
+        parts.push(KeyPart::Consumer);
     }
     // A key without parts has one value.
     let keys = match keys {
@@ -84,6 +88,9 @@ fn part(
     match &item.value {
         KeyPartSpec::Word(word) => match word.as_str() {
             "ip" => Some(KeyPart::Ip { prefix4: 32, prefix6: 64 }),
+            "consumer" => Some(KeyPart::Consumer),
+            "plan" => Some(KeyPart::Plan),
+            "group" => Some(KeyPart::Group),
             "route" => Some(KeyPart::Route),
             "service" => Some(KeyPart::Service),
             "listener" => Some(KeyPart::Listener),

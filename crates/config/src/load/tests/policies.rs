@@ -14,7 +14,7 @@ fn route(policies: &str) -> String {
 
 fn of_route(policy: &str) -> Policy {
     let loaded = good(&route(&format!("      - {policy}\n")));
-    loaded.config.routes["r"].policies[0].clone()
+    loaded.config.routes["r"].policies.limits[0].clone()
 }
 
 /// The faults of these policies, without their places.
@@ -69,8 +69,8 @@ fn everything_can_be_said() {
         "listeners: { w: { address: \"127.0.0.1:0\" } }\nstate: off\npolicies:\n  - quota: { limit: 3, per: day, time_zone: Europe/Berlin }\nservices: { s: { endpoints: [\"h:1\"], policies: [concurrency: { limit: 3, queue: 2, wait: 5s }] } }\n",
     );
     assert_eq!(loaded.config.process.state, State::Off);
-    assert_eq!(loaded.config.process.policies.len(), 1);
-    assert_eq!(loaded.config.services["s"].policies[0].kind(), "concurrency");
+    assert_eq!(loaded.config.process.policies.limits.len(), 1);
+    assert_eq!(loaded.config.services["s"].policies.limits[0].kind(), "concurrency");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn what_is_left_out_has_its_default() {
         (OnFailure::Local, 0, false)
     );
     let loaded = good(&with("redis: { cluster: [\"a.example:1\"] }", LIMIT));
-    let Policy::RateLimit(policy) = &loaded.config.routes["r"].policies[0] else {
+    let Policy::RateLimit(policy) = &loaded.config.routes["r"].policies.limits[0] else {
         panic!("another policy");
     };
     let sharing = policy.sharing.as_ref().unwrap();

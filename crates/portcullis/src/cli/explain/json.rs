@@ -1,7 +1,7 @@
 //! An explanation for programs: the same steps as the text has, as one JSON object.
 
 use portcullis_proxy::explain::{
-    Action, Outcome, PolicyStep, Reached, Routed, Share, Source, Timeouts, Why,
+    Action, JudgeStep, Outcome, PolicyStep, Reached, Routed, Share, Source, Timeouts, Why,
 };
 use portcullis_proxy::router::Verdict;
 use serde_json::{Value, json};
@@ -51,6 +51,16 @@ pub(super) fn render(told: &Told<'_>) -> Value {
             }),
         ),
         Outcome::Own => ("answered", json!({ "status": 204 })),
+        Outcome::Preflight(step) => (
+            "preflight",
+            json!({
+                "method": step.method,
+                "route": step.route.map(|route| &route.route.name),
+                "policy": judge(told, &step.cors),
+                "status": if step.cors.passes { 204 } else { 403 },
+                "headers": step.fields,
+            }),
+        ),
         Outcome::Routed(routed) => ("routed", route(told, routed)),
     };
     page[outcome] = value;
@@ -83,6 +93,7 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
         "route": name,
         "place": told.place(&["routes", name]),
         "params": serde_json::Map::from_iter(params),
+        "verdicts": verdicts(told),
         "policies": policies(told),
         "body_limit": sourced(json!(routed.body_limit.0), routed.body_limit.1),
     });
@@ -114,6 +125,21 @@ fn route(told: &Told<'_>, routed: &Routed<'_>) -> Value {
     };
     page[action] = value;
     page
+}
+
+fn judge(told: &Told<'_>, step: &JudgeStep) -> Value {
+    json!({
+        "kind": step.id.kind,
+        "scope": step.id.scope.to_string(),
+        "place": told.place(&patterns::policies_of(&step.id.scope)),
+        "rule": step.rule,
+        "verdict": step.verdict,
+        "passes": step.passes,
+    })
+}
+
+fn verdicts(told: &Told<'_>) -> Vec<Value> {
+    told.explanation.judges.iter().map(|step| judge(told, step)).collect()
 }
 
 fn policies(told: &Told<'_>) -> Vec<Value> {

@@ -42,6 +42,9 @@ pub(super) fn policies_of(scope: &Scope) -> Vec<&str> {
         Scope::Global => vec!["policies"],
         Scope::Service(name) => vec!["services", name, "policies"],
         Scope::Route(name) => vec!["routes", name, "policies"],
+        Scope::Group(name) => vec!["groups", name, "policies"],
+        Scope::Plan(name) => vec!["plans", name, "policies"],
+        Scope::Consumer(name) => vec!["consumers", name, "policies"],
     }
 }
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use portcullis_config::model::{Bind, Listener, Service, Trust};
 use portcullis_core::{Failure, Reason};
+use portcullis_policies::PolicyId;
 use portcullis_proxy::explain::{
-    Action, ClientStep, Outcome, PathStep, Routed, Share, Source, Timeouts,
+    Action, ClientStep, JudgeStep, Outcome, PathStep, PreflightStep, Routed, Share, Source,
+    Timeouts,
 };
 use portcullis_proxy::router::Verdict;
 
@@ -31,6 +33,8 @@ pub(super) fn render(told: &Told<'_>) -> String {
     }
     match &explanation.outcome {
         Outcome::Refused(failure, methods) => {
+            judges(&mut page, told, &explanation.judges);
+            authentication(&mut page, told);
             if !explanation.policies.is_empty() {
                 policies(&mut page, told);
             }
@@ -40,7 +44,10 @@ pub(super) fn render(told: &Told<'_>) -> String {
             }
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
+        Outcome::Preflight(step) => preflight(&mut page, told, step),
         Outcome::Routed(routed) => {
+            authentication(&mut page, told);
+            judges(&mut page, told, &explanation.judges);
             policies(&mut page, told);
             action(&mut page, told, routed);
         }
@@ -157,15 +164,49 @@ fn routes(page: &mut Page, told: &Told<'_>) {
     }
 }
 
+fn authentication(page: &mut Page, told: &Told<'_>) {
+    if let Some(step) = &told.explanation.authentication {
+        page.line("caller", format_args!("{}, {}", step.found, step.scope));
+        page.more(format_args!("asked for: {}", step.asks));
+    }
+}
+
+fn preflight(page: &mut Page, told: &Told<'_>, step: &PreflightStep<'_>) {
+    judges(page, told, std::slice::from_ref(&step.cors));
+    let (answer, route) = if step.cors.passes {
+        ("204 by the gateway itself", step.route)
+    } else {
+        ("403 cors_refused", None)
+    };
+    page.line("answer", format_args!("{answer}: a preflight for {}", step.method));
+    if let Some(route) = route {
+        page.more(format_args!("which the route {} would take", route.route.name));
+    }
+    for (name, value) in &step.fields {
+        page.more(format_args!("{name}: {value}"));
+    }
+}
+
+fn judges(page: &mut Page, told: &Told<'_>, steps: &[JudgeStep]) {
+    for (index, step) in steps.iter().enumerate() {
+        let PolicyId { kind, scope, .. } = &step.id;
+        let at = At(told.place(&patterns::policies_of(scope)));
+        let label = if index == 0 { "policies" } else { "" };
+        page.line(label, format_args!("{kind}, {scope}{at}: {}", step.rule));
+        page.more(format_args!("  {}", step.verdict));
+    }
+}
+
 fn policies(page: &mut Page, told: &Told<'_>) {
-    let policies = &told.explanation.policies;
-    if policies.is_empty() {
+    let (policies, judges) = (&told.explanation.policies, &told.explanation.judges);
+    if policies.is_empty() && judges.is_empty() {
         return page.line("policies", "none");
     }
     for (index, step) in policies.iter().enumerate() {
         let id = &step.running.counted().id;
         let at = At(told.place(&patterns::policies_of(&id.scope)));
-        let label = if index == 0 { "policies" } else { "" };
+        let first = index == 0 && judges.is_empty();
+        let label = if first { "policies" } else { "" };
         let (kind, name, scope) = (id.kind, &id.name, &id.scope);
         page.line(label, format_args!("{kind} {name}, {scope}{at}: {}", step.running.rule()));
         if let Some(service) = step.only_for {

@@ -1,0 +1,451 @@
+//! Authentication: finds out who calls. What a scope asks of requests is a tree of methods. Asking
+//! them is synchronous: where one must wait (for a password to be verified, for an issuer), it gives
+//! what to wait for, the answer is kept for the request, and all are asked once more.
+
+mod api_key;
+mod basic;
+mod describe;
+mod guessing;
+mod jwt;
+mod mtls;
+mod passwords;
+mod place;
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use portcullis_config::model;
+use portcullis_core::{AuthOutcome, CredentialKind};
+use portcullis_jose::TokenError;
+use portcullis_wire::{Fields, RequestHead};
+
+use crate::consumers::Directory;
+use crate::identity::Identity;
+use crate::issuers::Issuers;
+use crate::key::Facts;
+use api_key::ApiKey;
+use basic::Basic;
+pub use guessing::Guard;
+use jwt::Jwt;
+pub use jwt::Tokens;
+use mtls::Mtls;
+pub use passwords::Verifier;
+
+/// Most times that a request waits for something before it is known who calls.
+const MOST_WAITS: usize = 8;
+
+/// What a scope asks of requests.
+#[derive(Debug)]
+pub struct Authentication {
+    /// As configured.
+    pub written: Arc<model::Authentication>,
+    method: Option<Method>,
+}
+
+/// A way to tell who calls.
+#[derive(Debug)]
+pub(crate) enum Method {
+    ApiKey(ApiKey),
+    Basic(Basic),
+    Mtls(Mtls),
+    Jwt(Jwt),
+    AnyOf(Box<[Method]>),
+    AllOf(Box<[Method]>),
+}
+
+/// What came of asking a method.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// It is known who calls: the identity says.
+    Known,
+    /// The request shows nothing of this kind.
+    Nothing,
+    /// What the request shows is not good.
+    Refused(Refused),
+    /// What the request shows is good, and grants too little.
+    Insufficient(CredentialKind),
+    /// It could not be found out now.
+    Unavailable(CredentialKind, &'static str),
+    /// First this must be known.
+    Wait(Waiting),
+}
+
+/// A credential that is not good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its kind.
+    pub kind: CredentialKind,
+    /// What precisely is wrong, for the log alone.
+    pub detail: Cow<'static, str>,
+    /// What whoever has sent it is told.
+    pub(crate) said: Option<&'static str>,
+}
+
+impl Refused {
+    fn new(kind: CredentialKind, detail: &'static str) -> Refused {
+        Refused { kind, detail: detail.into(), said: None }
+    }
+
+    /// A token that is not good.
+    fn token(error: &TokenError) -> Refused {
+        let (detail, said) = (error.to_string().into(), Some(error.description()));
+        Refused { kind: CredentialKind::Jwt, detail, said }
+    }
+}
+
+/// What a request has to wait for.
+pub struct Waiting {
+    /// The number of the method.
+    pub(crate) method: usize,
+    pub(crate) answer: Pin<Box<dyn Future<Output = Answer>>>,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// What a request waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The credential is good.
+    Good,
+    /// It is not.
+    Bad,
+    /// Nobody can tell now.
+    Unavailable,
+}
+
+/// The answers that a request has waited for, by the number of the method.
+#[derive(Debug, Default)]
+pub struct Answers(Vec<(usize, Answer)>);
+
+/// What a request is asked by, besides its facts.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// Who there is.
+    pub directory: &'a Directory,
+    /// What the worker remembers of tokens.
+    pub tokens: &'a RefCell<Tokens>,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+/// Why a request may not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denied {
+    /// It shows nothing that is asked for.
+    Missing,
+    /// What it shows is not good.
+    Refused(Refused),
+    /// What it shows is good, and grants too little.
+    Insufficient(CredentialKind),
+    /// Its client has shown too much that is not good; for how long it has to wait, in nanoseconds.
+    Guessing(u64),
+    /// Nobody can tell now.
+    Unavailable(CredentialKind, &'static str),
+}
+
+/// Whether a request may pass, as far as that is known.
+#[derive(Debug)]
+pub enum Known {
+    /// It may.
+    Yes,
+    /// First this must be known.
+    Wait(Waiting),
+}
+
+impl Authentication {
+    /// Ready to run.
+    #[must_use]
+    pub fn new(written: &Arc<model::Authentication>, issuers: &Issuers) -> Authentication {
+        let mut count = 0;
+        let method = written.method.as_ref().map(|method| Method::new(method, &mut count, issuers));
+        Authentication { written: Arc::clone(written), method }
+    }
+
+    /// Asks a request who sends it. `steady` is the time in nanoseconds of a clock that only goes
+    /// forward.
+    ///
+    /// # Errors
+    /// Nobody knows, or nobody is to know for now.
+    pub fn ask(
+        &self,
+        facts: &impl Facts,
+        asking: Asking<'_>,
+        answers: &Answers,
+        steady: u64,
+        identity: &mut Identity,
+    ) -> Result<Known, Denied> {
+        identity.clear();
+        let Some(method) = &self.method else {
+            return self.nobody(asking, identity).map(|()| Known::Yes);
+        };
+        let guard = asking.directory.guard();
+        let shown = guard.is_some_and(Guard::has_any) && method.is_shown(facts);
+        if let Some(wait) = guard.filter(|_| shown).and_then(|guard| guard.wait(facts, steady)) {
+            return Err(Denied::Guessing(wait));
+        }
+        match method.attempt(facts, asking, answers, identity) {
+            Attempt::Known => Ok(Known::Yes),
+            Attempt::Nothing => {
+                identity.forget();
+                self.nobody(asking, identity).map(|()| Known::Yes)
+            }
+            Attempt::Refused(refused) => {
+                identity.forget();
+                // Nobody guesses a signature; what is refused has expired, most of the time.
+                if let Some(guard) = guard.filter(|_| refused.kind != CredentialKind::Jwt) {
+                    guard.count(facts, steady);
+                }
+                Err(Denied::Refused(refused))
+            }
+            Attempt::Insufficient(kind) => {
+                identity.forget();
+                Err(Denied::Insufficient(kind))
+            }
+            Attempt::Unavailable(kind, why) => {
+                identity.forget();
+                Err(Denied::Unavailable(kind, why))
+            }
+            Attempt::Wait(waiting) if answers.0.len() < MOST_WAITS => Ok(Known::Wait(waiting)),
+            Attempt::Wait(_) => Err(Denied::Unavailable(CredentialKind::Basic, "waited too often")),
+        }
+    }
+
+    /// A request that shows nothing.
+    fn nobody(&self, asking: Asking<'_>, identity: &mut Identity) -> Result<(), Denied> {
+        let name = self.written.anonymous.as_ref().ok_or(Denied::Missing)?;
+        let consumer = asking.directory.find(name).ok_or(Denied::Missing)?;
+        identity.found(CredentialKind::Anonymous, consumer, &[]);
+        identity.tried[CredentialKind::Anonymous as usize] = Some(AuthOutcome::Accepted);
+        Ok(())
+    }
+
+    /// What it asks of requests, in a line.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        describe::authentication(&self.written)
+    }
+
+    /// Takes what was shown out of the request, so that the service does not see it.
+    /// Adds what it is to be told instead of who calls.
+    pub fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
+        if let Some(method) = &self.method {
+            method.hide(request, text, identity);
+        }
+    }
+
+    /// Adds to a reply what can be shown (RFC 9110, 11.6.1).
+    pub fn challenge(&self, denied: &Denied, out: &mut Fields) {
+        if let (Some(method), Denied::Missing | Denied::Refused(_) | Denied::Insufficient(_)) =
+            (&self.method, denied)
+        {
+            method.challenge(denied, out);
+        }
+    }
+}
+
+impl Answers {
+    /// Waits for an answer and keeps it.
+    pub async fn wait(&mut self, waiting: Waiting) {
+        let answer = waiting.answer.await;
+        self.0.push((waiting.method, answer));
+    }
+
+    pub(crate) fn of(&self, method: usize) -> Option<Answer> {
+        self.0.iter().find(|(of, _)| *of == method).map(|(_, answer)| *answer)
+    }
+}
+
+impl Method {
+    /// `count` numbers those that may have to wait.
+    fn new(written: &model::Method, count: &mut usize, issuers: &Issuers) -> Method {
+        *count += 1;
+        let mut each = |methods: &[model::Method]| -> Box<[Method]> {
+            methods.iter().map(|method| Method::new(method, count, issuers)).collect()
+        };
+        match written {
+            model::Method::ApiKey(written) => Method::ApiKey(ApiKey::new(written)),
+            model::Method::Basic(written) => Method::Basic(Basic::new(written, *count)),
+            model::Method::Mtls(written) => Method::Mtls(Mtls::new(written)),
+            model::Method::Jwt(written) => Method::Jwt(Jwt::new(written, *count, issuers)),
+            model::Method::AnyOf(methods) => Method::AnyOf(each(methods)),
+            model::Method::AllOf(methods) => Method::AllOf(each(methods)),
+        }
+    }
+
+    fn attempt(
+        &self,
+        facts: &impl Facts,
+        asking: Asking<'_>,
+        answers: &Answers,
+        identity: &mut Identity,
+    ) -> Attempt {
+        let (kind, attempt) = match self {
+            Method::ApiKey(method) => {
+                (CredentialKind::ApiKey, method.attempt(facts, asking, identity))
+            }
+            Method::Basic(method) => {
+                (CredentialKind::Basic, method.attempt(facts, asking, answers, identity))
+            }
+            Method::Mtls(method) => (CredentialKind::Mtls, method.attempt(facts, asking, identity)),
+            Method::Jwt(method) => {
+                (CredentialKind::Jwt, method.attempt(facts, asking, answers, identity))
+            }
+            Method::AnyOf(methods) => return any_of(methods, facts, asking, answers, identity),
+            Method::AllOf(methods) => return all_of(methods, facts, asking, answers, identity),
+        };
+        identity.tried[kind as usize] = match &attempt {
+            Attempt::Known => Some(AuthOutcome::Accepted),
+            Attempt::Nothing => Some(AuthOutcome::Missing),
+            Attempt::Refused(_) | Attempt::Insufficient(_) => Some(AuthOutcome::Refused),
+            Attempt::Unavailable(..) => Some(AuthOutcome::Failed),
+            Attempt::Wait(_) => None,
+        };
+        attempt
+    }
+
+    /// Whether the request shows anything of this kind.
+    fn is_shown(&self, facts: &impl Facts) -> bool {
+        match self {
+            Method::ApiKey(method) => method.is_shown(facts),
+            Method::Basic(_) => basic::is_shown(facts),
+            Method::Mtls(_) => facts.certificate().is_some(),
+            Method::Jwt(method) => method.is_shown(facts),
+            Method::AnyOf(methods) | Method::AllOf(methods) => {
+                methods.iter().any(|method| method.is_shown(facts))
+            }
+        }
+    }
+
+    fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
+        match self {
+            Method::ApiKey(method) => method.hide(request, text),
+            Method::Basic(method) => method.hide(request),
+            Method::Mtls(_) => {}
+            Method::Jwt(method) => method.hide(request, text, identity),
+            Method::AnyOf(methods) | Method::AllOf(methods) => {
+                methods.iter().for_each(|method| method.hide(request, text, identity));
+            }
+        }
+    }
+
+    fn challenge(&self, denied: &Denied, out: &mut Fields) {
+        let challenge = match self {
+            Method::ApiKey(method) => method.challenge(denied),
+            Method::Basic(method) => &method.challenge,
+            Method::Mtls(method) => &method.challenge,
+            Method::Jwt(method) => return method.challenge(denied, out),
+            Method::AnyOf(methods) | Method::AllOf(methods) => {
+                return methods.iter().for_each(|method| method.challenge(denied, out));
+            }
+        };
+        if !out.all(b"www-authenticate").any(|there| there == challenge) {
+            out.push(b"WWW-Authenticate", challenge);
+        }
+    }
+}
+
+/// The first that is known counts. What is not good does not stand in the way of what is.
+fn any_of(
+    methods: &[Method],
+    facts: &impl Facts,
+    asking: Asking<'_>,
+    answers: &Answers,
+    identity: &mut Identity,
+) -> Attempt {
+    let mut worst = Attempt::Nothing;
+    for method in methods {
+        match method.attempt(facts, asking, answers, identity) {
+            Attempt::Nothing => {}
+            refused @ Attempt::Refused(_) => {
+                identity.forget();
+                if matches!(worst, Attempt::Nothing) {
+                    worst = refused;
+                }
+            }
+            insufficient @ Attempt::Insufficient(_) => {
+                identity.forget();
+                if matches!(worst, Attempt::Nothing | Attempt::Refused(_)) {
+                    worst = insufficient;
+                }
+            }
+            unavailable @ Attempt::Unavailable(..) => {
+                identity.forget();
+                worst = unavailable;
+            }
+            done @ (Attempt::Known | Attempt::Wait(_)) => return done,
+        }
+    }
+    worst
+}
+
+/// All must be known, and be the same consumer. The first says more than that: its credential is the
+/// one that is logged. If only some are shown, one is missing.
+fn all_of(
+    methods: &[Method],
+    facts: &impl Facts,
+    asking: Asking<'_>,
+    answers: &Answers,
+    identity: &mut Identity,
+) -> Attempt {
+    let mut found: Option<Identity> = None;
+    let mut missing = false;
+    for method in methods {
+        let mut one = Identity { tried: identity.tried, ..Identity::default() };
+        let attempt = method.attempt(facts, asking, answers, &mut one);
+        identity.tried = one.tried;
+        match attempt {
+            Attempt::Known => {}
+            Attempt::Nothing => {
+                missing = true;
+                continue;
+            }
+            other => return other,
+        }
+        let Some(before) = &mut found else {
+            found = Some(one);
+            continue;
+        };
+        if let (Some(this), Some(that)) = (before.consumer_name(), one.consumer_name())
+            && this != that
+        {
+            let kind = one.kind.unwrap_or(CredentialKind::Anonymous);
+            return Attempt::Refused(Refused::new(kind, "of another consumer"));
+        }
+        before.consumer = before.consumer.take().or(one.consumer);
+        before.granted = before.granted.take().or(one.granted);
+        before.claims = before.claims.take().or(one.claims);
+    }
+    match found {
+        Some(known) if !missing => {
+            *identity = Identity { tried: identity.tried, ..known };
+            Attempt::Known
+        }
+        Some(known) => {
+            let kind = known.kind.unwrap_or(CredentialKind::Anonymous);
+            Attempt::Refused(Refused::new(kind, "another credential is missing beside it"))
+        }
+        None => Attempt::Nothing,
+    }
+}
+
+/// What stands in `WWW-Authenticate`.
+pub(crate) fn challenge(scheme: &str, realm: &str, more: &str) -> Box<[u8]> {
+    format!("{scheme} realm=\"{realm}\"{more}").into_bytes().into()
+}
+
+/// The credentials in a value of `Authorization` that has this scheme (RFC 9110, 11.4).
+pub(crate) fn after_scheme<'a>(value: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let (found, rest) = value.split_at_checked(scheme.len())?;
+    let rest = found.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)?;
+    // A scheme alone shows something too: nothing, which is not good.
+    if rest.is_empty() { Some(rest) } else { Some(rest.strip_prefix(b" ")?.trim_ascii()) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! JSON Web Tokens of an issuer whose keys the gateway fetches.
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use portcullis_jose::{Algorithm, Signer};
+use portcullis_testkit::{Config, Gateway, Origin, eventually};
+use serde_json::{Value, json};
+
+use super::ask;
+
+/// An issuer: what it says of itself and its keys, and the key that it signs with.
+struct Issuer {
+    origin: Origin,
+    keys: Arc<Mutex<Option<Value>>>,
+}
+
+impl Issuer {
+    fn start() -> Issuer {
+        let keys = Arc::new(Mutex::new(None::<Value>));
+        let told = Arc::clone(&keys);
+        let origin = Origin::with(move |served| {
+            while let Some(request) = served.request() {
+                let host = request.field("host").unwrap_or_default().to_owned();
+                let head = String::from_utf8_lossy(&request.head).into_owned();
+                let keys = told.lock().unwrap().clone();
+                let content = match keys {
+                    None => return,
+                    Some(_) if head.contains("/.well-known/") => {
+                        json!({"issuer": format!("http://{host}"),
+                            "jwks_uri": format!("http://{host}/keys")})
+                    }
+                    Some(keys) => keys,
+                };
+                served.reply(&content.to_string());
+            }
+        });
+        Issuer { origin, keys }
+    }
+
+    fn name(&self) -> String {
+        format!("http://{}", self.origin.address())
+    }
+
+    /// Says these keys from now on; nothing at all without any.
+    fn says(&self, signers: &[&Signer]) {
+        let keys: Vec<Value> = signers.iter().filter_map(|signer| signer.public_jwk()).collect();
+        *self.keys.lock().unwrap() = (!keys.is_empty()).then(|| json!({ "keys": keys }));
+    }
+
+    fn token(&self, signer: &Signer, changes: &Value) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut claims = json!({"iss": self.name(), "aud": "api", "sub": "anna", "exp": now + 300,
+            "scope": "read", "realm_access": {"roles": ["user"]}});
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        format!("Authorization: Bearer {}\r\n", signer.sign("at+jwt", &claims).unwrap())
+    }
+
+    fn gateway(&self, origin: &Origin, more: &str) -> Gateway {
+        let policy = format!("policies: [jwt: {{ issuers: main, audiences: api{more} }}]");
+        let issuers = format!("issuers: {{ main: {{ issuer: \"{}\" }} }}", self.name());
+        Gateway::start(&Config::before(origin).route(&policy).also(&issuers))
+    }
+}
+
+fn signer() -> Signer {
+    Signer::generate(Algorithm::Es256).unwrap()
+}
+
+#[test]
+fn a_token_is_good_with_the_keys_that_its_issuer_publishes() {
+    let (origin, issuer, key) = (Origin::echo(), Issuer::start(), signer());
+    issuer.says(&[&key]);
+    let gateway = issuer.gateway(&origin, ", claims_to_headers: { x-user: sub }, scopes: read");
+    let mut client = gateway.client();
+
+    let refused = ask(&mut client, "X-User: root\r\n");
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.field("www-authenticate"), Some("Bearer realm=\"portcullis\""));
+    assert!(origin.requests().is_empty());
+
+    let fields = format!("{}X-User: root\r\nx_user: root\r\n", issuer.token(&key, &json!({})));
+    for _ in 0..2 {
+        assert_eq!(ask(&mut client, &fields).status, 200);
+        let seen = origin.last_request();
+        assert_eq!((seen.field("x-user"), seen.field("x_user")), (Some("anna"), None));
+    }
+    for (changes, status, said) in [
+        (json!({"exp": 1}), 401, "expired"),
+        (json!({"aud": "other"}), 401, "audience"),
+        (json!({"iss": "http://other"}), 401, "issuer"),
+        (json!({"scope": "write"}), 403, "scope=\"read\""),
+    ] {
+        let refused = ask(&mut client, &issuer.token(&key, &changes));
+        let told = refused.field("www-authenticate").unwrap_or_default().to_owned();
+        assert_eq!(refused.status, status, "{told}");
+        assert!(told.contains(said), "{told}");
+    }
+    let forged = ask(&mut client, &issuer.token(&signer(), &json!({"sub": "root"})));
+    assert_eq!(forged.status, 401);
+    let odd = ["a.b.c", "a.b.c.d.e", "eyJhbGciOiJub25lIn0.e30.", "\u{7f}", "=", &"x".repeat(9000)]
+        .map(|token| format!("Authorization: Bearer {token}\r\n"))
+        .map(|field| ask(&mut gateway.client(), &field).status);
+    assert!(odd.iter().all(|status| (400..432).contains(status)), "{odd:?}");
+}
+
+#[test]
+fn without_keys_nobody_passes() {
+    let (origin, issuer, key) = (Origin::echo(), Issuer::start(), signer());
+    let gateway = issuer.gateway(&origin, "");
+    let mut client = gateway.client();
+    let token = issuer.token(&key, &json!({}));
+    assert_eq!(ask(&mut client, &token).status, 503);
+    assert!(origin.requests().is_empty());
+    let keys = || gateway.metric("portcullis_issuer_keys", "issuer=\"main\"");
+    assert!(keys() < 1.0);
+    issuer.says(&[&key]);
+    assert!(eventually(|| ask(&mut client, &token).status == 200));
+    assert!(keys() > 0.0);
+}
+
+#[test]
+fn keys_stay_while_the_issuer_is_down() {
+    let (origin, issuer, key) = (Origin::echo(), Issuer::start(), signer());
+    issuer.says(&[&key]);
+    let gateway = issuer.gateway(&origin, "");
+    let token = issuer.token(&key, &json!({}));
+    assert!(eventually(|| ask(&mut gateway.client(), &token).status == 200));
+    issuer.says(&[]);
+    assert_eq!(ask(&mut gateway.client(), &token).status, 200);
+}
