@@ -1,6 +1,6 @@
 //! What is counted is found again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 
 use portcullis_config::model::Period;
@@ -109,8 +109,7 @@ fn nobody_else_reads_it() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
     let _store = QuotaStore::open(&folder.0).unwrap();
-    let mode =
-        |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&folder.0), mode(&folder.0.join("quotas.db"))), (0o700, 0o600));
 }
 
