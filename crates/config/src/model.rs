@@ -16,6 +16,7 @@ mod identity;
 mod issuer;
 mod listener;
 mod matching;
+mod oidc;
 mod path;
 mod policies;
 mod retries;
@@ -59,6 +60,7 @@ pub use listener::{
     PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
+pub use oidc::{Logout, Oidc, Session};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,
