@@ -60,7 +60,7 @@ pub use listener::{
     PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
-pub use oidc::{Logout, Oidc, Session};
+pub use oidc::{Logout, OauthClient, Oidc, Session};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,

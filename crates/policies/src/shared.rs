@@ -23,6 +23,7 @@ pub use fault::StoreFault;
 pub use metrics::{STORE_BOUNDS_US, StoreMetrics};
 pub use script::StoreKey;
 pub use store::Store;
+pub(crate) use store::SessionCall;
 pub use stores::{Prepared, Stores};
 pub use target::StoreError;
 

@@ -50,6 +50,11 @@ pub(super) fn oidc(written: &Spanned<OidcSpec>, scope: &mut Scope<'_>) -> Method
     }
     Method::Oidc(Arc::new(Oidc {
         issuer: spec.issuer.as_str().into(),
+        client_id: spec.client_id.as_str().into(),
+        client: crate::model::OauthClient {
+            id: spec.client_id.as_str().into(),
+            secret: spec.client_secret.as_ref().map(|s| Secret::new(s.as_str())),
+        },
         scopes: scopes(spec, scope),
         parameters: parameters(spec, scope),
         callback,

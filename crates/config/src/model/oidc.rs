@@ -11,6 +11,10 @@ use super::{Name, Secret};
 pub struct Oidc {
     /// The provider; it exists.
     pub issuer: Name,
+    /// What the provider knows the gateway by.
+    pub client_id: Name,
+    /// How it proves that.
+    pub client: OauthClient,
     /// The words of `scope`; `openid` is among them.
     pub scopes: Name,
     /// Further parameters of the login, none of which the protocol needs itself.
@@ -41,6 +45,15 @@ pub struct Oidc {
     pub headers: Vec<(Name, ClaimPath)>,
     /// What clients are told to be asked by.
     pub realm: Name,
+}
+
+/// Temporary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OauthClient {
+    /// Id.
+    pub id: Name,
+    /// Secret.
+    pub secret: Option<Secret>,
 }
 
 /// How sessions are kept.

@@ -16,6 +16,8 @@ pub(crate) struct OidcSpec {
     pub(crate) issuer: Spanned<String>,
     /// What the provider knows the gateway by.
     pub(crate) client_id: Spanned<String>,
+    /// Temporary.
+    pub(crate) client_secret: Option<Spanned<String>>,
     /// What is asked of the provider. Default: `openid`, which is always among them.
     pub(crate) scopes: Option<OneOrMany<Spanned<String>>>,
     /// Further parameters of the login, such as `prompt`, `acr_values` or `audience`. Default: none.

@@ -1,5 +1,7 @@
 //! A store: how to call it within its time, and the task that watches over it.
 
+mod session;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex;
@@ -22,6 +24,7 @@ use super::metrics::StoreMetrics;
 use super::refill::WAITING;
 use super::script::{GIVE, HEARTBEAT, Script, TAKE, add_limit, longest_wait, read_take};
 use super::target::{StoreError, Target};
+pub(crate) use self::session::SessionCall;
 use super::{Asked, StoreFault};
 use crate::Verdict;
 use crate::registry::lock;

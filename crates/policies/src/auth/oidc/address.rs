@@ -130,7 +130,7 @@ fn decode(text: &[u8]) -> Option<String> {
 
 /// Whether a browser goes somewhere with this request, so that it can be sent elsewhere. Scripts,
 /// images and programs cannot log in.
-pub(super) fn is_navigation(request: &RequestHead) -> bool {
+pub(crate) fn is_navigation(request: &RequestHead) -> bool {
     if !matches!(request.method(), b"GET" | b"HEAD") || request.upgrade {
         return false;
     }

@@ -20,7 +20,9 @@ pub(super) struct Session {
     pub(super) began: u64,
     /// When it was last seen, give or take. Not kept up to date in a store, which knows itself.
     pub(super) seen: u64,
-    /// When the tokens are to be renewed at the latest; 0 if nobody said.
+    /// From when on the tokens are renewed; 0 if nobody said when they expire.
+    pub(super) due: u64,
+    /// When they expire.
     pub(super) expires: u64,
     /// As it came; it was verified.
     pub(super) id_token: String,
@@ -57,11 +59,11 @@ impl Session {
     /// As bytes.
     pub(super) fn write(&self) -> Zeroizing<Vec<u8>> {
         let texts = self.texts();
-        let length = 1 + NAME + 24 + texts.iter().map(|text| 4 + text.len()).sum::<usize>();
+        let length = 1 + NAME + 32 + texts.iter().map(|text| 4 + text.len()).sum::<usize>();
         let mut out = Zeroizing::new(Vec::with_capacity(length));
         out.push(VERSION);
         out.extend_from_slice(&self.name);
-        for number in [self.began, self.seen, self.expires] {
+        for number in [self.began, self.seen, self.due, self.expires] {
             out.extend_from_slice(&number.to_be_bytes());
         }
         for text in texts {
@@ -81,7 +83,7 @@ impl Session {
         }
         let name = *take(&mut rest)?;
         let mut number = || Some(u64::from_be_bytes(*take(&mut rest)?));
-        let (began, seen, expires) = (number()?, number()?, number()?);
+        let (began, seen, due, expires) = (number()?, number()?, number()?, number()?);
         let mut text = || {
             let length = u32::from_be_bytes(*take(&mut rest)?) as usize;
             let (text, after) = rest.split_at_checked(length)?;
@@ -92,6 +94,7 @@ impl Session {
             name,
             began,
             seen,
+            due,
             expires,
             id_token: text()?,
             user_info: text()?,
@@ -100,6 +103,13 @@ impl Session {
             scope: text()?,
         };
         rest.is_empty().then_some(session)
+    }
+
+    /// The same, seen at a time in seconds since 1970.
+    pub(super) fn seen_at(&self, now: u64) -> Session {
+        let mut session = self.clone();
+        session.seen = now;
+        session
     }
 
     fn texts(&self) -> [&str; 5] {
@@ -138,6 +148,7 @@ mod tests {
             name: [7; NAME],
             began: 1_800_000_000,
             seen: 1_800_000_060,
+            due: 1_800_003_540,
             expires: 1_800_003_600,
             id_token: format!("e30.{}.x", URL_SAFE_NO_PAD.encode(r#"{"sub":"anna"}"#)),
             access_token: "access".into(),
@@ -153,7 +164,9 @@ mod tests {
         let bytes = session.write();
         assert_eq!(Session::read(&bytes).as_ref(), Some(&session));
         assert_eq!(session.claims().unwrap().subject(), Some("anna"));
-        let told = Session { user_info: r#"{"sub":"anna","mail":"a@b"}"#.into(), ..session.clone() };
+        let mut told = session.seen_at(5);
+        assert_eq!((told.seen, told.began), (5, session.began));
+        told.user_info = r#"{"sub":"anna","mail":"a@b"}"#.into();
         assert_eq!(told.claims().unwrap().get("mail").unwrap().as_str(), Some("a@b"));
         for end in 0..bytes.len() {
             assert!(Session::read(&bytes[..end]).is_none());
