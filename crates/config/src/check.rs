@@ -5,6 +5,7 @@ mod address;
 mod authentication;
 mod balance;
 mod breaker;
+mod client;
 mod connection_rate;
 mod health;
 mod host;

@@ -6,6 +6,7 @@ mod authentication;
 mod balance;
 mod breaker;
 mod browser;
+mod client;
 mod connection_rate;
 mod health;
 mod http2;
@@ -38,6 +39,7 @@ pub(crate) use breaker::BreakerSpec;
 pub(crate) use browser::{
     CorsSpec, CsrfSpec, FrameSpec, HstsSpec, OriginSpec, SecurityHeadersSpec, UnknownSpec,
 };
+pub(crate) use client::{ClientProofSpec, ClientSpec};
 pub(crate) use connection_rate::{ConnectionRateSpec, PaceSpec};
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,

@@ -34,8 +34,8 @@ pub use guessing::Guard;
 use jwt::Jwt;
 pub use jwt::Tokens;
 use mtls::Mtls;
-use oidc::Oidc;
 pub(crate) use oidc::Live;
+use oidc::Oidc;
 pub use oidc::{LoginFault, Logins, Redirect, RelyingParty};
 pub use passwords::Verifier;
 

@@ -13,8 +13,8 @@ use portcullis_wire::tls::TlsError;
 use tokio::sync::{Notify, watch};
 
 use super::disk::{self, Kept};
-use super::metadata::Metadata;
 use super::fetch::{Fetched, fetch};
+use super::metadata::Metadata;
 use super::schedule::{ASKED_APART, Schedule, milliseconds};
 use crate::calls::Caller;
 use crate::registry::lock;
