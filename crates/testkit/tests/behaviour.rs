@@ -26,6 +26,7 @@ mod behaviour {
     mod l4;
     mod l4_tls;
     mod limits;
+    mod login;
     mod metrics;
     mod mixed_load;
     mod mtls;
