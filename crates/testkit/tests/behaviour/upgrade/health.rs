@@ -48,7 +48,7 @@ fn an_ejection_goes_on() {
     let bad = Origin::replying("HTTP/1.1 502 No\r\nContent-Length: 2\r\n\r\nno");
     let good = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let outliers = "outliers: { consecutive_gateway_errors: 2, base_ejection: 10m }";
-    let config = Config::before(&bad).and(&good).service(&format!("health: {{ {outliers} }}"));
+    let config = Config::before(&bad).and(&good).service(outliers);
     let gateway = Starting::new(&config).replaceable().start();
     let ejected = || endpoint(&gateway, &bad.address())["ejected"].clone();
     assert!(eventually(|| {
