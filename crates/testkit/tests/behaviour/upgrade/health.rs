@@ -31,7 +31,8 @@ fn a_verdict_goes_on_and_nobody_waits_for_checks() {
     let active = "path: /healthz, interval: 10m, timeout: 10m, initial: unhealthy";
     let config = Config::before(&origin).service(&format!("health: {{ active: {{ {active} }} }}"));
     let gateway = Starting::new(&config).replaceable().start();
-    assert!(eventually(|| gateway.get("/").status == 200));
+    let verdict = || endpoint(&gateway, &origin.address())["check"]["verdict"].clone();
+    assert!(eventually(|| verdict() == "healthy"));
     let old = gateway.pid();
     assert_ne!(gateway.upgrade(), old);
     let told = endpoint(&gateway, &origin.address());
