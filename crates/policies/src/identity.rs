@@ -88,6 +88,8 @@ pub struct Identity {
     pub granted: Option<Arc<Granted>>,
     /// What its token says of it.
     pub claims: Option<Claims>,
+    /// The kind of the credential that the request has to wait for.
+    pub awaited: Option<CredentialKind>,
     /// What came of looking for each kind of credential.
     pub(crate) tried: [Option<AuthOutcome>; CredentialKind::ALL.len()],
 }
@@ -96,6 +98,7 @@ impl Identity {
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.tried = Default::default();
+        self.awaited = None;
         self.forget();
     }
 
