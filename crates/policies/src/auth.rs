@@ -73,6 +73,8 @@ pub(crate) enum Attempt {
     Nothing,
     /// What the request shows is not good.
     Refused(Refused),
+    /// What the request shows is good, and what must be shown beside it is not there.
+    Incomplete(CredentialKind),
     /// What the request shows is good, and grants too little.
     Insufficient(CredentialKind),
     /// It could not be found out now.
@@ -226,6 +228,11 @@ impl Authentication {
                 }
                 Err(Denied::Refused(refused))
             }
+            // Nobody guesses what is not there.
+            Attempt::Incomplete(kind) => {
+                identity.forget();
+                Err(Denied::Refused(Refused::new(kind, ALONE)))
+            }
             Attempt::Insufficient(kind) => {
                 identity.forget();
                 Err(Denied::Insufficient(kind))
@@ -366,10 +373,13 @@ impl Method {
         identity.tried[kind as usize] = match &attempt {
             Attempt::Known => Some(AuthOutcome::Accepted),
             Attempt::Nothing => Some(AuthOutcome::Missing),
-            Attempt::Refused(_) | Attempt::Insufficient(_) => Some(AuthOutcome::Refused),
+            Attempt::Refused(_) | Attempt::Incomplete(_) | Attempt::Insufficient(_) => {
+                Some(AuthOutcome::Refused)
+            }
             Attempt::Unavailable(..) => Some(AuthOutcome::Failed),
             Attempt::Wait(_) => None,
         };
+        identity.awaited = matches!(attempt, Attempt::Wait(_)).then_some(kind);
         attempt
     }
 
@@ -451,15 +461,21 @@ fn any_of(
     for method in methods {
         match method.attempt(facts, asking, answers, identity) {
             Attempt::Nothing => {}
-            refused @ Attempt::Refused(_) => {
+            incomplete @ Attempt::Incomplete(_) => {
                 identity.forget();
                 if matches!(worst, Attempt::Nothing) {
+                    worst = incomplete;
+                }
+            }
+            refused @ Attempt::Refused(_) => {
+                identity.forget();
+                if matches!(worst, Attempt::Nothing | Attempt::Incomplete(_)) {
                     worst = refused;
                 }
             }
             insufficient @ Attempt::Insufficient(_) => {
                 identity.forget();
-                if matches!(worst, Attempt::Nothing | Attempt::Refused(_)) {
+                if !matches!(worst, Attempt::Unavailable(..)) {
                     worst = insufficient;
                 }
             }
@@ -487,7 +503,7 @@ fn all_of(
     for method in methods {
         let mut one = Identity { tried: identity.tried, ..Identity::default() };
         let attempt = method.attempt(facts, asking, answers, &mut one);
-        identity.tried = one.tried;
+        (identity.tried, identity.awaited) = (one.tried, one.awaited);
         match attempt {
             Attempt::Known => {}
             Attempt::Nothing => {
@@ -519,7 +535,7 @@ fn all_of(
         }
         Some(known) => {
             let kind = known.kind.unwrap_or(CredentialKind::Anonymous);
-            Attempt::Refused(Refused::new(kind, ALONE))
+            Attempt::Incomplete(kind)
         }
         None => Attempt::Nothing,
     }

@@ -94,6 +94,8 @@ pub struct Identity {
     pub(crate) session: Option<Arc<Live>>,
     /// Lines that set cookies with the reply.
     pub cookies: Vec<String>,
+    /// The kind of the credential that the request has to wait for.
+    pub awaited: Option<CredentialKind>,
     /// What came of looking for each kind of credential.
     pub(crate) tried: [Option<AuthOutcome>; CredentialKind::ALL.len()],
 }
@@ -102,6 +104,7 @@ impl Identity {
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.tried = Default::default();
+        self.awaited = None;
         self.forget();
     }
 

@@ -53,6 +53,15 @@ mod quickstart {
             let (status, line) = tries.find(|(_, line)| line.contains(part)).unwrap();
             run(status, line)
         }
+
+        /// Waits for a line of the access log that contains `part`.
+        fn line_with(&mut self, part: &str) {
+            let mut line = String::new();
+            while !line.contains(part) {
+                line.clear();
+                assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0);
+            }
+        }
     }
 
     impl Drop for Quickstart {
@@ -108,10 +117,36 @@ mod quickstart {
         assert!(quickstart.run("/metrics").contains("portcullis_"));
 
         // And each request has left a line.
-        let mut line = String::new();
-        while !line.contains("\"route\":\"stream\"") {
-            line.clear();
-            assert_ne!(quickstart.stdout.read_line(&mut line).unwrap(), 0);
+        quickstart.line_with("\"route\":\"stream\"");
+    }
+
+    #[test]
+    fn who_may_call_shows_in_the_printed_calls() {
+        let mut quickstart = Quickstart::start("127.0.0.1:0");
+        let refused = quickstart.run("/user/info");
+        for expected in [
+            "HTTP/1.1 401",
+            "WWW-Authenticate: Bearer realm=\"portcullis\"",
+            "WWW-Authenticate: ApiKey realm=\"portcullis\"",
+            "application/problem+json",
+        ] {
+            assert!(refused.contains(expected), "{refused}");
+        }
+        let with_token = quickstart.run("Bearer");
+        assert!(with_token.contains("\"x-user\": \"ann\""), "{with_token}");
+        assert!(!with_token.contains("authorization"), "{with_token}");
+        let with_key = quickstart.run("x-api-key");
+        assert!(with_key.contains("\"path\": \"/user/info\""), "{with_key}");
+        assert!(!with_key.contains("pk_"), "{with_key}");
+        quickstart.line_with("\"consumer\":\"demo\"");
+
+        // What was made for another run is worth nothing.
+        let other = Quickstart::start("127.0.0.1:0");
+        let address = |of: &Quickstart| of.between("gateway   ", "\n").to_owned();
+        let tries = other.tries();
+        for part in ["Bearer", "x-api-key"] {
+            let (_, line) = tries.iter().find(|(_, line)| line.contains(part)).unwrap();
+            run(401, &line.replace(&address(&other), &address(&quickstart)));
         }
     }
 

@@ -21,7 +21,10 @@ mod structure {
         ("policies", &["core", "config", "wire", "jose", "cel"]),
         ("proxy", &["core", "config", "wire", "policies", "jose", "cel"]),
         ("control", &["core", "config", "proxy"]),
-        ("portcullis", &["core", "wire", "config", "policies", "telemetry", "proxy", "control"]),
+        (
+            "portcullis",
+            &["core", "wire", "jose", "config", "policies", "telemetry", "proxy", "control"],
+        ),
     ];
 
     /// Never shipped: they may use anything, and nothing shipped may use them.

@@ -1,16 +1,19 @@
 //! `portcullis quickstart`: a gateway and two sample instances in one process, and what to try.
 
+mod demo;
 mod guide;
 mod ports;
 mod sample;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use portcullis_config::{Format, Loader};
 
 use super::print;
 use crate::app::{self, Origin};
+use demo::Demo;
 use ports::Reserved;
 
 /// What the configuration is called in messages.
@@ -32,9 +35,10 @@ impl Quickstart {
         let web = Reserved::at(self.address)?;
         let admin = Reserved::at(self.admin)?;
         let samples = sample::start(&["hello-1", "hello-2"])?;
+        let demo = Demo::new(SystemTime::now())?;
         app::init_logging();
-        let config = guide::config(web.address, admin.address, &samples);
-        let text = guide::text(&program(), &web, &admin, &samples, &config);
+        let config = guide::config(web.address, admin.address, &samples, &demo);
+        let text = guide::text(&program(), &web, &admin, &samples, &demo, &config);
         let loader = Loader::from_text(CONFIG_NAME, config, Format::Yaml);
         app::run(loader, Origin::default(), move || {
             // From here on the gateway itself holds the ports.

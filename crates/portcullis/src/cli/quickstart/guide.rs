@@ -3,21 +3,40 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::demo::{AUDIENCE, CONSUMER, Demo, ISSUER, SUBJECT};
 use super::ports::Reserved;
 use super::sample::{INSTANCE, SLOW, Sample};
 
 /// The configuration, as a user would write it.
-pub(super) fn config(web: SocketAddr, admin: SocketAddr, samples: &[Sample]) -> String {
+pub(super) fn config(
+    web: SocketAddr,
+    admin: SocketAddr,
+    samples: &[Sample],
+    demo: &Demo,
+) -> String {
     let endpoints: Vec<String> =
         samples.iter().map(|sample| format!("\"{}\"", sample.address)).collect();
     let all = endpoints.join(", ");
     let last = endpoints.last().map_or("", |last| last);
+    let Demo { key_set, secret, prefix, hash, .. } = demo;
     format!(
         r#"listeners:
   web: {{ address: "{web}" }}
 
 policies:                       # for all routes: what each client may send in a minute
   - rate_limit: {{ name: per-client, by: ip, limit: 10000, per: 1m, algorithm: sliding_window }}
+
+issuers:                        # whose tokens are believed; this one exists only here
+  demo:
+    issuer: {ISSUER}
+    algorithms: [ES256]
+    jwks: '{key_set}'
+
+credentials: {{ secret: {secret} }}   # made for this run; keep yours in a file
+
+consumers:                      # of a key only its hash is kept
+  {CONSUMER}:
+    keys: [{{ prefix: {prefix}, hash: "{hash}" }}]
 
 services:
   hello:                        # two instances that take turns; one can do it all
@@ -40,6 +59,13 @@ routes:
     match: {{ path: "/users/{{id}}", methods: [GET] }}
     service: hello
     rewrite: {{ path: "/v1/accounts/{{id}}" }}
+  user-info:                    # only for those who show a token or a key
+    match: {{ path: /user/info, methods: [GET] }}
+    service: hello
+    policies:
+      - any_of:
+          - jwt: {{ issuers: demo, audiences: {AUDIENCE}, forward: false, claims_to_headers: {{ x-user: sub }} }}
+          - api_key: {{}}
   echo:
     match: {{ path: /echo, methods: [POST] }}
     service: hello
@@ -68,6 +94,7 @@ pub(super) fn text(
     web: &Reserved,
     admin: &Reserved,
     samples: &[Sample],
+    demo: &Demo,
     config: &str,
 ) -> String {
     let mut out = String::from("\nPortcullis is running.\n\n");
@@ -86,10 +113,8 @@ pub(super) fn text(
     }
     let _ = write!(out, "\nThe configuration that it runs with:\n\n{config}\n");
     out.push_str("Try in another terminal; the status to expect stands before each line:\n\n");
-    for (what, status, line) in routing(&url) {
-        let _ = writeln!(out, "  {what}\n    {status}  {line}\n");
-    }
-    for (what, status, line) in failing(&url, &admin_url, samples) {
+    let tries = [routing(&url), calling(&url, demo), failing(&url, &admin_url, samples)];
+    for (what, status, line) in tries.into_iter().flatten() {
         let _ = writeln!(out, "  {what}\n    {status}  {line}\n");
     }
     let _ = write!(
@@ -136,6 +161,34 @@ fn routing(url: &str) -> Vec<Try> {
         ("The service takes longer than the route waits.", 504, format!("curl -i {url}/slow")),
     ]
     .map(|(what, status, line)| (what.to_owned(), status, line))
+    .into()
+}
+
+/// Who may call.
+fn calling(url: &str, demo: &Demo) -> Vec<Try> {
+    let Demo { token, key, .. } = demo;
+    [
+        (
+            "Not for everybody: WWW-Authenticate has what would do, a token or a key.".to_owned(),
+            401,
+            format!("curl -i {url}/user/info"),
+        ),
+        (
+            format!(
+                "A token that the built-in issuer has signed, good for a day. The service sees \
+                 x-user: {SUBJECT}."
+            ),
+            200,
+            format!("curl -H 'authorization: Bearer {token}' {url}/user/info"),
+        ),
+        (
+            format!(
+                "An API key, which the service does not see; the log names its consumer, {CONSUMER}."
+            ),
+            200,
+            format!("curl -H 'x-api-key: {key}' {url}/user/info"),
+        ),
+    ]
     .into()
 }
 
@@ -190,7 +243,8 @@ mod tests {
         let samples = ["127.0.0.1:4001", "127.0.0.1:4002"]
             .map(|address| Sample { name: "x", address: address.parse().unwrap() });
         let address = "[::1]:8000".parse().unwrap();
-        let config = config(address, "127.0.0.1:9901".parse().unwrap(), &samples);
+        let demo = Demo::new(std::time::SystemTime::now()).unwrap();
+        let config = config(address, "127.0.0.1:9901".parse().unwrap(), &samples, &demo);
         let loaded = Loader::from_text("t.yaml", config, Format::Yaml).load().unwrap();
         assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
     }
