@@ -14,6 +14,7 @@ mod identity;
 mod issuer;
 mod listener;
 mod matching;
+mod introspection;
 mod oidc;
 mod outliers;
 mod path;

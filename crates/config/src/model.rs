@@ -16,6 +16,7 @@ mod identity;
 mod issuer;
 mod listener;
 mod matching;
+mod introspection;
 mod oidc;
 mod path;
 mod policies;
@@ -60,6 +61,7 @@ pub use listener::{
     PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
+pub use introspection::Introspection;
 pub use oidc::{Logout, OauthClient, Oidc, Session};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use policies::{

@@ -12,6 +12,7 @@ mod http2;
 mod identity;
 mod issuer;
 mod listener;
+mod introspection;
 mod oidc;
 mod outliers;
 mod policies;
@@ -52,6 +53,7 @@ pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
+pub(crate) use introspection::IntrospectionSpec;
 pub(crate) use oidc::{LogoutSpec, OidcSpec, SessionSpec};
 pub(crate) use outliers::{LatencySpec, OutliersSpec, SuccessRateSpec};
 pub(crate) use policies::{

@@ -7,6 +7,7 @@ mod basic;
 mod claims;
 mod describe;
 mod guessing;
+mod introspection;
 mod jwt;
 mod mtls;
 mod oidc;
@@ -31,6 +32,7 @@ use crate::shared::Stores;
 use api_key::ApiKey;
 use basic::Basic;
 pub use guessing::Guard;
+use introspection::Introspection;
 use jwt::Jwt;
 pub use jwt::Tokens;
 use mtls::Mtls;
@@ -59,6 +61,7 @@ pub(crate) enum Method {
     Basic(Basic),
     Mtls(Mtls),
     Jwt(Jwt),
+    Introspection(Box<Introspection>),
     Oidc(Box<Oidc>),
     AnyOf(Box<[Method]>),
     AllOf(Box<[Method]>),
@@ -126,6 +129,8 @@ pub(crate) enum Answer {
     Bad,
     /// Nobody can tell now.
     Unavailable,
+    /// What an issuer says of a token.
+    Introspected(introspection::Verdict),
     /// What came of looking for a session.
     Session(Arc<oidc::Outcome>),
 }
@@ -331,6 +336,9 @@ impl Method {
             model::Method::Basic(written) => Method::Basic(Basic::new(written, *count)),
             model::Method::Mtls(written) => Method::Mtls(Mtls::new(written)),
             model::Method::Jwt(written) => Method::Jwt(Jwt::new(written, *count, around.issuers)),
+            model::Method::Introspection(written) => {
+                Method::Introspection(Box::new(Introspection::new(written, *count, around)))
+            }
             model::Method::Oidc(written) => {
                 Method::Oidc(Box::new(Oidc::new(written, *count, around)))
             }
@@ -357,6 +365,9 @@ impl Method {
             Method::Jwt(method) => {
                 (CredentialKind::Jwt, method.attempt(facts, asking, answers, identity))
             }
+            Method::Introspection(method) => {
+                (CredentialKind::Introspection, method.attempt(facts, asking, answers, identity))
+            }
             Method::Oidc(method) => {
                 (CredentialKind::Oidc, method.attempt(facts, asking, answers, identity))
             }
@@ -379,7 +390,11 @@ impl Method {
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 methods.iter().for_each(|method| method.parties(all));
             }
-            Method::ApiKey(_) | Method::Basic(_) | Method::Mtls(_) | Method::Jwt(_) => {}
+            Method::ApiKey(_)
+            | Method::Basic(_)
+            | Method::Mtls(_)
+            | Method::Jwt(_)
+            | Method::Introspection(_) => {}
         }
     }
 
@@ -390,6 +405,7 @@ impl Method {
             Method::Basic(_) => basic::is_shown(facts),
             Method::Mtls(_) => facts.certificate().is_some(),
             Method::Jwt(method) => method.is_shown(facts),
+            Method::Introspection(method) => method.is_shown(facts),
             Method::Oidc(method) => method.is_shown(facts),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 methods.iter().any(|method| method.is_shown(facts))
@@ -403,6 +419,7 @@ impl Method {
             Method::Basic(method) => method.hide(request),
             Method::Mtls(_) => {}
             Method::Jwt(method) => method.hide(request, text),
+            Method::Introspection(method) => method.hide(request, text),
             Method::Oidc(method) => method.hide(request),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 methods.iter().for_each(|method| method.hide(request, text));
@@ -415,6 +432,7 @@ impl Method {
         match self {
             Method::ApiKey(_) | Method::Basic(_) | Method::Mtls(_) => {}
             Method::Jwt(method) => method.tell(request, text, identity),
+            Method::Introspection(method) => method.tell(request, text, identity),
             Method::Oidc(method) => method.tell(request, text, identity),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 methods.iter().for_each(|method| method.tell(request, text, identity));
@@ -428,6 +446,7 @@ impl Method {
             Method::Basic(method) => &method.challenge,
             Method::Mtls(method) => &method.challenge,
             Method::Jwt(method) => return method.challenge(denied, out),
+            Method::Introspection(method) => return method.challenge(denied, out),
             Method::Oidc(method) => return method.challenge(denied, out),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 return methods.iter().for_each(|method| method.challenge(denied, out));
