@@ -218,10 +218,9 @@ impl Reason {
             | Reason::KeyMissing
             | Reason::BadBody => 400,
             Reason::Unauthenticated | Reason::BadCredentials => 401,
-            Reason::CorsRefused
-            | Reason::CrossSite
-            | Reason::LoginInsecure
-            | Reason::Forbidden => 403,
+            Reason::CorsRefused | Reason::CrossSite | Reason::LoginInsecure | Reason::Forbidden => {
+                403
+            }
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,

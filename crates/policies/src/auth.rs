@@ -36,8 +36,8 @@ use introspection::Introspection;
 use jwt::Jwt;
 pub use jwt::Tokens;
 use mtls::Mtls;
-use oidc::Oidc;
 pub(crate) use oidc::Live;
+use oidc::Oidc;
 pub use oidc::{LoginFault, Logins, Redirect, RelyingParty};
 pub use passwords::Verifier;
 

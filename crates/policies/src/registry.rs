@@ -268,7 +268,7 @@ impl Registry {
                         logins: &self.logins,
                     };
                     Some(Authentication::new(written, &around))
-                },
+                }
                 Layered::Unsaid | Layered::Off => None,
             },
             rules: policies.rules.iter().map(|rule| self.rule(scope, rule)).collect(),

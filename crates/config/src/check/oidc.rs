@@ -7,7 +7,7 @@ use std::time::Duration;
 use portcullis_jose::ClaimPath;
 
 use super::authentication::{items, realm};
-use super::{Scope, http, token};
+use super::{Scope, client, http, token};
 use crate::model::{Logout, Method, Name, Oidc, Secret, Session, Url};
 use crate::raw::{LogoutSpec, OidcSpec, SessionSpec, Spanned, Time};
 
@@ -50,11 +50,7 @@ pub(super) fn oidc(written: &Spanned<OidcSpec>, scope: &mut Scope<'_>) -> Method
     }
     Method::Oidc(Arc::new(Oidc {
         issuer: spec.issuer.as_str().into(),
-        client_id: spec.client_id.as_str().into(),
-        client: crate::model::OauthClient {
-            id: spec.client_id.as_str().into(),
-            secret: spec.client_secret.as_ref().map(|s| Secret::new(s.as_str())),
-        },
+        client: client::client(&spec.client, scope),
         scopes: scopes(spec, scope),
         parameters: parameters(spec, scope),
         callback,
@@ -185,7 +181,9 @@ fn session(spec: &OidcSpec, scope: &mut Scope<'_>) -> Session {
     Session {
         secrets: secrets.iter().map(|written| Secret::new(written.as_str())).collect(),
         store: store.as_ref().map(|name| name.as_str().into()),
-        cookie: cookie.as_ref().map_or_else(|| usual_cookie(spec), |name| self::cookie(name, scope)),
+        cookie: cookie
+            .as_ref()
+            .map_or_else(|| usual_cookie(spec), |name| self::cookie(name, scope)),
         idle: time(
             idle.as_ref(),
             Duration::from_secs(1800),
@@ -221,7 +219,8 @@ fn cookie(written: &Spanned<String>, scope: &mut Scope<'_>) -> Name {
 /// several routes has one session.
 fn usual_cookie(spec: &OidcSpec) -> Name {
     let mut hash: u32 = 0x811c_9dc5;
-    for byte in spec.issuer.as_str().bytes().chain([0]).chain(spec.client_id.as_str().bytes()) {
+    for byte in spec.issuer.as_str().bytes().chain([0]).chain(spec.client.value.id.as_str().bytes())
+    {
         hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     }
     format!("portcullis-{hash:08x}").into()
@@ -261,7 +260,8 @@ fn time(
 ) -> Duration {
     let Some(written) = written else { return default };
     if !range.contains(&written.value.0) {
-        scope.fault(written.span, "this time is out of range").label = format!("expected {expected}");
+        scope.fault(written.span, "this time is out of range").label =
+            format!("expected {expected}");
     }
     written.value.0
 }

@@ -9,7 +9,9 @@ use super::Touched;
 use super::claims::Claims;
 use super::unit::{Collection, Unit, UnitId, Value};
 use crate::inputs::{Input, Inputs};
-use crate::model::{Action, Layered, Name, Policies, Policy, Process, Route, TcpRoute, WeightedService};
+use crate::model::{
+    Action, Layered, Name, Policies, Policy, Process, Route, TcpRoute, WeightedService,
+};
 use crate::overlap::Overlap;
 
 #[derive(Default)]

@@ -87,13 +87,11 @@ impl Authentication {
     pub fn issuers(&self) -> Vec<Name> {
         let mut issuers = Vec::new();
         if let Some(method) = &self.method {
-            method.each(&mut |method| {
-                match method {
-                    Method::Jwt(jwt) => issuers.extend(jwt.issuers.iter().cloned()),
-                    Method::Introspection(written) => issuers.push(written.issuer.clone()),
-                    Method::Oidc(oidc) => issuers.push(oidc.issuer.clone()),
-                    _ => {}
-                }
+            method.each(&mut |method| match method {
+                Method::Jwt(jwt) => issuers.extend(jwt.issuers.iter().cloned()),
+                Method::Introspection(written) => issuers.push(written.issuer.clone()),
+                Method::Oidc(oidc) => issuers.push(oidc.issuer.clone()),
+                _ => {}
             });
         }
         issuers

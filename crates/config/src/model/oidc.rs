@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use portcullis_jose::ClaimPath;
 
-use super::{Name, Secret};
+use super::{Name, OauthClient, Secret};
 
 /// A login of browsers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oidc {
     /// The provider; it exists.
     pub issuer: Name,
-    /// What the provider knows the gateway by.
-    pub client_id: Name,
-    /// How it proves that.
+    /// What the gateway is to it.
     pub client: OauthClient,
     /// The words of `scope`; `openid` is among them.
     pub scopes: Name,
@@ -45,15 +43,6 @@ pub struct Oidc {
     pub headers: Vec<(Name, ClaimPath)>,
     /// What clients are told to be asked by.
     pub realm: Name,
-}
-
-/// Temporary.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OauthClient {
-    /// Id.
-    pub id: Name,
-    /// Secret.
-    pub secret: Option<Secret>,
 }
 
 /// How sessions are kept.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{OneOrMany, Spanned, Time};
+use super::{ClientSpec, OneOrMany, Spanned, Time};
 
 /// A login with a provider of OpenID Connect: authorization code with PKCE. Browsers that go
 /// somewhere are sent to log in; whoever else has no session gets 401.
@@ -14,10 +14,8 @@ use super::{OneOrMany, Spanned, Time};
 pub(crate) struct OidcSpec {
     /// The provider, of `issuers`; its metadata name the addresses of logins.
     pub(crate) issuer: Spanned<String>,
-    /// What the provider knows the gateway by.
-    pub(crate) client_id: Spanned<String>,
-    /// Temporary.
-    pub(crate) client_secret: Option<Spanned<String>>,
+    /// What the gateway is to the provider.
+    pub(crate) client: Spanned<ClientSpec>,
     /// What is asked of the provider. Default: `openid`, which is always among them.
     pub(crate) scopes: Option<OneOrMany<Spanned<String>>>,
     /// Further parameters of the login, such as `prompt`, `acr_values` or `audience`. Default: none.

@@ -9,8 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, IntrospectionSpec, JwtSpec, MethodSpec, MtlsSpec,
-    OffOr, OidcSpec, OneOrMany, SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
+    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, IntrospectionSpec, JwtSpec,
+    MethodSpec, MtlsSpec, OffOr, OidcSpec, OneOrMany, SecurityHeadersSpec, SharingModeSpec,
+    Spanned, Switch, Time,
 };
 
 /// A policy: exactly one of these.

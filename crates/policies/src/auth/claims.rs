@@ -63,7 +63,7 @@ pub(super) fn is_same(name: &[u8], header: &str) -> bool {
 
 /// Writes a claim as the value of a field: texts, numbers and truth values as they are, those of a
 /// list with commas between them. Nothing else can be one, nor what has control characters.
-fn write_value(value: Value<'_>, out: &mut Vec<u8>) -> bool {
+pub(super) fn write_value(value: Value<'_>, out: &mut Vec<u8>) -> bool {
     match value {
         Value::Text(text) => {
             if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {

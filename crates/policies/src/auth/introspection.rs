@@ -103,7 +103,9 @@ impl Introspection {
         match self.asked.written.token.expected.check_claims(&claims, now) {
             Ok(()) => {}
             Err(TokenError::Scope) => return Attempt::Insufficient(KIND),
-            Err(error) => return Attempt::Refused(Refused { kind: KIND, ..Refused::token(&error) }),
+            Err(error) => {
+                return Attempt::Refused(Refused { kind: KIND, ..Refused::token(&error) });
+            }
         }
         let accepted = self.rules.accept(claims);
         let attempt = self.rules.settle(&accepted, asking, identity);
@@ -202,12 +204,13 @@ impl Asked {
     /// The claims of a token; none if it is not active.
     async fn ask(&self, token: &[u8]) -> Result<Option<Claims>, String> {
         // Tokens are visible ASCII (RFC 6749, appendix A.12).
-        let text = std::str::from_utf8(token).ok().filter(|text| {
-            text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-        });
+        let text = std::str::from_utf8(token)
+            .ok()
+            .filter(|text| text.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
         let Some(text) = text else { return Ok(None) };
         let view = self.issuer.as_ref().ok_or("its issuer is not there")?.view();
-        let endpoint = self.endpoint(&view).ok_or("the issuer's metadata name no address to ask")?;
+        let endpoint =
+            self.endpoint(&view).ok_or("the issuer's metadata name no address to ask")?;
         let form = [("token", text), ("token_type_hint", "access_token")];
         let answered = self.client.post(&view, endpoint, &form).await;
         read(&answered.map_err(|fault| fault.to_string())?)

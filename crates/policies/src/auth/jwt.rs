@@ -10,9 +10,9 @@ use portcullis_core::CredentialKind;
 use portcullis_jose::{Claims, Scopes, Token, TokenError, Value, Verified, VerifiedCache};
 use portcullis_wire::{Fields, RequestHead};
 
+use super::oidc::Sessions;
 use super::place::{Place, places};
 use super::{Answer, Answers, Asking, Attempt, Denied, Refused, Waiting, challenge, claims};
-use super::oidc::Sessions;
 use crate::identity::{Granted, Identity};
 use crate::issuers::{Issuer, Issuers, View};
 use crate::key::Facts;
@@ -224,7 +224,12 @@ impl Jwt {
     }
 
     /// Says who calls.
-    pub(super) fn settle(&self, accepted: &Accepted, asking: Asking<'_>, identity: &mut Identity) -> Attempt {
+    pub(super) fn settle(
+        &self,
+        accepted: &Accepted,
+        asking: Asking<'_>,
+        identity: &mut Identity,
+    ) -> Attempt {
         let name = accepted.consumer.as_deref();
         let consumer = name.and_then(|name| asking.directory.find(name));
         if consumer.is_none() && matches!(self.written.consumer, Some((_, true))) {

@@ -26,8 +26,8 @@ use crate::key::Facts;
 pub(super) use address::is_navigation;
 use cookies::Shown;
 pub(crate) use finding::Outcome;
-use flights::Lost;
 pub use flights::Logins;
+use flights::Lost;
 pub(crate) use live::{Live, Sessions};
 pub use party::{LoginFault, Redirect, RelyingParty};
 
@@ -42,7 +42,11 @@ pub(crate) struct Oidc {
 }
 
 impl Oidc {
-    pub(super) fn new(written: &Arc<model::Oidc>, number: usize, around: &super::Around<'_>) -> Oidc {
+    pub(super) fn new(
+        written: &Arc<model::Oidc>,
+        number: usize,
+        around: &super::Around<'_>,
+    ) -> Oidc {
         let party = Arc::new(RelyingParty::new(written, around));
         let name = format!(", cookie-name=\"{}\"", party.cookies.base());
         Oidc { number, challenge: challenge("Cookie", &written.realm, &name), party }

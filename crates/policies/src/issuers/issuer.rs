@@ -13,8 +13,8 @@ use portcullis_wire::tls::TlsError;
 use tokio::sync::{Notify, watch};
 
 use super::disk::{self, Kept};
-use super::metadata::Metadata;
 use super::fetch::{Fetched, fetch};
+use super::metadata::Metadata;
 use super::schedule::{ASKED_APART, Schedule, milliseconds};
 use crate::calls::Caller;
 use crate::registry::lock;
@@ -199,6 +199,8 @@ impl Issuer {
         let same = view.spec.issuer == spec.issuer && view.spec.keys == spec.keys;
         match written {
             Some(set) => {
+                // Nobody fetches its keys, and yet it may be asked about tokens.
+                lock(&self.about).1 = Caller::new(&spec.tls).ok();
                 self.publish(spec, Some(Arc::clone(set)), Box::default());
                 self.fetched.store(unix_now(), Relaxed);
             }

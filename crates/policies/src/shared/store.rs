@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
+pub(crate) use self::session::SessionCall;
 use super::breaker::{self, Breaker};
 use super::leases::Wanted;
 use super::link::{Dialer, Link};
@@ -24,7 +25,6 @@ use super::metrics::StoreMetrics;
 use super::refill::WAITING;
 use super::script::{GIVE, HEARTBEAT, Script, TAKE, add_limit, longest_wait, read_take};
 use super::target::{StoreError, Target};
-pub(crate) use self::session::SessionCall;
 use super::{Asked, StoreFault};
 use crate::Verdict;
 use crate::registry::lock;

@@ -49,7 +49,9 @@ pub(super) fn authenticate<'s>(
             let login = authentication.login(&denied, &identity, asked.request);
             let found = login.map_or_else(
                 || "refused".to_owned(),
-                |party| format!("the browser is sent to log in (oidc of {})", party.written().issuer),
+                |party| {
+                    format!("the browser is sent to log in (oidc of {})", party.written().issuer)
+                },
             );
             (found, Err(failure))
         }

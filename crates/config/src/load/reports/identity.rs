@@ -42,9 +42,8 @@ pub(super) fn missing(
         }
         Collection::Issuers => {
             let written = |path: &[&str]| of_method(path, id, entries, places);
-            let of_others = || {
-                written(&["introspection", "issuer"]).or_else(|| written(&["oidc", "issuer"]))
-            };
+            let of_others =
+                || written(&["introspection", "issuer"]).or_else(|| written(&["oidc", "issuer"]));
             Some(("issuer", written(&["jwt", "issuers"]).or_else(of_others)))
         }
         Collection::Stores => {

@@ -2,8 +2,8 @@
 //! and asked once however many want to know.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use portcullis_jose::Claims;
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ const MOST_ASKED: usize = 512;
 
 /// What is known of a token.
 #[derive(Debug, Clone)]
-pub(in crate::auth) enum Verdict {
+pub(crate) enum Verdict {
     /// It is active, and this was said of it; good until this second since 1970.
     Active {
         /// What was said.
@@ -113,7 +113,8 @@ impl Inner {
         if self.all.len() < MOST && self.memory < MOST_MEMORY {
             return;
         }
-        let fits = |all: &HashMap<Key, Entry>, memory| all.len() < MOST / 2 && memory < MOST_MEMORY / 2;
+        let fits =
+            |all: &HashMap<Key, Entry>, memory| all.len() < MOST / 2 && memory < MOST_MEMORY / 2;
         self.all.retain(|_, entry| match entry {
             Entry::Asked(_) => true,
             Entry::Known { until, .. } => *until > now,
@@ -155,10 +156,10 @@ impl Pilot {
 impl Drop for Pilot {
     fn drop(&mut self) {
         let mut inner = lock(&self.verdicts);
-        if inner.all.get(&self.key).is_some_and(Entry::is_asked) {
-            if let Some(entry) = inner.all.remove(&self.key) {
-                inner.forget(&entry);
-            }
+        if inner.all.get(&self.key).is_some_and(Entry::is_asked)
+            && let Some(entry) = inner.all.remove(&self.key)
+        {
+            inner.forget(&entry);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use portcullis_wire::{Known, RequestHead};
 
+use crate::oauth::encode;
+
 /// The longest return path that is remembered, in bytes: it goes into a cookie.
 const LONGEST_BACK: usize = 1024;
 
@@ -60,20 +62,6 @@ impl Query {
 
     pub(super) fn end(self) -> String {
         self.0
-    }
-}
-
-/// Everything but letters, digits and `-._~` as `%XX` (RFC 3986, 2.3).
-fn encode(text: &str, out: &mut String) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            out.push(char::from(DIGITS[usize::from(byte & 15)]));
-        }
     }
 }
 
@@ -200,11 +188,25 @@ mod tests {
 
     #[test]
     fn the_way_back_leads_nowhere_else() {
-        for local in ["/", "/x?y=/z//", "/a/../b", "/.//x", "/%2f%2fevil.example", "/x?u=https://e"] {
+        for local in ["/", "/x?y=/z//", "/a/../b", "/.//x", "/%2f%2fevil.example", "/x?u=https://e"]
+        {
             assert_eq!(back(&request(&format!("GET {local}"), "")), local);
         }
-        for foreign in ["//evil.example", "///evil.example", "/x\\..", "/\\evil.example", "/\t/evil", "", "x",
-            "https://evil.example", "/\u{e9}", "/x\r\nSet-Cookie: a=b", "\\/evil", "/ x", "/\0"] {
+        for foreign in [
+            "//evil.example",
+            "///evil.example",
+            "/x\\..",
+            "/\\evil.example",
+            "/\t/evil",
+            "",
+            "x",
+            "https://evil.example",
+            "/\u{e9}",
+            "/x\r\nSet-Cookie: a=b",
+            "\\/evil",
+            "/ x",
+            "/\0",
+        ] {
             assert!(!is_local(foreign), "{foreign:?}");
         }
         assert_eq!(back(&request("GET //evil.example/x", "")), "/");
@@ -228,7 +230,8 @@ mod tests {
 
     #[test]
     fn parameters_are_escaped() {
-        let address = Query::of("https://id/auth?tenant=1").with("redirect_uri", "https://a/x y&z=\u{e9}");
+        let address =
+            Query::of("https://id/auth?tenant=1").with("redirect_uri", "https://a/x y&z=\u{e9}");
         let end = "https://id/auth?tenant=1&redirect_uri=https%3A%2F%2Fa%2Fx%20y%26z%3D%C3%A9";
         assert_eq!(address.end(), end);
         assert_eq!(Query::of("https://id").with("a", "b").end(), "https://id?a=b");
@@ -242,7 +245,9 @@ mod tests {
         assert_eq!((found.state.as_deref(), found.iss.as_deref()), (Some("s"), Some("https://id")));
         assert_eq!(Parameters::read(None), Some(Parameters::default()));
         assert_eq!(read("code").unwrap().code.as_deref(), Some(""));
-        for bad in ["code=a&code=a", "state=a&state=b", "code=%", "code=%g0", "code=%+1", "code=%ff"] {
+        for bad in
+            ["code=a&code=a", "state=a&state=b", "code=%", "code=%g0", "code=%+1", "code=%ff"]
+        {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

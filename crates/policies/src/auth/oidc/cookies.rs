@@ -135,7 +135,8 @@ impl Cookies {
 
     /// Whether a cookie is that of a login.
     pub(super) fn is_login(&self, name: &[u8]) -> bool {
-        name.strip_prefix(self.base.as_bytes()).is_some_and(|rest| rest.starts_with(LOGIN.as_bytes()))
+        name.strip_prefix(self.base.as_bytes())
+            .is_some_and(|rest| rest.starts_with(LOGIN.as_bytes()))
     }
 
     /// The name of the cookie of a logout on its way.

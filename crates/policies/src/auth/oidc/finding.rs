@@ -141,7 +141,9 @@ impl RelyingParty {
         }
         let mut cookies = Vec::new();
         if !self.issue(&renewed.seen_at(now), had, &mut cookies) {
-            tracing::warn!("a session does not fit into cookies any more: `session.store` has room");
+            tracing::warn!(
+                "a session does not fit into cookies any more: `session.store` has room"
+            );
             return Outcome::of(Err(Lost::Gone("the session is too large for cookies")));
         }
         let live = Live::new(renewed, false, &self.written);
@@ -225,12 +227,7 @@ impl RelyingParty {
     }
 
     /// Renews a session that other gateways may renew, too.
-    async fn renew_in_store(
-        &self,
-        mut old: Arc<Session>,
-        store: &Store,
-        key: StoreKey,
-    ) -> Renewed {
+    async fn renew_in_store(&self, mut old: Arc<Session>, store: &Store, key: StoreKey) -> Renewed {
         let idle = self.written.session.idle;
         let longest = self.issuer.view().spec.timeout * 3 + GRACE;
         let end = Instant::now() + longest;

@@ -36,7 +36,9 @@ impl Live {
     ) -> Option<Arc<Live>> {
         let claims = session.claims()?;
         let mut granted = claims::granted(&claims, &written.roles);
-        granted.scopes.extend(session.scope.split(' ').filter(|word| !word.is_empty()).map(Box::from));
+        granted
+            .scopes
+            .extend(session.scope.split(' ').filter(|word| !word.is_empty()).map(Box::from));
         let consumer = written.consumer.as_ref().and_then(|(path, _)| claims.at(path));
         Some(Arc::new(Live {
             outdated,
@@ -50,7 +52,8 @@ impl Live {
 
     /// Bytes that it takes.
     fn memory(&self) -> usize {
-        let Session { id_token, user_info, access_token, refresh_token, scope, .. } = &*self.session;
+        let Session { id_token, user_info, access_token, refresh_token, scope, .. } =
+            &*self.session;
         let texts = [id_token, user_info, access_token, refresh_token, scope];
         self.claims.memory()
             + self.granted.memory()

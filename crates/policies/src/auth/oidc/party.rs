@@ -75,7 +75,7 @@ impl RelyingParty {
     pub(super) fn new(written: &Arc<model::Oidc>, around: &Around<'_>) -> RelyingParty {
         let issuer = around.issuers.find_or_stranger(&written.issuer);
         let purpose = |what: &str| {
-            let text = format!("portcullis {what} 1\n{}\n{}", written.issuer, written.client_id);
+            let text = format!("portcullis {what} 1\n{}\n{}", written.issuer, written.client.id);
             text.into_bytes().into()
         };
         RelyingParty {
@@ -126,7 +126,7 @@ impl RelyingParty {
         cookies.push(self.cookies.line(&self.cookies.login(&login.state()), &sealed, Some(age)));
         let mut query = Query::of(&endpoint)
             .with("response_type", "code")
-            .with("client_id", &self.written.client_id)
+            .with("client_id", &self.written.client.id)
             .with("redirect_uri", &self.callback_address(&login.origin))
             .with("scope", &self.written.scopes)
             .with("state", &login.state())
@@ -164,7 +164,8 @@ impl RelyingParty {
         logins.sort_unstable();
         let oldest = now.saturating_sub(self.written.login_timeout.as_secs());
         let many = (logins.len() + 1).saturating_sub(MOST_LOGINS);
-        let gone = logins.iter().enumerate().filter(|(at, (began, _))| *at < many || *began < oldest);
+        let gone =
+            logins.iter().enumerate().filter(|(at, (began, _))| *at < many || *began < oldest);
         let names = gone.filter_map(|(_, (_, name))| std::str::from_utf8(name).ok());
         names.map(|name| self.cookies.end(name)).collect()
     }
@@ -291,8 +292,7 @@ impl RelyingParty {
         let Some(state) = state.filter(|_| request.method() == b"GET") else { return false };
         let name = self.cookies.logout();
         cookie_lines(request).flat_map(pairs).any(|(found, value)| {
-            found == name.as_bytes()
-                && verify_slices_are_equal(value, state.as_bytes()).is_ok()
+            found == name.as_bytes() && verify_slices_are_equal(value, state.as_bytes()).is_ok()
         })
     }
 
@@ -331,7 +331,7 @@ impl RelyingParty {
         cookies.push(self.cookies.line(&self.cookies.logout(), &state, Some(LOGOUT)));
         let query = Query::of(&endpoint)
             .with("id_token_hint", &live.session.id_token)
-            .with("client_id", &self.written.client_id)
+            .with("client_id", &self.written.client.id)
             .with("post_logout_redirect_uri", &format!("{origin}{}", self.written.logout.path))
             .with("state", &state);
         Ok(Redirect { location: query.end(), cookies })
@@ -346,9 +346,8 @@ impl RelyingParty {
         let Some(key) = store_key(&value) else { return Ok(None) };
         // Nobody is told to be logged out who is not.
         let ended = store.session(key, SessionCall::End).await;
-        let ended = ended.map_err(|_| {
-            LoginFault::Unavailable("the store of sessions does not answer".into())
-        })?;
+        let ended = ended
+            .map_err(|_| LoginFault::Unavailable("the store of sessions does not answer".into()))?;
         Ok(ended.and_then(|found| self.open(&found.content).ok()))
     }
 

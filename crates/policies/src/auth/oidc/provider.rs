@@ -87,9 +87,7 @@ impl Provider {
             let wanted = Wanted { issuer: &spec.issuer, client, access_token, now, about };
             let verified = match &view.set {
                 None => Err(None),
-                Some(keys) => {
-                    id_token::verify(text, keys, spec.algorithms, &wanted).map_err(Some)
-                }
+                Some(keys) => id_token::verify(text, keys, spec.algorithms, &wanted).map_err(Some),
             };
             let error = match verified {
                 Ok(claims) => return Ok(claims),
@@ -100,7 +98,9 @@ impl Provider {
                 Some(round) => round.ended(spec.timeout * 2).await,
                 None => {
                     let none = || Refusal::Unavailable("the provider's keys are not there".into());
-                    return Err(error.map_or_else(none, |error| Refusal::Refused(error.to_string())));
+                    return Err(
+                        error.map_or_else(none, |error| Refusal::Refused(error.to_string()))
+                    );
                 }
             }
             waited = true;
@@ -126,7 +126,8 @@ impl Provider {
             return Err(Refusal::Refused("the user info is about somebody else".into()));
         }
         let known = payload(id_token).unwrap_or_default();
-        merged(&known, &content).ok_or_else(|| Refusal::Refused("the user info is no object".into()))
+        merged(&known, &content)
+            .ok_or_else(|| Refusal::Refused("the user info is no object".into()))
     }
 }
 
@@ -152,7 +153,8 @@ async fn fetch(view: &View, endpoint: &Url, access_token: &str) -> Result<Vec<u8
 
 /// One object of both; what the first says holds.
 fn merged(first: &[u8], second: &[u8]) -> Option<String> {
-    let mut all: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(second).ok()?;
+    let mut all: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(second).ok()?;
     let first: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(first).ok()?;
     all.extend(first);
     serde_json::to_string(&all).ok()
@@ -223,7 +225,7 @@ impl RelyingParty {
         }
         match &reply.id_token {
             Some(token) => {
-                let client = &self.written.client_id;
+                let client = &self.written.client.id;
                 let access = &reply.access_token;
                 self.provider.verify(token, client, access, about, now).await?;
                 session.id_token.clone_from(token);

@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn old_secrets_open_and_new_ones_seal() {
-        let (old, new) = ("the old secret, which is long enough", "the new secret, long enough too");
+        let (old, new) =
+            ("the old secret, which is long enough", "the new secret, long enough too");
         let text = seals(&[old]).seal(b"p", b"hello").unwrap();
         let both = seals(&[new, old]);
         assert!(both.open(b"p", text.as_bytes()).unwrap().outdated);

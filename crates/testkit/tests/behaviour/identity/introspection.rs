@@ -122,9 +122,7 @@ fn a_token_is_what_its_issuer_says() {
     issuer.says(200, json!({"active": true, "scope": "read"}));
     assert_eq!(ask(&mut client, &bearer("b")).status, 401);
     assert_eq!(issuer.asked(), before + 5);
-    assert!(
-        gateway.metric("portcullis_issuer_introspections_total", "result=\"inactive\"") >= 3.0
-    );
+    assert!(gateway.metric("portcullis_issuer_introspections_total", "result=\"inactive\"") >= 3.0);
 }
 
 #[test]
