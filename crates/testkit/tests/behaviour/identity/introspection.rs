@@ -47,7 +47,7 @@ impl Issuer {
                     let (status, says) = told.lock().unwrap().clone();
                     let says = says.to_string();
                     let length = says.len();
-                    served.send(&format!(
+                    served.send(format!(
                         "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\n\r\n{says}"
                     ));
                     continue;
