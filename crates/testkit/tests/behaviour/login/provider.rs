@@ -82,7 +82,6 @@ impl Provider {
     pub(super) fn granted(&self, kind: &str) -> usize {
         self.says.lock().unwrap().granted.get(kind).copied().unwrap_or_default()
     }
-
 }
 
 /// The parameters that a browser is sent with.
