@@ -7,6 +7,7 @@ mod browser;
 mod faults;
 mod health;
 mod mutation;
+mod oidc;
 mod policies;
 mod reload;
 mod retries;
