@@ -90,12 +90,12 @@ pub struct Identity {
     pub granted: Option<Arc<Granted>>,
     /// What its token says of it.
     pub claims: Option<Claims>,
+    /// The kind of the credential that the request has to wait for.
+    pub awaited: Option<CredentialKind>,
     /// The session that it is known by.
     pub(crate) session: Option<Arc<Live>>,
     /// Lines that set cookies with the reply.
     pub cookies: Vec<String>,
-    /// The kind of the credential that the request has to wait for.
-    pub awaited: Option<CredentialKind>,
     /// What came of looking for each kind of credential.
     pub(crate) tried: [Option<AuthOutcome>; CredentialKind::ALL.len()],
 }

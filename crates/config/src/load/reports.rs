@@ -2,6 +2,7 @@
 
 mod backups;
 mod identity;
+mod logins;
 mod tcp;
 
 use std::cell::OnceCell;
@@ -60,6 +61,7 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
     overlaps(entries, &places, &mut faults);
     tcp::report(entries, &places, &mut faults);
     backups::report(entries, &places, &mut faults);
+    logins::report(entries, &places, &mut faults);
     Report::new(faults)
 }
 

@@ -1,4 +1,4 @@
-//! The methods: each is asked, hides what it has seen and tells what it knows; lists of them ask all.
+//! Methods: ways to tell who calls, alone and in lists.
 
 use std::sync::Arc;
 
@@ -11,11 +11,10 @@ use super::basic::{self, Basic};
 use super::introspection::Introspection;
 use super::jwt::Jwt;
 use super::mtls::Mtls;
-use super::oidc::{Oidc, RelyingParty};
-use super::{Answers, Around, Asking, Attempt, Denied, Refused};
+use super::oidc::Oidc;
+use super::{Answers, Around, Asking, Attempt, Denied, Refused, RelyingParty};
 use crate::identity::Identity;
 use crate::key::Facts;
-
 /// A way to tell who calls.
 #[derive(Debug)]
 pub(crate) enum Method {

@@ -63,7 +63,8 @@ fn depends(awaited: Option<CredentialKind>) -> &'static str {
     match awaited {
         Some(CredentialKind::Basic) => "depends on the password",
         Some(CredentialKind::Jwt) => "depends on keys that are yet to be fetched from the issuer",
-        Some(CredentialKind::Oidc) => "depends on the store of sessions, or on newer tokens",
+        Some(CredentialKind::Introspection) => "depends on what the issuer says of the token",
+        Some(CredentialKind::Oidc) => "depends on the session in its store",
         _ => "depends on what others say of the credential",
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn missing(
 }
 
 /// The place of something in a method of a list of policies, or in a method of a list there.
-fn of_method(
+pub(super) fn of_method(
     path: &[&str],
     id: UnitId,
     entries: &Entries,

@@ -9,7 +9,7 @@ use crate::model::{ClientProof, Layered, Method, Oidc};
 /// A configuration with this policy.
 fn text(policy: &str) -> String {
     format!(
-        "listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\n\
+        "listeners: {{ w: {{ address: \"127.0.0.1:0\", forwarded: {{ hops: 1 }} }} }}\n\
          issuers: {{ main: {{ issuer: \"https://id.example\" }} }}\n\
          stores: {{ kept: {{ redis: {{ address: \"127.0.0.1:6379\" }} }} }}\n\
          policies: [oidc: {{ {policy} }}]\n"
@@ -125,4 +125,15 @@ fn mistakes_are_told() {
         assert_eq!(only(&text), message, "{text}");
     }
     assert!(loaded(&with("plain_http: true, origin: \"http://localhost:8000\"")).plain_http);
+}
+
+#[test]
+fn a_login_that_cannot_work_is_told() {
+    let keyed = text(&format!("{CLIENT}, {SESSION}"))
+        .replace("example\" }", "example\", jwks_url: \"https://id.example/keys\" }");
+    assert_eq!(only(&keyed), "nobody knows where to log in with the issuer `main`");
+    let plain = |policy: &str| text(policy).replace(", forwarded: { hops: 1 }", "");
+    let message = "no browser can log in here: no listener is reached over TLS";
+    assert_eq!(only(&plain(&format!("{CLIENT}, {SESSION}"))), message);
+    loaded(&plain(&format!("{CLIENT}, {SESSION}, plain_http: true")));
 }
