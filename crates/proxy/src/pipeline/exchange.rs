@@ -41,32 +41,18 @@ pub(crate) struct Bounds<'s> {
 ///
 /// # Errors
 /// Whatever came in between. Nothing but interim replies has gone to the client.
-pub(crate) async fn reach_head<'s>(
-    exchange: &mut Exchange<'s, '_>,
+pub(crate) async fn reach_head(
+    exchange: &mut Exchange<'_, '_>,
     way: &mut Acquired,
     upload: &mut Upload,
     through: &mut Option<LetThrough>,
-    bounds: Bounds<'s>,
-) -> Result<Watch<'s>, Failure> {
+    watch: &mut Watch<'_>,
+) -> Result<(), Failure> {
     let Exchange { serving, client, scratch, record, rules, .. } = exchange;
-    let timeouts = &serving.settings.listener.timeouts;
-    let mut watch = Watch {
-        worker: serving.worker,
-        now: bounds.begun,
-        phase: bounds.begun + bounds.first_byte,
-        pace: (scratch.request.length != BodyLength::Empty && !grpc::is_grpc(&scratch.request))
-            .then(|| Pace::new(bounds.begun, timeouts.min_rate, timeouts.min_rate_grace)),
-        client_stall: timeouts.stall,
-        uploading: false,
-        relaying: false,
-        look: (!client.down.tells_when_gone()).then(|| bounds.begun + LOOK_AFTER),
-        bounds,
-    };
-
     let up = &mut way.up;
     let mut interim = 0;
     loop {
-        let reached = poll_fn(|cx| poll_head(cx, client, up, scratch, upload, &mut watch)).await;
+        let reached = poll_fn(|cx| poll_head(cx, client, up, scratch, upload, watch)).await;
         record.bytes_in = upload.bytes;
         if let (Some(through), Err(failure)) = (&mut *through, &reached)
             && failure.reason == Reason::FirstByteTimeout
@@ -79,7 +65,7 @@ pub(crate) async fn reach_head<'s>(
             if let Some(through) = through {
                 through.answered(status);
             }
-            return Ok(watch);
+            return Ok(());
         }
         interim += 1;
         if interim > MAX_INTERIM {
@@ -107,7 +93,7 @@ pub(crate) async fn relay(
     exchange: &mut Exchange<'_, '_>,
     way: &mut Acquired,
     upload: &mut Upload,
-    mut watch: Watch<'_>,
+    watch: &mut Watch<'_>,
 ) -> Result<(), Failure> {
     let Exchange { serving, client, scratch, record, rules, .. } = exchange;
     let up = &mut way.up;
@@ -148,7 +134,7 @@ pub(crate) async fn relay(
     record.status = scratch.response.status;
 
     let mut download = Download::default();
-    let relayed = poll_fn(|cx| poll_relay(cx, client, up, upload, &mut download, &mut watch)).await;
+    let relayed = poll_fn(|cx| poll_relay(cx, client, up, upload, &mut download, watch)).await;
     record.bytes_in = upload.bytes;
     record.bytes_out = download.bytes;
     record.cancelled = up.is_cancelled();
@@ -173,7 +159,25 @@ pub(crate) struct Watch<'s> {
     bounds: Bounds<'s>,
 }
 
-impl Watch<'_> {
+impl<'s> Watch<'s> {
+    /// Of the request in hand, from now on.
+    pub(crate) fn begin(exchange: &Exchange<'s, '_>, bounds: Bounds<'s>) -> Watch<'s> {
+        let Exchange { serving, client, scratch, .. } = exchange;
+        let timeouts = &serving.settings.listener.timeouts;
+        Watch {
+            worker: serving.worker,
+            now: bounds.begun,
+            phase: bounds.begun + bounds.first_byte,
+            pace: (scratch.request.length != BodyLength::Empty && !grpc::is_grpc(&scratch.request))
+                .then(|| Pace::new(bounds.begun, timeouts.min_rate, timeouts.min_rate_grace)),
+            client_stall: timeouts.stall,
+            uploading: false,
+            relaying: false,
+            look: (!client.down.tells_when_gone()).then(|| bounds.begun + LOOK_AFTER),
+            bounds,
+        }
+    }
+
     /// Sets the connection's deadline for what is waited for, and looks whether it has passed, or
     /// the client has gone.
     fn poll(

@@ -13,7 +13,7 @@ use super::again::{drain, fits, is_repeatable, retire_if_dead};
 use super::{Plan, Timeouts, send_head, timeouts, unless_over};
 use crate::clock;
 use crate::pipeline::content::Upload;
-use crate::pipeline::exchange::{self, Bounds};
+use crate::pipeline::exchange::{self, Bounds, Watch};
 use crate::pipeline::shed::LetThrough;
 use crate::pipeline::steer::Steering;
 use crate::pipeline::{Exchange, grpc, upgrade};
@@ -103,7 +103,7 @@ impl<'t, 's> Tries<'t, 's> {
     /// # Errors
     /// What the last try came to.
     pub(super) async fn run(
-        mut self,
+        &mut self,
         exchange: &mut Exchange<'s, '_>,
         upload: &mut Upload,
         through: &mut Option<LetThrough>,
@@ -204,12 +204,11 @@ impl<'t, 's> Tries<'t, 's> {
         self.keep(&exchange.scratch.request, upload, &way);
         let mut bounds = self.bounds(if way.at_once { begun } else { Instant::now() });
         bounds.cookie = self.steering.cookie(exchange, service, chosen);
-        let watch = match exchange::reach_head(exchange, &mut way, upload, through, bounds).await {
-            Ok(watch) => watch,
-            Err(failure) => {
-                return self.failed(exchange, upload, (chosen, begun), way, failure);
-            }
-        };
+        let mut watch = Watch::begin(exchange, bounds);
+        let reached = exchange::reach_head(exchange, &mut way, upload, through, &mut watch).await;
+        if let Err(failure) = reached {
+            return self.failed(exchange, upload, (chosen, begun), way, failure);
+        }
         let reply = &exchange.scratch.response;
         let end = End::Replied { status: reply.status, grpc: grpc::status_of_head(reply) };
         let outcome = Outcome { end, begun };
@@ -218,11 +217,12 @@ impl<'t, 's> Tries<'t, 's> {
             self.spend();
         }
         if let Some(wait) = self.after_reply(exchange, upload, chosen, end) {
-            drain(worker, service, endpoint, way).await;
+            // Boxed like all that is rare, for every exchange would carry its state.
+            Box::pin(drain(worker, service, endpoint, way)).await;
             return Ok(Some(wait));
         }
         self.place = None;
-        let relayed = exchange::relay(exchange, &mut way, upload, watch).await;
+        let relayed = exchange::relay(exchange, &mut way, upload, &mut watch).await;
         if let Err(failure) = relayed {
             self.report(worker, endpoint, begun, failure.reason);
             retire_if_dead(&way, failure.reason);

@@ -72,15 +72,18 @@ fn no_request_waits_longer_than_the_time_of_one_store() {
         return;
     }
     let (cluster, redis, origin) = (RedisCluster::start(), Redis::start(), origin());
-    let limit = |name: &str, store: &str| {
+    // None of them makes another idle.
+    let limit = |name: &str, bound: &str, store: &str| {
         format!(
-            "{{ rate_limit: {{ name: {name}, by: {{ header: k }}, limit: 3, per: 1d, store: {store} }} }}"
+            "{{ rate_limit: {{ name: {name}, by: {{ header: k }}, {bound}, store: {store} }} }}"
         )
     };
-    let policies = ["a", "b", "c"].map(|name| limit(name, "limits")).join(", ");
+    let bounds =
+        [("a", "limit: 3, per: 1m"), ("b", "limit: 4, per: 1h"), ("c", "limit: 5, per: 1d")];
+    let policies = bounds.map(|(name, bound)| limit(name, bound, "limits")).join(", ");
     let time = "timeout: 1s, on_failure: open";
     let config = Config::before(&origin)
-        .route(&format!("policies: [{policies}, {}]", limit("d", "other")))
+        .route(&format!("policies: [{policies}, {}]", limit("d", "limit: 6, per: 2d", "other")))
         .also(&format!(
             "stores:\n  limits: {{ redis: {{ cluster: {} }}, {time} }}\n  other: {{ redis: {{ {} }}, {time} }}",
             cluster.addresses(),

@@ -31,7 +31,8 @@ fn a_verdict_goes_on_and_nobody_waits_for_checks() {
     let active = "path: /healthz, interval: 10m, timeout: 10m, initial: unhealthy";
     let config = Config::before(&origin).service(&format!("health: {{ active: {{ {active} }} }}"));
     let gateway = Starting::new(&config).replaceable().start();
-    assert!(eventually(|| gateway.get("/").status == 200));
+    let verdict = || endpoint(&gateway, &origin.address())["check"]["verdict"].clone();
+    assert!(eventually(|| verdict() == "healthy"));
     let old = gateway.pid();
     assert_ne!(gateway.upgrade(), old);
     let told = endpoint(&gateway, &origin.address());
@@ -48,7 +49,7 @@ fn an_ejection_goes_on() {
     let bad = Origin::replying("HTTP/1.1 502 No\r\nContent-Length: 2\r\n\r\nno");
     let good = Origin::replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let outliers = "outliers: { consecutive_gateway_errors: 2, base_ejection: 10m }";
-    let config = Config::before(&bad).and(&good).service(&format!("health: {{ {outliers} }}"));
+    let config = Config::before(&bad).and(&good).service(outliers);
     let gateway = Starting::new(&config).replaceable().start();
     let ejected = || endpoint(&gateway, &bad.address())["ejected"].clone();
     assert!(eventually(|| {
