@@ -10,6 +10,7 @@ mod jwt;
 mod mtls;
 mod passwords;
 mod place;
+mod signatures;
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -11,6 +11,7 @@ use portcullis_jose::{Claims, Scopes, Token, TokenError, Value, Verified, Verifi
 use portcullis_wire::{Fields, RequestHead};
 
 use super::place::{Place, places};
+use super::signatures::Signatures;
 use super::{Answer, Answers, Asking, Attempt, Denied, Refused, Waiting, challenge};
 use crate::identity::{Granted, Identity};
 use crate::issuers::{Issuer, Issuers, View};
@@ -44,6 +45,16 @@ pub struct Tokens {
     /// The token of the request that is looked at, in memory that is used again.
     shown: Vec<u8>,
     slots: Vec<Slot>,
+    /// Signatures are verified beside the worker.
+    beside: bool,
+}
+
+impl Tokens {
+    /// Of a worker, which has others to serve while signatures are verified.
+    #[must_use]
+    pub fn of_worker() -> Tokens {
+        Tokens { beside: true, ..Tokens::default() }
+    }
 }
 
 /// What is remembered for one method.
@@ -101,7 +112,8 @@ impl Jwt {
             Shown::Token => {}
         }
         let now = i64::try_from(asking.now).unwrap_or(i64::MAX);
-        let Tokens { shown, slots } = tokens;
+        let beside = tokens.beside;
+        let Tokens { shown, slots, .. } = tokens;
         let slot = self.slot(slots);
         // Generations only grow, so that no two sums of different ones are the same.
         let generation =
@@ -109,7 +121,7 @@ impl Jwt {
         if let Some(accepted) = slot.cache.get(shown, generation, now) {
             return self.settle(accepted, asking, identity);
         }
-        let (verified, until) = match self.verify(shown, &mut slot.views, answers, now) {
+        let (verified, until) = match self.verify(shown, &mut slot.views, answers, now, beside) {
             Ok(good) => good,
             Err(attempt) => return attempt,
         };
@@ -127,6 +139,7 @@ impl Jwt {
         views: &mut Vec<Arc<View>>,
         answers: &Answers,
         now: i64,
+        beside: bool,
     ) -> Result<(Verified, i64), Attempt> {
         let refused = |error: TokenError| Attempt::Refused(Refused::token(&error));
         let token = Token::parse(shown, self.written.longest).map_err(refused)?;
@@ -139,7 +152,8 @@ impl Jwt {
                 None => Attempt::Unavailable(KIND, "the keys of the issuer are not there"),
             });
         };
-        let verified = match token.verify(set, view.spec.algorithms) {
+        let signatures = Signatures { number: self.number, view, set, answers, beside };
+        let verified = match signatures.verify(&token, shown)? {
             Ok(verified) => verified,
             Err(error) => {
                 let newer = error.may_need_newer_keys();
