@@ -9,13 +9,16 @@ mod authentication;
 mod balance;
 mod breaker;
 mod browser;
+mod client;
 mod connection_rate;
 mod endpoint;
 mod health;
 mod identity;
+mod introspection;
 mod issuer;
 mod listener;
 mod matching;
+mod oidc;
 mod path;
 mod policies;
 mod retries;
@@ -43,6 +46,7 @@ pub use breaker::{Breaker, Trip, TripShare};
 pub use browser::{
     Cors, CorsOrigins, Csrf, Layered, OriginPattern, OriginPort, Origins, SecurityHeaders, SetField,
 };
+pub use client::{ClientProof, OauthClient};
 pub use connection_rate::{ConnectionRate, Pace};
 pub(crate) use endpoint::is_host_name;
 pub use endpoint::{Address, Endpoint};
@@ -53,12 +57,14 @@ pub use identity::{
     CertificateName, Consumer, Credentials, Group, Guessing, KeyHash, Password, PasswordHash,
     Passwords, Plan,
 };
+pub use introspection::Introspection;
 pub use issuer::{Issuer, KeyOrigin};
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,
     PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
+pub use oidc::{Logout, Oidc, Session};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,

@@ -6,12 +6,15 @@ mod authentication;
 mod balance;
 mod breaker;
 mod browser;
+mod client;
 mod connection_rate;
 mod health;
 mod http2;
 mod identity;
+mod introspection;
 mod issuer;
 mod listener;
+mod oidc;
 mod outliers;
 mod policies;
 mod process;
@@ -37,6 +40,7 @@ pub(crate) use breaker::BreakerSpec;
 pub(crate) use browser::{
     CorsSpec, CsrfSpec, FrameSpec, HstsSpec, OriginSpec, SecurityHeadersSpec, UnknownSpec,
 };
+pub(crate) use client::{ClientProofSpec, ClientSpec};
 pub(crate) use connection_rate::{ConnectionRateSpec, PaceSpec};
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
@@ -46,11 +50,13 @@ pub(crate) use identity::{
     CertificateNameSpec, ConsumerSpec, CredentialsSpec, GroupSpec, GuessingSpec, KeySpec,
     PasswordSpec, PasswordsSpec, PlanSpec,
 };
+pub(crate) use introspection::IntrospectionSpec;
 pub(crate) use issuer::{IssuerSpec, JwtSpec, RequireSpec, ScalarSpec};
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
+pub(crate) use oidc::{LogoutSpec, OidcSpec, SessionSpec};
 pub(crate) use outliers::{LatencySpec, OutliersSpec, SuccessRateSpec};
 pub(crate) use policies::{
     AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,

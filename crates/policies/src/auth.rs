@@ -4,10 +4,14 @@
 
 mod api_key;
 mod basic;
+mod claims;
 mod describe;
 mod guessing;
+mod introspection;
 mod jwt;
+mod method;
 mod mtls;
+mod oidc;
 mod passwords;
 mod place;
 mod signatures;
@@ -26,16 +30,18 @@ use crate::consumers::Directory;
 use crate::identity::Identity;
 use crate::issuers::Issuers;
 use crate::key::Facts;
-use api_key::ApiKey;
-use basic::Basic;
+use crate::shared::Stores;
 pub use guessing::Guard;
-use jwt::Jwt;
 pub use jwt::Tokens;
-use mtls::Mtls;
+use method::Method;
+pub(crate) use oidc::Live;
+pub use oidc::{LoginFault, Logins, Redirect, RelyingParty};
 pub use passwords::Verifier;
 
 /// Most times that a request waits for something before it is known who calls.
 const MOST_WAITS: usize = 8;
+/// What is wrong with one credential where several are asked for.
+const ALONE: &str = "another credential is missing beside it";
 
 /// What a scope asks of requests.
 #[derive(Debug)]
@@ -43,17 +49,6 @@ pub struct Authentication {
     /// As configured.
     pub written: Arc<model::Authentication>,
     method: Option<Method>,
-}
-
-/// A way to tell who calls.
-#[derive(Debug)]
-pub(crate) enum Method {
-    ApiKey(ApiKey),
-    Basic(Basic),
-    Mtls(Mtls),
-    Jwt(Jwt),
-    AnyOf(Box<[Method]>),
-    AllOf(Box<[Method]>),
 }
 
 /// What came of asking a method.
@@ -112,7 +107,7 @@ impl std::fmt::Debug for Waiting {
 }
 
 /// What a request waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// The credential is good.
     Good,
@@ -120,6 +115,10 @@ pub(crate) enum Answer {
     Bad,
     /// Nobody can tell now.
     Unavailable,
+    /// What an issuer says of a token.
+    Introspected(introspection::Verdict),
+    /// What came of looking for a session.
+    Session(Arc<oidc::Outcome>),
 }
 
 /// The answers that a request has waited for, by the number of the method.
@@ -135,6 +134,17 @@ pub struct Asking<'a> {
     pub tokens: &'a RefCell<Tokens>,
     /// Seconds since 1970.
     pub now: u64,
+}
+
+/// What methods are made with, beside what is written: what outlives a configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// Issuers of tokens.
+    pub issuers: &'a Issuers,
+    /// Stores of sessions.
+    pub stores: &'a Stores,
+    /// Logins and their sessions.
+    pub logins: &'a Arc<Logins>,
 }
 
 /// Why a request may not pass.
@@ -164,9 +174,9 @@ pub enum Known {
 impl Authentication {
     /// Ready to run.
     #[must_use]
-    pub fn new(written: &Arc<model::Authentication>, issuers: &Issuers) -> Authentication {
+    pub fn new(written: &Arc<model::Authentication>, around: &Around<'_>) -> Authentication {
         let mut count = 0;
-        let method = written.method.as_ref().map(|method| Method::new(method, &mut count, issuers));
+        let method = written.method.as_ref().map(|method| Method::new(method, &mut count, around));
         Authentication { written: Arc::clone(written), method }
     }
 
@@ -201,7 +211,8 @@ impl Authentication {
             Attempt::Refused(refused) => {
                 identity.forget();
                 // Nobody guesses a signature; what is refused has expired, most of the time.
-                if let Some(guard) = guard.filter(|_| refused.kind != CredentialKind::Jwt) {
+                let guessed = !matches!(refused.kind, CredentialKind::Jwt | CredentialKind::Oidc);
+                if let Some(guard) = guard.filter(|_| guessed) {
                     guard.count(facts, steady);
                 }
                 Err(Denied::Refused(refused))
@@ -209,8 +220,7 @@ impl Authentication {
             // Nobody guesses what is not there.
             Attempt::Incomplete(kind) => {
                 identity.forget();
-                let why = "another credential is missing beside it";
-                Err(Denied::Refused(Refused::new(kind, why)))
+                Err(Denied::Refused(Refused::new(kind, ALONE)))
             }
             Attempt::Insufficient(kind) => {
                 identity.forget();
@@ -234,6 +244,39 @@ impl Authentication {
         Ok(())
     }
 
+    /// Whoever answers on the paths of logins, if any of its methods is one.
+    #[must_use]
+    pub fn parties(&self) -> Vec<&Arc<RelyingParty>> {
+        let mut parties = Vec::new();
+        if let Some(method) = &self.method {
+            method.parties(&mut parties);
+        }
+        parties
+    }
+
+    /// Who sends the browser to log in that is denied so, if that helps and it is one.
+    #[must_use]
+    pub fn login(
+        &self,
+        denied: &Denied,
+        identity: &Identity,
+        request: &RequestHead,
+    ) -> Option<&Arc<RelyingParty>> {
+        let lacks = matches!(
+            identity.tried[CredentialKind::Oidc as usize],
+            Some(AuthOutcome::Missing | AuthOutcome::Refused)
+        );
+        let helps = match denied {
+            Denied::Missing => true,
+            Denied::Refused(refused) => {
+                refused.kind == CredentialKind::Oidc || *refused.detail == *ALONE
+            }
+            _ => false,
+        };
+        let party = self.parties().into_iter().next()?;
+        (lacks && helps && oidc::is_navigation(request)).then_some(party)
+    }
+
     /// What it asks of requests, in a line.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -244,7 +287,9 @@ impl Authentication {
     /// Adds what it is to be told instead of who calls.
     pub fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
         if let Some(method) = &self.method {
-            method.hide(request, text, identity);
+            // What is taken out first cannot be what another method writes.
+            method.hide(request, text);
+            method.tell(request, text, identity);
         }
     }
 
@@ -266,189 +311,7 @@ impl Answers {
     }
 
     pub(crate) fn of(&self, method: usize) -> Option<Answer> {
-        self.0.iter().find(|(of, _)| *of == method).map(|(_, answer)| *answer)
-    }
-}
-
-impl Method {
-    /// `count` numbers those that may have to wait.
-    fn new(written: &model::Method, count: &mut usize, issuers: &Issuers) -> Method {
-        *count += 1;
-        let mut each = |methods: &[model::Method]| -> Box<[Method]> {
-            methods.iter().map(|method| Method::new(method, count, issuers)).collect()
-        };
-        match written {
-            model::Method::ApiKey(written) => Method::ApiKey(ApiKey::new(written)),
-            model::Method::Basic(written) => Method::Basic(Basic::new(written, *count)),
-            model::Method::Mtls(written) => Method::Mtls(Mtls::new(written)),
-            model::Method::Jwt(written) => Method::Jwt(Jwt::new(written, *count, issuers)),
-            model::Method::AnyOf(methods) => Method::AnyOf(each(methods)),
-            model::Method::AllOf(methods) => Method::AllOf(each(methods)),
-        }
-    }
-
-    fn attempt(
-        &self,
-        facts: &impl Facts,
-        asking: Asking<'_>,
-        answers: &Answers,
-        identity: &mut Identity,
-    ) -> Attempt {
-        let (kind, attempt) = match self {
-            Method::ApiKey(method) => {
-                (CredentialKind::ApiKey, method.attempt(facts, asking, identity))
-            }
-            Method::Basic(method) => {
-                (CredentialKind::Basic, method.attempt(facts, asking, answers, identity))
-            }
-            Method::Mtls(method) => (CredentialKind::Mtls, method.attempt(facts, asking, identity)),
-            Method::Jwt(method) => {
-                (CredentialKind::Jwt, method.attempt(facts, asking, answers, identity))
-            }
-            Method::AnyOf(methods) => return any_of(methods, facts, asking, answers, identity),
-            Method::AllOf(methods) => return all_of(methods, facts, asking, answers, identity),
-        };
-        identity.tried[kind as usize] = match &attempt {
-            Attempt::Known => Some(AuthOutcome::Accepted),
-            Attempt::Nothing => Some(AuthOutcome::Missing),
-            Attempt::Refused(_) | Attempt::Incomplete(_) | Attempt::Insufficient(_) => {
-                Some(AuthOutcome::Refused)
-            }
-            Attempt::Unavailable(..) => Some(AuthOutcome::Failed),
-            Attempt::Wait(_) => None,
-        };
-        identity.awaited = matches!(attempt, Attempt::Wait(_)).then_some(kind);
-        attempt
-    }
-
-    /// Whether the request shows anything of this kind.
-    fn is_shown(&self, facts: &impl Facts) -> bool {
-        match self {
-            Method::ApiKey(method) => method.is_shown(facts),
-            Method::Basic(_) => basic::is_shown(facts),
-            Method::Mtls(_) => facts.certificate().is_some(),
-            Method::Jwt(method) => method.is_shown(facts),
-            Method::AnyOf(methods) | Method::AllOf(methods) => {
-                methods.iter().any(|method| method.is_shown(facts))
-            }
-        }
-    }
-
-    fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
-        match self {
-            Method::ApiKey(method) => method.hide(request, text),
-            Method::Basic(method) => method.hide(request),
-            Method::Mtls(_) => {}
-            Method::Jwt(method) => method.hide(request, text, identity),
-            Method::AnyOf(methods) | Method::AllOf(methods) => {
-                methods.iter().for_each(|method| method.hide(request, text, identity));
-            }
-        }
-    }
-
-    fn challenge(&self, denied: &Denied, out: &mut Fields) {
-        let challenge = match self {
-            Method::ApiKey(method) => method.challenge(denied),
-            Method::Basic(method) => &method.challenge,
-            Method::Mtls(method) => &method.challenge,
-            Method::Jwt(method) => return method.challenge(denied, out),
-            Method::AnyOf(methods) | Method::AllOf(methods) => {
-                return methods.iter().for_each(|method| method.challenge(denied, out));
-            }
-        };
-        if !out.all(b"www-authenticate").any(|there| there == challenge) {
-            out.push(b"WWW-Authenticate", challenge);
-        }
-    }
-}
-
-/// The first that is known counts. What is not good does not stand in the way of what is.
-fn any_of(
-    methods: &[Method],
-    facts: &impl Facts,
-    asking: Asking<'_>,
-    answers: &Answers,
-    identity: &mut Identity,
-) -> Attempt {
-    let mut worst = Attempt::Nothing;
-    for method in methods {
-        match method.attempt(facts, asking, answers, identity) {
-            Attempt::Nothing => {}
-            incomplete @ Attempt::Incomplete(_) => {
-                identity.forget();
-                if matches!(worst, Attempt::Nothing) {
-                    worst = incomplete;
-                }
-            }
-            refused @ Attempt::Refused(_) => {
-                identity.forget();
-                if matches!(worst, Attempt::Nothing | Attempt::Incomplete(_)) {
-                    worst = refused;
-                }
-            }
-            insufficient @ Attempt::Insufficient(_) => {
-                identity.forget();
-                if !matches!(worst, Attempt::Unavailable(..)) {
-                    worst = insufficient;
-                }
-            }
-            unavailable @ Attempt::Unavailable(..) => {
-                identity.forget();
-                worst = unavailable;
-            }
-            done @ (Attempt::Known | Attempt::Wait(_)) => return done,
-        }
-    }
-    worst
-}
-
-/// All must be known, and be the same consumer. The first says more than that: its credential is the
-/// one that is logged. If only some are shown, one is missing.
-fn all_of(
-    methods: &[Method],
-    facts: &impl Facts,
-    asking: Asking<'_>,
-    answers: &Answers,
-    identity: &mut Identity,
-) -> Attempt {
-    let mut found: Option<Identity> = None;
-    let mut missing = false;
-    for method in methods {
-        let mut one = Identity { tried: identity.tried, ..Identity::default() };
-        let attempt = method.attempt(facts, asking, answers, &mut one);
-        (identity.tried, identity.awaited) = (one.tried, one.awaited);
-        match attempt {
-            Attempt::Known => {}
-            Attempt::Nothing => {
-                missing = true;
-                continue;
-            }
-            other => return other,
-        }
-        let Some(before) = &mut found else {
-            found = Some(one);
-            continue;
-        };
-        if let (Some(this), Some(that)) = (before.consumer_name(), one.consumer_name())
-            && this != that
-        {
-            let kind = one.kind.unwrap_or(CredentialKind::Anonymous);
-            return Attempt::Refused(Refused::new(kind, "of another consumer"));
-        }
-        before.consumer = before.consumer.take().or(one.consumer);
-        before.granted = before.granted.take().or(one.granted);
-        before.claims = before.claims.take().or(one.claims);
-    }
-    match found {
-        Some(known) if !missing => {
-            *identity = Identity { tried: identity.tried, ..known };
-            Attempt::Known
-        }
-        Some(known) => {
-            let kind = known.kind.unwrap_or(CredentialKind::Anonymous);
-            Attempt::Incomplete(kind)
-        }
-        None => Attempt::Nothing,
+        self.0.iter().find(|(of, _)| *of == method).map(|(_, answer)| answer.clone())
     }
 }
 

@@ -10,19 +10,17 @@ use portcullis_core::CredentialKind;
 use portcullis_jose::{Claims, Scopes, Token, TokenError, Value, Verified, VerifiedCache};
 use portcullis_wire::{Fields, RequestHead};
 
+use super::oidc::Sessions;
 use super::place::{Place, places};
 use super::signatures::Signatures;
-use super::{Answer, Answers, Asking, Attempt, Denied, Refused, Waiting, challenge};
+use super::{Answer, Answers, Asking, Attempt, Denied, Refused, Waiting, challenge, claims};
 use crate::identity::{Granted, Identity};
 use crate::issuers::{Issuer, Issuers, View};
 use crate::key::Facts;
 
-const KIND: CredentialKind = CredentialKind::Jwt;
 /// Tokens that a worker remembers for one place of the configuration, and their memory.
 const MOST_REMEMBERED: usize = 10_000;
 const MOST_MEMORY: usize = 32 << 20;
-/// Most of a subject that is shown.
-const MOST_SHOWN: usize = 128;
 /// What is added to the time that a fetch of keys may take.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -31,6 +29,7 @@ const GRACE: Duration = Duration::from_millis(100);
 pub(crate) struct Jwt {
     id: u64,
     number: usize,
+    kind: CredentialKind,
     written: Box<model::Jwt>,
     from: Box<[Place]>,
     issuers: Box<[Arc<Issuer>]>,
@@ -43,8 +42,10 @@ pub(crate) struct Jwt {
 #[derive(Debug, Default)]
 pub struct Tokens {
     /// The token of the request that is looked at, in memory that is used again.
-    shown: Vec<u8>,
-    slots: Vec<Slot>,
+    pub(super) shown: Vec<u8>,
+    pub(super) slots: Vec<Slot>,
+    /// What it remembers of sessions.
+    pub(super) sessions: Sessions,
     /// Signatures are verified beside the worker.
     beside: bool,
 }
@@ -59,25 +60,32 @@ impl Tokens {
 
 /// What is remembered for one method.
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     id: u64,
     method: Weak<()>,
-    cache: VerifiedCache<Accepted>,
+    pub(super) cache: VerifiedCache<Accepted>,
     /// The issuers as they were when last looked at.
     views: Vec<Arc<View>>,
 }
 
 /// A token that was good.
 #[derive(Debug)]
-struct Accepted {
+pub(super) struct Accepted {
     claims: Claims,
     granted: Arc<Granted>,
     subject: Box<str>,
     consumer: Option<Box<str>>,
 }
 
+impl Accepted {
+    /// The memory that it takes beside its own size, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.claims.memory() + self.granted.memory()
+    }
+}
+
 /// What a request shows.
-enum Shown {
+pub(super) enum Shown {
     Nothing,
     Token,
     Bad(&'static str),
@@ -85,10 +93,21 @@ enum Shown {
 
 impl Jwt {
     pub(super) fn new(written: &model::Jwt, number: usize, issuers: &Issuers) -> Jwt {
+        Jwt::of(CredentialKind::Jwt, written, number, issuers)
+    }
+
+    /// The same rules for tokens of another kind.
+    pub(super) fn of(
+        kind: CredentialKind,
+        written: &model::Jwt,
+        number: usize,
+        issuers: &Issuers,
+    ) -> Jwt {
         static IDS: AtomicU64 = AtomicU64::new(0);
         Jwt {
             id: IDS.fetch_add(1, Relaxed),
             number,
+            kind,
             from: places(&written.from),
             // All that are named are there: the configuration was checked.
             issuers: written.issuers.iter().filter_map(|name| issuers.find(name)).collect(),
@@ -108,7 +127,7 @@ impl Jwt {
         let tokens = &mut *asking.tokens.borrow_mut();
         match self.shown(facts, &mut tokens.shown) {
             Shown::Nothing => return Attempt::Nothing,
-            Shown::Bad(why) => return Attempt::Refused(Refused::new(KIND, why)),
+            Shown::Bad(why) => return Attempt::Refused(Refused::new(self.kind, why)),
             Shown::Token => {}
         }
         let now = i64::try_from(asking.now).unwrap_or(i64::MAX);
@@ -125,9 +144,9 @@ impl Jwt {
             Ok(good) => good,
             Err(attempt) => return attempt,
         };
-        let accepted = self.accept(verified);
+        let accepted = self.accept(verified.claims);
         let attempt = self.settle(&accepted, asking, identity);
-        let memory = accepted.claims.memory() + accepted.granted.memory();
+        let memory = accepted.memory();
         slot.cache.insert(shown, generation, until, memory, accepted);
         attempt
     }
@@ -149,7 +168,7 @@ impl Jwt {
         let Some(set) = &view.set else {
             return Err(match self.wait(issuer, view, answers) {
                 Some(waiting) => Attempt::Wait(waiting),
-                None => Attempt::Unavailable(KIND, "the keys of the issuer are not there"),
+                None => Attempt::Unavailable(self.kind, "the keys of the issuer are not there"),
             });
         };
         let signatures = Signatures { number: self.number, view, set, answers, beside };
@@ -168,7 +187,7 @@ impl Jwt {
         let expected = &self.written.expected;
         match expected.check(&verified, now) {
             Ok(()) => {}
-            Err(TokenError::Scope) => return Err(Attempt::Insufficient(KIND)),
+            Err(TokenError::Scope) => return Err(Attempt::Insufficient(self.kind)),
             Err(error) => return Err(refused(error)),
         }
         let until = expected.holds_until(&verified.claims).map_err(refused)?;
@@ -208,39 +227,30 @@ impl Jwt {
         Some(Waiting { method: self.number, answer })
     }
 
-    fn accept(&self, verified: Verified) -> Accepted {
-        let claims = verified.claims;
-        let mut roles = Vec::new();
-        for value in self.written.roles.iter().filter_map(|path| claims.at(path)) {
-            match value {
-                Value::Text(text) => roles.extend(text.split(' ').map(Box::from)),
-                Value::List(list) => {
-                    roles.extend(list.iter().filter_map(Value::as_str).map(Box::from));
-                }
-                _ => {}
-            }
-        }
-        let scopes = claims.scopes().map(Box::from).collect();
-        let subject = claims.subject().unwrap_or_default();
-        let subject = subject.chars().filter(|char| !char.is_control()).take(MOST_SHOWN);
+    pub(super) fn accept(&self, claims: Claims) -> Accepted {
         let consumer = self.written.consumer.as_ref().and_then(|(path, _)| claims.at(path));
         Accepted {
-            subject: subject.collect::<String>().into(),
+            subject: claims::subject(&claims),
             consumer: consumer.and_then(Value::as_str).map(Box::from),
-            granted: Arc::new(Granted { scopes, roles }),
+            granted: Arc::new(claims::granted(&claims, &self.written.roles)),
             claims,
         }
     }
 
     /// Says who calls.
-    fn settle(&self, accepted: &Accepted, asking: Asking<'_>, identity: &mut Identity) -> Attempt {
+    pub(super) fn settle(
+        &self,
+        accepted: &Accepted,
+        asking: Asking<'_>,
+        identity: &mut Identity,
+    ) -> Attempt {
         let name = accepted.consumer.as_deref();
         let consumer = name.and_then(|name| asking.directory.find(name));
         if consumer.is_none() && matches!(self.written.consumer, Some((_, true))) {
-            return Attempt::Refused(Refused::new(KIND, "no such consumer"));
+            return Attempt::Refused(Refused::new(self.kind, "no such consumer"));
         }
         identity.consumer = consumer;
-        identity.kind = Some(KIND);
+        identity.kind = Some(self.kind);
         identity.credential.clear();
         identity.credential.push_str(&accepted.subject);
         identity.granted = Some(Arc::clone(&accepted.granted));
@@ -253,7 +263,7 @@ impl Jwt {
     }
 
     /// The one token of the request, from all places where one may be, into `token`.
-    fn shown(&self, facts: &impl Facts, token: &mut Vec<u8>) -> Shown {
+    pub(super) fn shown(&self, facts: &impl Facts, token: &mut Vec<u8>) -> Shown {
         token.clear();
         let mut shown = Shown::Nothing;
         for place in &self.from {
@@ -276,7 +286,7 @@ impl Jwt {
         shown
     }
 
-    fn slot<'s>(&self, slots: &'s mut Vec<Slot>) -> &'s mut Slot {
+    pub(super) fn slot<'s>(&self, slots: &'s mut Vec<Slot>) -> &'s mut Slot {
         if let Some(at) = slots.iter().position(|slot| slot.id == self.id) {
             return &mut slots[at];
         }
@@ -292,38 +302,31 @@ impl Jwt {
         &mut slots[last]
     }
 
-    /// Takes the token out of the request, if the service is not to see it, and writes claims to
-    /// fields. What the client has sent under their names goes in any case.
-    pub(super) fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
+    /// Takes the token out of the request, if the service is not to see it. What the client has sent
+    /// under the names of fields that claims are written to goes in any case.
+    pub(super) fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>) {
         if !self.written.forward {
             self.from.iter().for_each(|place| place.hide(request, text));
         }
-        let headers = &self.written.headers;
-        if headers.is_empty() {
-            return;
-        }
-        let taken = |name: &[u8]| headers.iter().any(|(header, _)| is_same(name, header));
-        request.fields.retain(|field| !taken(field.name));
-        let Some(claims) = identity.claims.as_ref().filter(|_| identity.kind == Some(KIND)) else {
-            return;
-        };
-        for (name, path) in headers {
-            text.clear();
-            if claims.at(path).is_some_and(|value| write(value, text)) {
-                request.fields.push(name.as_bytes(), text);
-            }
+        claims::take_out(&self.written.headers, request);
+    }
+
+    /// Writes claims to fields.
+    pub(super) fn tell(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
+        if let Some(found) = identity.claims.as_ref().filter(|_| identity.kind == Some(self.kind)) {
+            claims::write(&self.written.headers, found, request, text);
         }
     }
 
     pub(super) fn challenge(&self, denied: &Denied, out: &mut Fields) {
         let challenge = match denied {
-            Denied::Refused(Refused { kind: KIND, said, .. }) => {
+            Denied::Refused(Refused { kind, said, .. }) if *kind == self.kind => {
                 let said =
                     said.map_or(String::new(), |said| format!(", error_description=\"{said}\""));
                 let more = format!(", error=\"invalid_token\"{said}");
                 &*challenge("Bearer", &self.written.realm, &more)
             }
-            Denied::Insufficient(KIND) => {
+            Denied::Insufficient(kind) if *kind == self.kind => {
                 let scopes = match &self.written.expected.scopes {
                     Scopes::All(scopes) | Scopes::Any(scopes) => scopes.join(" "),
                     Scopes::None => String::new(),
@@ -337,46 +340,6 @@ impl Jwt {
             out.push(b"WWW-Authenticate", challenge);
         }
     }
-}
-
-/// Whether a service may take one name for the other: many read `_` as `-`.
-fn is_same(name: &[u8], header: &str) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == header.len()
-        && name.iter().zip(header.bytes()).all(|(one, other)| plain(*one) == plain(other))
-}
-
-/// Writes a claim as the value of a field: texts, numbers and truth values as they are, those of a
-/// list with commas between them. Nothing else can be one, nor what has control characters.
-fn write(value: Value<'_>, out: &mut Vec<u8>) -> bool {
-    match value {
-        Value::Text(text) => {
-            if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-                return false;
-            }
-            out.extend_from_slice(text.trim_matches(' ').as_bytes());
-        }
-        Value::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
-        Value::Number(_) => {
-            let Some(number) = value.as_i64() else { return false };
-            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        }
-        Value::List(list) => {
-            for item in list.iter() {
-                if matches!(item, Value::List(_)) {
-                    return false;
-                }
-                if !out.is_empty() {
-                    out.extend_from_slice(b", ");
-                }
-                if !write(item, out) {
-                    return false;
-                }
-            }
-        }
-        Value::Null | Value::Object(_) => return false,
-    }
-    !out.is_empty()
 }
 
 #[cfg(test)]

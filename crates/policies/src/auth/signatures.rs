@@ -69,7 +69,7 @@ impl Signatures<'_> {
         match self.answers.of(method) {
             Some(Answer::Good) => Ok(token.trusted()),
             Some(Answer::Bad) => Ok(Err(token.forged(self.set))),
-            Some(Answer::Unavailable) => here(),
+            Some(_) => here(),
             None => match hand_over(text, self.set, allowed) {
                 Some(answer) => {
                     let answer = async {

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use super::disk::{self, Kept};
 use super::fetch::{Fetched, fetch};
+use super::metadata::Metadata;
 use super::schedule::{ASKED_APART, Schedule, milliseconds};
 use crate::calls::Caller;
 use crate::registry::lock;
@@ -41,7 +42,9 @@ pub struct Issuer {
     fetched: AtomicU64,
     succeeded: AtomicU64,
     failed: AtomicU64,
+    introspected: [AtomicU64; IntrospectionResult::ALL.len()],
     began: Instant,
+    about: Mutex<(Option<Arc<Metadata>>, Option<Caller>)>,
 }
 
 /// An issuer at one time.
@@ -53,6 +56,10 @@ pub struct View {
     pub set: Option<Arc<KeySet>>,
     /// The number of this view: later ones, of any issuer, have higher ones.
     pub generation: u64,
+    /// What else it says of itself; none as long as it could not be asked.
+    pub(crate) metadata: Option<Arc<Metadata>>,
+    /// What calls it, where it is called at all.
+    pub(crate) caller: Option<Caller>,
     /// The digest of the document that the keys were fetched in; empty if they were not.
     document: Box<[u8]>,
 }
@@ -74,6 +81,33 @@ enum Why {
     Key(#[from] KeyError),
     #[error("none of its keys can be used")]
     NoKeys,
+}
+
+/// What came of asking an issuer about a token (RFC 7662).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntrospectionResult {
+    /// It is active.
+    Active,
+    /// It is not, or cannot be used here.
+    Inactive,
+    /// There was no answer that says so.
+    Failed,
+}
+
+impl IntrospectionResult {
+    /// Every one, by position.
+    pub const ALL: [IntrospectionResult; 3] =
+        [IntrospectionResult::Active, IntrospectionResult::Inactive, IntrospectionResult::Failed];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IntrospectionResult::Active => "active",
+            IntrospectionResult::Inactive => "inactive",
+            IntrospectionResult::Failed => "failed",
+        }
+    }
 }
 
 /// What an issuer is to become: its configuration, and where its keys are to come from.
@@ -136,6 +170,8 @@ impl Issuer {
             spec: Arc::clone(spec),
             set: None,
             generation: next_generation(),
+            metadata: None,
+            caller: None,
             document: Box::default(),
         };
         Issuer {
@@ -151,7 +187,9 @@ impl Issuer {
             fetched: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            introspected: Default::default(),
             began: Instant::now(),
+            about: Mutex::default(),
         }
     }
 
@@ -161,6 +199,8 @@ impl Issuer {
         let same = view.spec.issuer == spec.issuer && view.spec.keys == spec.keys;
         match written {
             Some(set) => {
+                // Nobody fetches its keys, and yet it may be asked about tokens.
+                lock(&self.about).1 = Caller::new(&spec.tls).ok();
                 self.publish(spec, Some(Arc::clone(set)), Box::default());
                 self.fetched.store(unix_now(), Relaxed);
             }
@@ -228,6 +268,17 @@ impl Issuer {
         (self.succeeded.load(Relaxed), self.failed.load(Relaxed))
     }
 
+    /// Counts what came of asking it about a token.
+    pub(crate) fn introspected(&self, result: IntrospectionResult) {
+        self.introspected[result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// How often it was asked about tokens, by what came of it.
+    #[must_use]
+    pub fn introspections(&self) -> [u64; IntrospectionResult::ALL.len()] {
+        self.introspected.each_ref().map(|count| count.load(Relaxed))
+    }
+
     /// Keeps the keys fresh until `gone` says that nobody needs it any more.
     pub(super) async fn tend(
         self: Arc<Self>,
@@ -237,6 +288,7 @@ impl Issuer {
         mut gone: watch::Receiver<()>,
     ) {
         let folder = folder.as_deref();
+        lock(&self.about).1 = Some(caller.clone());
         if !self.has_keys() {
             self.take_from_disk(&spec, folder);
         }
@@ -283,9 +335,12 @@ impl Issuer {
     /// Puts fetched keys to use; the very same ones are left as they are, and with them whatever
     /// was verified with them.
     fn adopt(&self, spec: &Arc<model::Issuer>, fetched: Fetched) {
-        let Fetched { set, document } = fetched;
+        let Fetched { set, document, metadata } = fetched;
+        let metadata = metadata.map(Arc::new);
+        let told = metadata != self.view().metadata;
+        lock(&self.about).0 = metadata;
         let document: Box<[u8]> = digest(&SHA256, &document).as_ref().into();
-        if self.view().document != document {
+        if self.view().document != document || told {
             for skipped in set.skipped() {
                 let kid = skipped.kid.as_deref().unwrap_or("without a name");
                 let (place, why) = (skipped.index, &skipped.why);
@@ -320,7 +375,9 @@ impl Issuer {
     fn publish(&self, spec: &Arc<model::Issuer>, set: Option<Arc<KeySet>>, document: Box<[u8]>) {
         let mut current = lock(&self.current);
         let generation = next_generation();
-        *current = Arc::new(View { spec: Arc::clone(spec), set, generation, document });
+        let (metadata, caller) = lock(&self.about).clone();
+        let spec = Arc::clone(spec);
+        *current = Arc::new(View { spec, set, generation, metadata, caller, document });
         // Workers that see the number find the view behind the lock.
         self.generation.store(generation, Release);
     }

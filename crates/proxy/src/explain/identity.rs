@@ -43,7 +43,14 @@ pub(super) fn authenticate<'s>(
         Ok(Known::Wait(_)) => (depends(identity.awaited).to_owned(), Ok(identity)),
         Err(denied) => {
             let failure = failure(&denied, &mut Fields::default());
-            ("refused".to_owned(), Err(failure))
+            let login = authentication.login(&denied, &identity, asked.request);
+            let found = login.map_or_else(
+                || "refused".to_owned(),
+                |party| {
+                    format!("the browser is sent to log in (oidc of {})", party.written().issuer)
+                },
+            );
+            (found, Err(failure))
         }
     };
     let asks = authentication.describe();
@@ -56,6 +63,8 @@ fn depends(awaited: Option<CredentialKind>) -> &'static str {
     match awaited {
         Some(CredentialKind::Basic) => "depends on the password",
         Some(CredentialKind::Jwt) => "depends on keys that are yet to be fetched from the issuer",
+        Some(CredentialKind::Introspection) => "depends on what the issuer says of the token",
+        Some(CredentialKind::Oidc) => "depends on the session in its store",
         _ => "depends on what others say of the credential",
     }
 }
