@@ -100,11 +100,39 @@ impl<'t> Token<'t> {
     /// malformed.
     pub fn verify(&self, keys: &KeySet, allowed: Algorithms) -> Result<Verified, TokenError> {
         self.verify_signature(keys, allowed)?;
+        self.trusted()
+    }
+
+    /// Reads the claims of a token whose signature [`Token::verify_signature`] has found to be good.
+    ///
+    /// # Errors
+    /// When the payload is malformed.
+    pub fn trusted(&self) -> Result<Verified, TokenError> {
         let claims = Claims::new(read("payload", self.payload)?);
         Ok(Verified { header: self.header.clone(), claims })
     }
 
-    fn verify_signature(&self, keys: &KeySet, allowed: Algorithms) -> Result<(), TokenError> {
+    /// What [`Token::verify_signature`] says of a token whose signature was found to be wrong.
+    #[must_use]
+    pub fn forged(&self, keys: &KeySet) -> TokenError {
+        let Header { algorithm, kid, .. } = &self.header;
+        TokenError::Signature { identified: keys.names(*algorithm, kid.as_deref()) }
+    }
+
+    /// Whether verifying takes so long that others should not have to wait for it: with public keys
+    /// it does, where there is one that fits.
+    #[must_use]
+    pub fn takes_long(&self, keys: &KeySet, allowed: Algorithms) -> bool {
+        let Header { algorithm, kid, .. } = &self.header;
+        let fits = allowed.contains(*algorithm) && keys.has(*algorithm, kid.as_deref());
+        fits && !algorithm.is_symmetric()
+    }
+
+    /// Verifies the signature alone: what takes long.
+    ///
+    /// # Errors
+    /// When the algorithm is not accepted, no key fits, or the signature is wrong.
+    pub fn verify_signature(&self, keys: &KeySet, allowed: Algorithms) -> Result<(), TokenError> {
         let algorithm = self.header.algorithm;
         if !allowed.contains(algorithm) {
             return Err(TokenError::AlgorithmNotAllowed { algorithm });

@@ -14,6 +14,7 @@ mod mtls;
 mod oidc;
 mod passwords;
 mod place;
+mod signatures;
 
 use std::borrow::Cow;
 use std::cell::RefCell;

@@ -82,7 +82,7 @@ impl Worker {
             pools: RefCell::default(),
             lines: RefCell::default(),
             choosers: RefCell::default(),
-            tokens: RefCell::default(),
+            tokens: RefCell::new(Tokens::of_worker()),
             ids: RefCell::new(RequestIds::new()),
             log: RefCell::new(None),
             date: RefCell::new((0, [0; 29])),

@@ -135,6 +135,18 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    /// Whether a key may be tried for a token.
+    pub(crate) fn has(&self, algorithm: Algorithm, kid: Option<&str>) -> bool {
+        let tried = |key: &&Key| kid.is_none() || key.kid().is_none() || key.kid() == kid;
+        self.keys.iter().filter(tried).any(|key| key.algorithms().contains(algorithm))
+    }
+
+    /// Whether a key that may be tried is the one that the token names.
+    pub(crate) fn names(&self, algorithm: Algorithm, kid: Option<&str>) -> bool {
+        let named = self.keys.iter().filter(|key| kid.is_some() && key.kid() == kid);
+        named.map(Key::algorithms).any(|algorithms| algorithms.contains(algorithm))
+    }
+
     /// Verifies a signature. Where the token names a key, keys with that name and keys without one
     /// are tried; where it names none, all that fit.
     pub(crate) fn verify(

@@ -12,6 +12,7 @@ use portcullis_wire::{Fields, RequestHead};
 
 use super::oidc::Sessions;
 use super::place::{Place, places};
+use super::signatures::Signatures;
 use super::{Answer, Answers, Asking, Attempt, Denied, Refused, Waiting, challenge, claims};
 use crate::identity::{Granted, Identity};
 use crate::issuers::{Issuer, Issuers, View};
@@ -45,6 +46,16 @@ pub struct Tokens {
     pub(super) slots: Vec<Slot>,
     /// What it remembers of sessions.
     pub(super) sessions: Sessions,
+    /// Signatures are verified beside the worker.
+    beside: bool,
+}
+
+impl Tokens {
+    /// Of a worker, which has others to serve while signatures are verified.
+    #[must_use]
+    pub fn of_worker() -> Tokens {
+        Tokens { beside: true, ..Tokens::default() }
+    }
 }
 
 /// What is remembered for one method.
@@ -120,6 +131,7 @@ impl Jwt {
             Shown::Token => {}
         }
         let now = i64::try_from(asking.now).unwrap_or(i64::MAX);
+        let beside = tokens.beside;
         let Tokens { shown, slots, .. } = tokens;
         let slot = self.slot(slots);
         // Generations only grow, so that no two sums of different ones are the same.
@@ -128,7 +140,7 @@ impl Jwt {
         if let Some(accepted) = slot.cache.get(shown, generation, now) {
             return self.settle(accepted, asking, identity);
         }
-        let (verified, until) = match self.verify(shown, &mut slot.views, answers, now) {
+        let (verified, until) = match self.verify(shown, &mut slot.views, answers, now, beside) {
             Ok(good) => good,
             Err(attempt) => return attempt,
         };
@@ -146,6 +158,7 @@ impl Jwt {
         views: &mut Vec<Arc<View>>,
         answers: &Answers,
         now: i64,
+        beside: bool,
     ) -> Result<(Verified, i64), Attempt> {
         let refused = |error: TokenError| Attempt::Refused(Refused::token(&error));
         let token = Token::parse(shown, self.written.longest).map_err(refused)?;
@@ -158,7 +171,8 @@ impl Jwt {
                 None => Attempt::Unavailable(self.kind, "the keys of the issuer are not there"),
             });
         };
-        let verified = match token.verify(set, view.spec.algorithms) {
+        let signatures = Signatures { number: self.number, view, set, answers, beside };
+        let verified = match signatures.verify(&token, shown)? {
             Ok(verified) => verified,
             Err(error) => {
                 let newer = error.may_need_newer_keys();
