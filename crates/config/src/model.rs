@@ -9,6 +9,7 @@ mod authentication;
 mod balance;
 mod breaker;
 mod browser;
+mod client;
 mod connection_rate;
 mod endpoint;
 mod health;
@@ -16,6 +17,7 @@ mod identity;
 mod issuer;
 mod listener;
 mod matching;
+mod oidc;
 mod path;
 mod policies;
 mod retries;
@@ -43,6 +45,7 @@ pub use breaker::{Breaker, Trip, TripShare};
 pub use browser::{
     Cors, CorsOrigins, Csrf, Layered, OriginPattern, OriginPort, Origins, SecurityHeaders, SetField,
 };
+pub use client::{ClientProof, OauthClient};
 pub use connection_rate::{ConnectionRate, Pace};
 pub(crate) use endpoint::is_host_name;
 pub use endpoint::{Address, Endpoint};
@@ -59,6 +62,7 @@ pub use listener::{
     PathPolicy, ProxySenders, Trust,
 };
 pub use matching::{HostPattern, Match, Predicate, ValueTest};
+pub use oidc::{Logout, Oidc, Session};
 pub use path::{PathPattern, Piece, Segment, Template};
 pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,

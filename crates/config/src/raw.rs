@@ -6,12 +6,14 @@ mod authentication;
 mod balance;
 mod breaker;
 mod browser;
+mod client;
 mod connection_rate;
 mod health;
 mod http2;
 mod identity;
 mod issuer;
 mod listener;
+mod oidc;
 mod outliers;
 mod policies;
 mod process;
@@ -37,6 +39,7 @@ pub(crate) use breaker::BreakerSpec;
 pub(crate) use browser::{
     CorsSpec, CsrfSpec, FrameSpec, HstsSpec, OriginSpec, SecurityHeadersSpec, UnknownSpec,
 };
+pub(crate) use client::{ClientProofSpec, ClientSpec};
 pub(crate) use connection_rate::{ConnectionRateSpec, PaceSpec};
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
@@ -51,6 +54,7 @@ pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,
     ListenerTimeoutsSpec, PathPolicySpec, ProxyProtocolSpec,
 };
+pub(crate) use oidc::{LogoutSpec, OidcSpec, SessionSpec};
 pub(crate) use outliers::{LatencySpec, OutliersSpec, SuccessRateSpec};
 pub(crate) use policies::{
     AlgorithmSpec, ConcurrencySpec, CostSpec, KeyPartSpec, MissingSpec, NamedPart, NetworkSpec,

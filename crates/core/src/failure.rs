@@ -92,6 +92,10 @@ pub enum Reason {
     Guessing,
     /// Credentials could not be verified now.
     AuthUnavailable,
+    /// A login of a browser would go over plain HTTP.
+    LoginInsecure,
+    /// A login of a browser could not be completed.
+    LoginFailed,
     /// Who calls may not.
     Forbidden,
     /// A part of the key of a limit is missing.
@@ -145,7 +149,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 46] = [
+pub const REASONS: [Reason; 48] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -167,6 +171,8 @@ pub const REASONS: [Reason; 46] = [
     Reason::BadCredentials,
     Reason::Guessing,
     Reason::AuthUnavailable,
+    Reason::LoginInsecure,
+    Reason::LoginFailed,
     Reason::Forbidden,
     Reason::KeyMissing,
     Reason::RateLimited,
@@ -208,10 +214,13 @@ impl Reason {
             Reason::BadRequest
             | Reason::BadClientHello
             | Reason::BadPath
+            | Reason::LoginFailed
             | Reason::KeyMissing
             | Reason::BadBody => 400,
             Reason::Unauthenticated | Reason::BadCredentials => 401,
-            Reason::CorsRefused | Reason::CrossSite | Reason::Forbidden => 403,
+            Reason::CorsRefused | Reason::CrossSite | Reason::LoginInsecure | Reason::Forbidden => {
+                403
+            }
             Reason::NoRoute => 404,
             Reason::ConnectRefused | Reason::MethodNotAllowed => 405,
             Reason::HeadTimeout | Reason::BodyTimeout | Reason::IdleTimeout => 408,
@@ -283,6 +292,8 @@ impl Reason {
             Reason::BadCredentials => "bad_credentials",
             Reason::Guessing => "guessing",
             Reason::AuthUnavailable => "auth_unavailable",
+            Reason::LoginInsecure => "login_insecure",
+            Reason::LoginFailed => "login_failed",
             Reason::Forbidden => "forbidden",
             Reason::KeyMissing => "key_missing",
             Reason::RateLimited => "rate_limited",
@@ -336,6 +347,8 @@ impl Reason {
             Reason::BadCredentials => "The credentials of the request are not valid.",
             Reason::Guessing => "Too many requests with wrong credentials: slow down.",
             Reason::AuthUnavailable => "Credentials cannot be verified at the moment.",
+            Reason::LoginInsecure => "Logging in needs an encrypted connection (https).",
+            Reason::LoginFailed => "The login could not be completed: please begin again.",
             Reason::Forbidden => "The caller may not do this.",
             Reason::KeyMissing => "The request lacks something that it must be counted by.",
             Reason::RateLimited => "Too many requests: slow down.",

@@ -4,10 +4,12 @@
 
 mod api_key;
 mod basic;
+mod claims;
 mod describe;
 mod guessing;
 mod jwt;
 mod mtls;
+mod oidc;
 mod passwords;
 mod place;
 
@@ -25,16 +27,22 @@ use crate::consumers::Directory;
 use crate::identity::Identity;
 use crate::issuers::Issuers;
 use crate::key::Facts;
+use crate::shared::Stores;
 use api_key::ApiKey;
 use basic::Basic;
 pub use guessing::Guard;
 use jwt::Jwt;
 pub use jwt::Tokens;
 use mtls::Mtls;
+pub(crate) use oidc::Live;
+use oidc::Oidc;
+pub use oidc::{LoginFault, Logins, Redirect, RelyingParty};
 pub use passwords::Verifier;
 
 /// Most times that a request waits for something before it is known who calls.
 const MOST_WAITS: usize = 8;
+/// What is wrong with one credential where several are asked for.
+const ALONE: &str = "another credential is missing beside it";
 
 /// What a scope asks of requests.
 #[derive(Debug)]
@@ -51,6 +59,7 @@ pub(crate) enum Method {
     Basic(Basic),
     Mtls(Mtls),
     Jwt(Jwt),
+    Oidc(Box<Oidc>),
     AnyOf(Box<[Method]>),
     AllOf(Box<[Method]>),
 }
@@ -109,7 +118,7 @@ impl std::fmt::Debug for Waiting {
 }
 
 /// What a request waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// The credential is good.
     Good,
@@ -117,6 +126,8 @@ pub(crate) enum Answer {
     Bad,
     /// Nobody can tell now.
     Unavailable,
+    /// What came of looking for a session.
+    Session(Arc<oidc::Outcome>),
 }
 
 /// The answers that a request has waited for, by the number of the method.
@@ -132,6 +143,17 @@ pub struct Asking<'a> {
     pub tokens: &'a RefCell<Tokens>,
     /// Seconds since 1970.
     pub now: u64,
+}
+
+/// What methods are made with, beside what is written: what outlives a configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// Issuers of tokens.
+    pub issuers: &'a Issuers,
+    /// Stores of sessions.
+    pub stores: &'a Stores,
+    /// Logins and their sessions.
+    pub logins: &'a Arc<Logins>,
 }
 
 /// Why a request may not pass.
@@ -161,9 +183,9 @@ pub enum Known {
 impl Authentication {
     /// Ready to run.
     #[must_use]
-    pub fn new(written: &Arc<model::Authentication>, issuers: &Issuers) -> Authentication {
+    pub fn new(written: &Arc<model::Authentication>, around: &Around<'_>) -> Authentication {
         let mut count = 0;
-        let method = written.method.as_ref().map(|method| Method::new(method, &mut count, issuers));
+        let method = written.method.as_ref().map(|method| Method::new(method, &mut count, around));
         Authentication { written: Arc::clone(written), method }
     }
 
@@ -198,7 +220,8 @@ impl Authentication {
             Attempt::Refused(refused) => {
                 identity.forget();
                 // Nobody guesses a signature; what is refused has expired, most of the time.
-                if let Some(guard) = guard.filter(|_| refused.kind != CredentialKind::Jwt) {
+                let guessed = !matches!(refused.kind, CredentialKind::Jwt | CredentialKind::Oidc);
+                if let Some(guard) = guard.filter(|_| guessed) {
                     guard.count(facts, steady);
                 }
                 Err(Denied::Refused(refused))
@@ -225,6 +248,39 @@ impl Authentication {
         Ok(())
     }
 
+    /// Whoever answers on the paths of logins, if any of its methods is one.
+    #[must_use]
+    pub fn parties(&self) -> Vec<&Arc<RelyingParty>> {
+        let mut parties = Vec::new();
+        if let Some(method) = &self.method {
+            method.parties(&mut parties);
+        }
+        parties
+    }
+
+    /// Who sends the browser to log in that is denied so, if that helps and it is one.
+    #[must_use]
+    pub fn login(
+        &self,
+        denied: &Denied,
+        identity: &Identity,
+        request: &RequestHead,
+    ) -> Option<&Arc<RelyingParty>> {
+        let lacks = matches!(
+            identity.tried[CredentialKind::Oidc as usize],
+            Some(AuthOutcome::Missing | AuthOutcome::Refused)
+        );
+        let helps = match denied {
+            Denied::Missing => true,
+            Denied::Refused(refused) => {
+                refused.kind == CredentialKind::Oidc || *refused.detail == *ALONE
+            }
+            _ => false,
+        };
+        let party = self.parties().into_iter().next()?;
+        (lacks && helps && oidc::is_navigation(request)).then_some(party)
+    }
+
     /// What it asks of requests, in a line.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -235,7 +291,9 @@ impl Authentication {
     /// Adds what it is to be told instead of who calls.
     pub fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
         if let Some(method) = &self.method {
-            method.hide(request, text, identity);
+            // What is taken out first cannot be what another method writes.
+            method.hide(request, text);
+            method.tell(request, text, identity);
         }
     }
 
@@ -257,22 +315,25 @@ impl Answers {
     }
 
     pub(crate) fn of(&self, method: usize) -> Option<Answer> {
-        self.0.iter().find(|(of, _)| *of == method).map(|(_, answer)| *answer)
+        self.0.iter().find(|(of, _)| *of == method).map(|(_, answer)| answer.clone())
     }
 }
 
 impl Method {
     /// `count` numbers those that may have to wait.
-    fn new(written: &model::Method, count: &mut usize, issuers: &Issuers) -> Method {
+    fn new(written: &model::Method, count: &mut usize, around: &Around<'_>) -> Method {
         *count += 1;
         let mut each = |methods: &[model::Method]| -> Box<[Method]> {
-            methods.iter().map(|method| Method::new(method, count, issuers)).collect()
+            methods.iter().map(|method| Method::new(method, count, around)).collect()
         };
         match written {
             model::Method::ApiKey(written) => Method::ApiKey(ApiKey::new(written)),
             model::Method::Basic(written) => Method::Basic(Basic::new(written, *count)),
             model::Method::Mtls(written) => Method::Mtls(Mtls::new(written)),
-            model::Method::Jwt(written) => Method::Jwt(Jwt::new(written, *count, issuers)),
+            model::Method::Jwt(written) => Method::Jwt(Jwt::new(written, *count, around.issuers)),
+            model::Method::Oidc(written) => {
+                Method::Oidc(Box::new(Oidc::new(written, *count, around)))
+            }
             model::Method::AnyOf(methods) => Method::AnyOf(each(methods)),
             model::Method::AllOf(methods) => Method::AllOf(each(methods)),
         }
@@ -296,6 +357,9 @@ impl Method {
             Method::Jwt(method) => {
                 (CredentialKind::Jwt, method.attempt(facts, asking, answers, identity))
             }
+            Method::Oidc(method) => {
+                (CredentialKind::Oidc, method.attempt(facts, asking, answers, identity))
+            }
             Method::AnyOf(methods) => return any_of(methods, facts, asking, answers, identity),
             Method::AllOf(methods) => return all_of(methods, facts, asking, answers, identity),
         };
@@ -309,6 +373,16 @@ impl Method {
         attempt
     }
 
+    fn parties<'m>(&'m self, all: &mut Vec<&'m Arc<RelyingParty>>) {
+        match self {
+            Method::Oidc(method) => all.push(&method.party),
+            Method::AnyOf(methods) | Method::AllOf(methods) => {
+                methods.iter().for_each(|method| method.parties(all));
+            }
+            Method::ApiKey(_) | Method::Basic(_) | Method::Mtls(_) | Method::Jwt(_) => {}
+        }
+    }
+
     /// Whether the request shows anything of this kind.
     fn is_shown(&self, facts: &impl Facts) -> bool {
         match self {
@@ -316,20 +390,34 @@ impl Method {
             Method::Basic(_) => basic::is_shown(facts),
             Method::Mtls(_) => facts.certificate().is_some(),
             Method::Jwt(method) => method.is_shown(facts),
+            Method::Oidc(method) => method.is_shown(facts),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 methods.iter().any(|method| method.is_shown(facts))
             }
         }
     }
 
-    fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
+    fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>) {
         match self {
             Method::ApiKey(method) => method.hide(request, text),
             Method::Basic(method) => method.hide(request),
             Method::Mtls(_) => {}
-            Method::Jwt(method) => method.hide(request, text, identity),
+            Method::Jwt(method) => method.hide(request, text),
+            Method::Oidc(method) => method.hide(request),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
-                methods.iter().for_each(|method| method.hide(request, text, identity));
+                methods.iter().for_each(|method| method.hide(request, text));
+            }
+        }
+    }
+
+    /// Writes what is known of who calls.
+    fn tell(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
+        match self {
+            Method::ApiKey(_) | Method::Basic(_) | Method::Mtls(_) => {}
+            Method::Jwt(method) => method.tell(request, text, identity),
+            Method::Oidc(method) => method.tell(request, text, identity),
+            Method::AnyOf(methods) | Method::AllOf(methods) => {
+                methods.iter().for_each(|method| method.tell(request, text, identity));
             }
         }
     }
@@ -340,6 +428,7 @@ impl Method {
             Method::Basic(method) => &method.challenge,
             Method::Mtls(method) => &method.challenge,
             Method::Jwt(method) => return method.challenge(denied, out),
+            Method::Oidc(method) => return method.challenge(denied, out),
             Method::AnyOf(methods) | Method::AllOf(methods) => {
                 return methods.iter().for_each(|method| method.challenge(denied, out));
             }
@@ -420,6 +509,8 @@ fn all_of(
         before.consumer = before.consumer.take().or(one.consumer);
         before.granted = before.granted.take().or(one.granted);
         before.claims = before.claims.take().or(one.claims);
+        before.session = before.session.take().or(one.session);
+        before.cookies.append(&mut one.cookies);
     }
     match found {
         Some(known) if !missing => {
@@ -428,7 +519,7 @@ fn all_of(
         }
         Some(known) => {
             let kind = known.kind.unwrap_or(CredentialKind::Anonymous);
-            Attempt::Refused(Refused::new(kind, "another credential is missing beside it"))
+            Attempt::Refused(Refused::new(kind, ALONE))
         }
         None => Attempt::Nothing,
     }

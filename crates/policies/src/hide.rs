@@ -26,9 +26,14 @@ pub(crate) fn query(request: &mut RequestHead, name: &[u8], text: &mut Vec<u8>) 
 
 /// Takes every cookie of this name out. `text` is memory to work in.
 pub(crate) fn cookie(request: &mut RequestHead, name: &[u8], text: &mut Vec<u8>) {
+    cookies(request, &|found| found == name, text);
+}
+
+/// Takes every cookie out whose name is one of these. `text` is memory to work in.
+pub fn cookies(request: &mut RequestHead, own: &dyn Fn(&[u8]) -> bool, text: &mut Vec<u8>) {
     let named = |pair: &[u8]| {
         let found = pair.split(|&byte| byte == b'=').next().unwrap_or_default();
-        pair.contains(&b'=') && found.trim_ascii() == name
+        pair.contains(&b'=') && own(found.trim_ascii())
     };
     let pairs = |line: &'_ [u8]| line.split(|&byte| byte == b';').any(named);
     if !request.fields.all_known(Known::Cookie).any(pairs) {

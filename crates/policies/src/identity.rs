@@ -7,6 +7,8 @@ use portcullis_config::model::Name;
 use portcullis_core::{AuthOutcome, CredentialKind};
 use portcullis_jose::Claims;
 
+use crate::auth::Live;
+
 /// Somebody who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consumer {
@@ -88,6 +90,10 @@ pub struct Identity {
     pub granted: Option<Arc<Granted>>,
     /// What its token says of it.
     pub claims: Option<Claims>,
+    /// The session that it is known by.
+    pub(crate) session: Option<Arc<Live>>,
+    /// Lines that set cookies with the reply.
+    pub cookies: Vec<String>,
     /// What came of looking for each kind of credential.
     pub(crate) tried: [Option<AuthOutcome>; CredentialKind::ALL.len()],
 }
@@ -108,6 +114,8 @@ impl Identity {
         self.kind = None;
         self.granted = None;
         self.claims = None;
+        self.session = None;
+        self.cookies.clear();
         self.credential.clear();
     }
 

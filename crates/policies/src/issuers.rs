@@ -8,14 +8,17 @@
 mod disk;
 mod fetch;
 mod issuer;
+mod metadata;
 mod schedule;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use std::{io, thread};
 
 use portcullis_config::model::{self, Name};
+use portcullis_jose::Algorithms;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
@@ -107,6 +110,26 @@ impl Issuers {
     #[must_use]
     pub fn find(&self, name: &Name) -> Option<Arc<Issuer>> {
         lock(&self.inner).issuers.get(name).map(|held| Arc::clone(&held.issuer))
+    }
+
+    /// The issuer of this name, or one of whom nobody knows anything: a configuration that is in use
+    /// names none that are not there.
+    pub(crate) fn find_or_stranger(&self, name: &Name) -> Arc<Issuer> {
+        let stranger = || {
+            let spec = model::Issuer {
+                name: name.clone(),
+                issuer: "".into(),
+                keys: model::KeyOrigin::Set([].into()),
+                algorithms: Algorithms::NONE,
+                refresh: Duration::MAX,
+                timeout: Duration::ZERO,
+                max_size: 0,
+                max_keys: 0,
+                tls: model::StoreTls { ca: None, certificate: None },
+            };
+            Arc::new(Issuer::new(&Arc::new(spec)))
+        };
+        self.find(name).unwrap_or_else(stranger)
     }
 
     /// Keeps keys of issuers that are put to use from now on in this folder, over a restart.

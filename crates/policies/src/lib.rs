@@ -19,6 +19,7 @@ mod identity;
 pub mod issuers;
 mod key;
 mod limit;
+mod oauth;
 mod policy;
 mod registry;
 mod seats;
@@ -31,9 +32,11 @@ mod testing;
 pub use access::{Asker, Forbidden, RunningRule};
 pub use admit::{Applying, Later, MOST_GROUPS, Refusal, Why, Work};
 pub use auth::{
-    Answers, Asking, Authentication, Denied, Guard, Known, Refused, Tokens, Verifier, Waiting,
+    Answers, Around, Asking, Authentication, Denied, Guard, Known, LoginFault, Logins, Redirect,
+    Refused, RelyingParty, Tokens, Verifier, Waiting,
 };
 pub use clock::nanos;
+pub use hide::cookies as hide_cookies;
 pub use identity::{Consumer, Granted, Identity, More};
 pub use key::{Facts, KeyHasher, Missed, write_key};
 pub use limit::{Allowance, Bucket, Limit, Verdict, Window};

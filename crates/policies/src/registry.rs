@@ -11,7 +11,7 @@ use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Rule, Sh
 use portcullis_core::metrics::PolicyMetrics;
 
 use crate::access::RunningRule;
-use crate::auth::Authentication;
+use crate::auth::{Around, Authentication, Logins};
 use crate::browser::{RunningCors, RunningCsrf, RunningSecurityHeaders};
 use crate::clock::nanos;
 use crate::consumers::Identities;
@@ -181,6 +181,7 @@ pub struct Registry {
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
     issuers: Issuers,
+    logins: Arc<Logins>,
     shared: Mutex<HashMap<PolicyId, InStore>>,
     /// Who calls, as far as it outlives a configuration.
     identities: Identities,
@@ -200,6 +201,7 @@ impl Registry {
             store: Mutex::default(),
             stores: Stores::default(),
             issuers: Issuers::default(),
+            logins: Arc::default(),
             shared: Mutex::default(),
             identities: Identities::default(),
             judged: Mutex::default(),
@@ -230,6 +232,12 @@ impl Registry {
         &self.issuers
     }
 
+    /// Logins of browsers and their sessions.
+    #[must_use]
+    pub fn logins(&self) -> &Arc<Logins> {
+        &self.logins
+    }
+
     /// Who calls, as far as it outlives a configuration.
     #[must_use]
     pub fn identities(&self) -> &Identities {
@@ -253,7 +261,14 @@ impl Registry {
                 RunningSecurityHeaders::new(headers, PolicyId::only(scope, "security_headers"))
             }),
             authentication: match &policies.authentication {
-                Layered::On(written) => Some(Authentication::new(written, &self.issuers)),
+                Layered::On(written) => {
+                    let around = Around {
+                        issuers: &self.issuers,
+                        stores: &self.stores,
+                        logins: &self.logins,
+                    };
+                    Some(Authentication::new(written, &around))
+                }
                 Layered::Unsaid | Layered::Off => None,
             },
             rules: policies.rules.iter().map(|rule| self.rule(scope, rule)).collect(),

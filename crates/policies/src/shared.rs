@@ -22,6 +22,7 @@ pub use counter::{Answer, Ask, Shared, Told, take_all};
 pub use fault::StoreFault;
 pub use metrics::{STORE_BOUNDS_US, StoreMetrics};
 pub use script::StoreKey;
+pub(crate) use store::SessionCall;
 pub use store::Store;
 pub use stores::{Prepared, Stores};
 pub use target::StoreError;

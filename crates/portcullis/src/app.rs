@@ -354,7 +354,7 @@ impl App {
 
 /// What there is to tell about policies.
 fn policies<'a>(
-    registry: &Registry,
+    registry: &'a Registry,
     counted: &'a [Arc<Counted>],
     judged: &'a [Arc<Judged>],
 ) -> PolicyFacts<'a> {
@@ -378,6 +378,7 @@ fn policies<'a>(
         policies: counted.iter().map(fact).collect(),
         judged: judged.iter().map(verdicts).collect(),
         store_errors: registry.store().map_or(0, |store| store.errors()),
+        logins: Some(&registry.logins().counts),
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a configuration to a snapshot, at a cost in proportion to what changed: what is the same
 //! allocation as before is taken over as it is.
 
+mod logins;
 mod service;
 mod tcp;
 mod tls;
@@ -115,6 +116,8 @@ pub struct Compiler {
     state: State,
     routes: HashMap<Name, Arc<CompiledRoute>>,
     tcp_routes: HashMap<Name, Arc<CompiledTcpRoute>>,
+    /// The routes among them that browsers log in at.
+    login_routes: HashMap<Name, Arc<CompiledRoute>>,
     /// What another process knew of endpoints, by service and address, for the first configuration.
     known: HashMap<(String, String), KnownHealth>,
 }
@@ -151,6 +154,7 @@ impl Compiler {
             state: State::default(),
             routes: HashMap::new(),
             tcp_routes: HashMap::new(),
+            login_routes: HashMap::new(),
             known: HashMap::new(),
         }
     }
@@ -221,6 +225,7 @@ impl Compiler {
             tcp: state.tcp.clone(),
             services: state.services.clone(),
             policies: Arc::clone(&state.policies),
+            logins: self.logins(&state, config, &routes),
             directory: Arc::clone(&state.directory),
             listeners: listeners.collect(),
             metrics: config.process.metrics,
@@ -238,8 +243,12 @@ impl Compiler {
         self.registry.issuers().commit(compiled.issuers);
         for name in compiled.routes.gone {
             self.routes.remove(&name);
+            self.login_routes.remove(&name);
         }
         for route in compiled.routes.fresh {
+            if route.has_logins() {
+                self.login_routes.insert(Arc::clone(&route.route.name), Arc::clone(&route));
+            }
             self.routes.insert(Arc::clone(&route.route.name), route);
         }
         compiled.tcp_routes.commit(&mut self.tcp_routes);

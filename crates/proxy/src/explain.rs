@@ -137,6 +137,8 @@ pub enum Outcome<'s> {
     Own,
     /// It is a preflight, which a policy answers.
     Preflight(Box<PreflightStep<'s>>),
+    /// Its path belongs to a login of browsers: what it does, and the login's issuer.
+    Login(&'static str, Arc<str>),
     /// A route takes it.
     Routed(Box<Routed<'s>>),
 }

@@ -14,6 +14,7 @@ mod forwarding;
 mod gateway;
 mod handover;
 mod l4;
+mod logins;
 mod multiplex;
 pub mod path;
 mod penalty;

@@ -8,6 +8,7 @@ mod fault;
 pub(crate) mod forward;
 mod grpc;
 mod head;
+mod login;
 mod mirror;
 pub(crate) mod policies;
 pub(crate) mod record;
@@ -141,6 +142,14 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
         Normal::AsIs => request.path(),
         Normal::Rewritten => &scratch.path,
     };
+
+    // What browsers come back to from logging in is the gateway's own, whatever routes there are.
+    if let Some(logins) = &snapshot.logins
+        && let Some((purpose, parties)) = logins.find(&listener.name, request, path)
+    {
+        return login::serve(exchange, purpose, &parties, normal).await;
+    }
+
     let route = find(*serving, request, path, record.client, &mut scratch.params);
     let route = match route {
         Ok(route) => route,
@@ -181,7 +190,9 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     check_length(exchange.scratch.request.length, body_limit)?;
 
     // Who calls comes before all that may go by it.
-    authenticate::authenticate(exchange, route, service, normal).await?;
+    if let Some(party) = authenticate::authenticate(exchange, route, service, normal).await? {
+        return login::begin(exchange, party).await;
+    }
 
     // Who may not, counts nowhere.
     rules::ask(exchange, browser::layers(snapshot, Some(route), service), normal)?;

@@ -18,6 +18,7 @@ use portcullis_wire::tls::ClientVerifier;
 use rustls::pki_types::ServerName;
 
 use crate::clock;
+use crate::logins::Logins;
 use crate::router::{Router, ServerNames};
 use crate::upstream::balance::{Around, Latency};
 use crate::upstream::breaker::Phase;
@@ -41,6 +42,8 @@ pub struct Snapshot {
     pub services: Vec<Option<Arc<CompiledService>>>,
     /// Policies for every request.
     pub policies: Arc<RunningPolicies>,
+    /// Logins of browsers, if there are any.
+    pub logins: Option<Arc<Logins>>,
     /// Who there is.
     pub directory: Arc<Directory>,
     /// What each listener lets in.
@@ -97,6 +100,13 @@ pub struct CompiledRoute {
     pub mirror: Option<(Arc<Mirror>, usize)>,
     /// Its counters, which outlive it.
     pub metrics: Arc<RouteMetrics>,
+}
+
+impl CompiledRoute {
+    /// Whether browsers log in at it by a policy of its own.
+    pub(crate) fn has_logins(&self) -> bool {
+        self.policies.authentication.as_ref().is_some_and(|one| !one.parties().is_empty())
+    }
 }
 
 /// A TCP route ready to serve.

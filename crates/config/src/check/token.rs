@@ -1,5 +1,6 @@
 //! Tokens as credentials.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use portcullis_jose::{ClaimPath, Expectations, Expected, Requirement, Scopes, Test, Typ};
@@ -52,8 +53,8 @@ pub(super) fn jwt(written: &Spanned<JwtSpec>, scope: &mut Scope<'_>) -> Method {
             None => vec![ClaimPath::name("roles")],
             roles => items(roles).filter_map(|claim| path(claim, scope)).collect(),
         },
-        consumer: consumer(spec, scope),
-        headers: headers(spec, scope),
+        consumer: consumer(spec.consumer.as_ref(), spec.require_consumer.as_ref(), scope),
+        headers: headers(spec.claims_to_headers.as_ref(), scope),
     }))
 }
 
@@ -139,7 +140,7 @@ fn scopes(spec: &JwtSpec, scope: &mut Scope<'_>) -> Scopes {
 }
 
 /// A scope (RFC 6749, 3.3).
-fn word(written: &Spanned<String>, scope: &mut Scope<'_>) -> Box<str> {
+pub(super) fn word(written: &Spanned<String>, scope: &mut Scope<'_>) -> Box<str> {
     let legal = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     if written.as_str().is_empty() || !written.as_str().bytes().all(legal) {
         let shown = written.shown();
@@ -185,39 +186,53 @@ fn value(written: &ScalarSpec) -> Expected {
     }
 }
 
-fn consumer(spec: &JwtSpec, scope: &mut Scope<'_>) -> Option<(ClaimPath, bool)> {
-    let Some(claim) = &spec.consumer else {
-        if let Some(written) = spec.require_consumer.as_ref().filter(|_| !scope.incomplete) {
+/// The claim that names the consumer, and whether it must be a known one.
+pub(super) fn consumer(
+    claim: Option<&Spanned<String>>,
+    require: Option<&Spanned<bool>>,
+    scope: &mut Scope<'_>,
+) -> Option<(ClaimPath, bool)> {
+    let Some(claim) = claim else {
+        if let Some(written) = require.filter(|_| !scope.incomplete) {
             scope.fault(written.span, "no claim names a consumer").label =
                 "only with `consumer`".into();
         }
         return None;
     };
-    let required = spec.require_consumer.as_ref().is_none_or(|written| written.value);
+    let required = require.is_none_or(|written| written.value);
     path(claim, scope).map(|path| (path, required))
 }
 
-fn headers(spec: &JwtSpec, scope: &mut Scope<'_>) -> Vec<(Name, ClaimPath)> {
+/// Fields that claims are written to.
+pub(super) fn headers(
+    written: Option<&BTreeMap<String, Spanned<String>>>,
+    scope: &mut Scope<'_>,
+) -> Vec<(Name, ClaimPath)> {
     let mut headers: Vec<(Name, ClaimPath)> = Vec::new();
-    for (name, claim) in spec.claims_to_headers.iter().flatten() {
-        let name = Spanned { value: name.clone(), span: claim.span, hidden: false };
-        let field = policies::field_name(&name, scope);
-        if NOT_WRITTEN.contains(&&*field) {
-            scope.fault(claim.span, format!("no claim is written to `{field}`"));
-        }
+    for (name, claim) in written.into_iter().flatten() {
+        let field = field(&Spanned { value: name.clone(), span: claim.span, hidden: false }, scope);
         if headers.iter().any(|(other, _)| *other == field) {
             scope.fault(claim.span, format!("the field `{field}` is here twice"));
         }
         headers.extend(path(claim, scope).map(|path| (field, path)));
     }
-    if let Some(claim) = spec.claims_to_headers.iter().flatten().nth(MOST_HEADERS) {
-        scope.fault(claim.1.span, format!("claims are written to {MOST_HEADERS} fields at most"));
+    if let Some((_, claim)) = written.into_iter().flatten().nth(MOST_HEADERS) {
+        scope.fault(claim.span, format!("claims are written to {MOST_HEADERS} fields at most"));
     }
     headers
 }
 
+/// A field that the gateway fills, in lower case.
+pub(super) fn field(name: &Spanned<String>, scope: &mut Scope<'_>) -> Name {
+    let field = policies::field_name(name, scope);
+    if NOT_WRITTEN.contains(&&*field) {
+        scope.fault(name.span, format!("no claim is written to `{field}`"));
+    }
+    field
+}
+
 /// Where a claim is.
-fn path(written: &Spanned<String>, scope: &mut Scope<'_>) -> Option<ClaimPath> {
+pub(super) fn path(written: &Spanned<String>, scope: &mut Scope<'_>) -> Option<ClaimPath> {
     ClaimPath::parse(written.as_str())
         .map_err(|error| {
             let shown = written.shown();

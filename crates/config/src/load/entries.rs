@@ -9,7 +9,9 @@ use super::Touched;
 use super::claims::Claims;
 use super::unit::{Collection, Unit, UnitId, Value};
 use crate::inputs::{Input, Inputs};
-use crate::model::{Action, Layered, Name, Policy, Process, Route, TcpRoute, WeightedService};
+use crate::model::{
+    Action, Layered, Name, Policies, Policy, Process, Route, TcpRoute, WeightedService,
+};
 use crate::overlap::Overlap;
 
 #[derive(Default)]
@@ -244,10 +246,20 @@ fn called(unit: &Unit) -> Vec<(Collection, Name)> {
     let stores = policies.into_iter().flat_map(|policies| &policies.limits);
     let stores = stores.filter_map(Policy::sharing);
     let stores = stores.map(|sharing| (Collection::Stores, sharing.store.clone()));
+    let stores = stores.chain(stores_of_sessions(policies));
     let services = services.iter().map(|part| &part.service).chain(other);
     let services = services.map(|name| (Collection::Services, name.clone()));
     let listeners = listeners.iter().map(|name| (Collection::Listeners, name.clone()));
     services.chain(listeners).chain(stores).chain(called_of_identity(unit)).collect()
+}
+
+/// The stores that sessions of logins are kept in.
+fn stores_of_sessions(policies: Option<&Policies>) -> impl Iterator<Item = (Collection, Name)> {
+    let stores = match policies.map(|policies| &policies.authentication) {
+        Some(Layered::On(authentication)) => authentication.stores(),
+        _ => Vec::new(),
+    };
+    stores.into_iter().map(|name| (Collection::Stores, name))
 }
 
 /// The consumers, groups, plans and issuers that an entry names.

@@ -197,12 +197,16 @@ fn missing(
         Collection::Stores => {
             let named = |policy: &Policy| policy.sharing().is_some_and(|to| &*to.store == name);
             let policies = value.policies()?;
-            let index = policies.limits.iter().position(named)?;
-            let kind = policies.limits[index].kind();
-            let index = policies.limit_places[index].to_string();
-            let path = ["policies", &index, kind, "store"];
-            let path = &path[usize::from(unit.collection == Collection::Settings)..];
-            ("store", places.within(entries, id, path))
+            match policies.limits.iter().position(named) {
+                None => identity::missing(collection, name, id, entries, places)?,
+                Some(index) => {
+                    let kind = policies.limits[index].kind();
+                    let index = policies.limit_places[index].to_string();
+                    let path = ["policies", &index, kind, "store"];
+                    let path = &path[usize::from(unit.collection == Collection::Settings)..];
+                    ("store", places.within(entries, id, path))
+                }
+            }
         }
         Collection::Consumers | Collection::Groups | Collection::Plans | Collection::Issuers => {
             identity::missing(collection, name, id, entries, places)?

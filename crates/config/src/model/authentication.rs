@@ -1,6 +1,8 @@
 //! Authentication: what a request must show so that the gateway knows who calls.
 
-use super::{Jwt, Name};
+use std::sync::Arc;
+
+use super::{Jwt, Name, Oidc};
 
 /// What a scope asks of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub enum Method {
     Mtls(Mtls),
     /// A JSON Web Token.
     Jwt(Box<Jwt>),
+    /// A login of a browser.
+    Oidc(Arc<Oidc>),
     /// The first of these that is shown and good; at least two.
     AnyOf(Vec<Method>),
     /// Every one of these, for the same consumer; at least two.
@@ -81,13 +85,27 @@ impl Authentication {
     pub fn issuers(&self) -> Vec<Name> {
         let mut issuers = Vec::new();
         if let Some(method) = &self.method {
-            method.each(&mut |method| {
-                if let Method::Jwt(jwt) = method {
-                    issuers.extend(jwt.issuers.iter().cloned());
-                }
+            method.each(&mut |method| match method {
+                Method::Jwt(jwt) => issuers.extend(jwt.issuers.iter().cloned()),
+                Method::Oidc(oidc) => issuers.push(oidc.issuer.clone()),
+                _ => {}
             });
         }
         issuers
+    }
+
+    /// The stores that it names.
+    #[must_use]
+    pub fn stores(&self) -> Vec<Name> {
+        let mut stores = Vec::new();
+        if let Some(method) = &self.method {
+            method.each(&mut |method| {
+                if let Method::Oidc(oidc) = method {
+                    stores.extend(oidc.session.store.clone());
+                }
+            });
+        }
+        stores
     }
 }
 

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
     AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, JwtSpec, MethodSpec, MtlsSpec,
-    OffOr, OneOrMany, SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
+    OffOr, OidcSpec, OneOrMany, SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
 };
 
 /// A policy: exactly one of these.
@@ -41,6 +41,8 @@ pub(crate) struct PolicySpec {
     pub(crate) mtls: Option<Spanned<MtlsSpec>>,
     /// Who calls must show a JSON Web Token.
     pub(crate) jwt: Option<Box<Spanned<JwtSpec>>>,
+    /// Who calls must have logged in with a browser (OpenID Connect).
+    pub(crate) oidc: Option<Box<Spanned<OidcSpec>>>,
     /// Who calls must show one of these: the first that is shown and good counts.
     pub(crate) any_of: Option<Spanned<Vec<Spanned<MethodSpec>>>>,
     /// Who calls must show all of these, for the same consumer.

@@ -29,6 +29,7 @@ fn method(written: &Method) -> String {
             let places: Vec<String> = jwt.from.iter().map(place).collect();
             format!("jwt of {} in {}", jwt.issuers.join(", "), places.join(", "))
         }
+        Method::Oidc(oidc) => format!("oidc of {}", oidc.issuer),
         Method::AnyOf(methods) => list(methods, " or "),
         Method::AllOf(methods) => list(methods, " and "),
     }

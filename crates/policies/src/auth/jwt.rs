@@ -10,8 +10,9 @@ use portcullis_core::CredentialKind;
 use portcullis_jose::{Claims, Scopes, Token, TokenError, Value, Verified, VerifiedCache};
 use portcullis_wire::{Fields, RequestHead};
 
+use super::oidc::Sessions;
 use super::place::{Place, places};
-use super::{Answer, Answers, Asking, Attempt, Denied, Refused, Waiting, challenge};
+use super::{Answer, Answers, Asking, Attempt, Denied, Refused, Waiting, challenge, claims};
 use crate::identity::{Granted, Identity};
 use crate::issuers::{Issuer, Issuers, View};
 use crate::key::Facts;
@@ -20,8 +21,6 @@ const KIND: CredentialKind = CredentialKind::Jwt;
 /// Tokens that a worker remembers for one place of the configuration, and their memory.
 const MOST_REMEMBERED: usize = 10_000;
 const MOST_MEMORY: usize = 32 << 20;
-/// Most of a subject that is shown.
-const MOST_SHOWN: usize = 128;
 /// What is added to the time that a fetch of keys may take.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -44,6 +43,8 @@ pub struct Tokens {
     /// The token of the request that is looked at, in memory that is used again.
     shown: Vec<u8>,
     slots: Vec<Slot>,
+    /// What it remembers of sessions.
+    pub(super) sessions: Sessions,
 }
 
 /// What is remembered for one method.
@@ -101,7 +102,7 @@ impl Jwt {
             Shown::Token => {}
         }
         let now = i64::try_from(asking.now).unwrap_or(i64::MAX);
-        let Tokens { shown, slots } = tokens;
+        let Tokens { shown, slots, .. } = tokens;
         let slot = self.slot(slots);
         // Generations only grow, so that no two sums of different ones are the same.
         let generation =
@@ -196,24 +197,11 @@ impl Jwt {
 
     fn accept(&self, verified: Verified) -> Accepted {
         let claims = verified.claims;
-        let mut roles = Vec::new();
-        for value in self.written.roles.iter().filter_map(|path| claims.at(path)) {
-            match value {
-                Value::Text(text) => roles.extend(text.split(' ').map(Box::from)),
-                Value::List(list) => {
-                    roles.extend(list.iter().filter_map(Value::as_str).map(Box::from));
-                }
-                _ => {}
-            }
-        }
-        let scopes = claims.scopes().map(Box::from).collect();
-        let subject = claims.subject().unwrap_or_default();
-        let subject = subject.chars().filter(|char| !char.is_control()).take(MOST_SHOWN);
         let consumer = self.written.consumer.as_ref().and_then(|(path, _)| claims.at(path));
         Accepted {
-            subject: subject.collect::<String>().into(),
+            subject: claims::subject(&claims),
             consumer: consumer.and_then(Value::as_str).map(Box::from),
-            granted: Arc::new(Granted { scopes, roles }),
+            granted: Arc::new(claims::granted(&claims, &self.written.roles)),
             claims,
         }
     }
@@ -278,26 +266,19 @@ impl Jwt {
         &mut slots[last]
     }
 
-    /// Takes the token out of the request, if the service is not to see it, and writes claims to
-    /// fields. What the client has sent under their names goes in any case.
-    pub(super) fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
+    /// Takes the token out of the request, if the service is not to see it. What the client has sent
+    /// under the names of fields that claims are written to goes in any case.
+    pub(super) fn hide(&self, request: &mut RequestHead, text: &mut Vec<u8>) {
         if !self.written.forward {
             self.from.iter().for_each(|place| place.hide(request, text));
         }
-        let headers = &self.written.headers;
-        if headers.is_empty() {
-            return;
-        }
-        let taken = |name: &[u8]| headers.iter().any(|(header, _)| is_same(name, header));
-        request.fields.retain(|field| !taken(field.name));
-        let Some(claims) = identity.claims.as_ref().filter(|_| identity.kind == Some(KIND)) else {
-            return;
-        };
-        for (name, path) in headers {
-            text.clear();
-            if claims.at(path).is_some_and(|value| write(value, text)) {
-                request.fields.push(name.as_bytes(), text);
-            }
+        claims::take_out(&self.written.headers, request);
+    }
+
+    /// Writes claims to fields.
+    pub(super) fn tell(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
+        if let Some(found) = identity.claims.as_ref().filter(|_| identity.kind == Some(KIND)) {
+            claims::write(&self.written.headers, found, request, text);
         }
     }
 
@@ -323,46 +304,6 @@ impl Jwt {
             out.push(b"WWW-Authenticate", challenge);
         }
     }
-}
-
-/// Whether a service may take one name for the other: many read `_` as `-`.
-fn is_same(name: &[u8], header: &str) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.len() == header.len()
-        && name.iter().zip(header.bytes()).all(|(one, other)| plain(*one) == plain(other))
-}
-
-/// Writes a claim as the value of a field: texts, numbers and truth values as they are, those of a
-/// list with commas between them. Nothing else can be one, nor what has control characters.
-fn write(value: Value<'_>, out: &mut Vec<u8>) -> bool {
-    match value {
-        Value::Text(text) => {
-            if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-                return false;
-            }
-            out.extend_from_slice(text.trim_matches(' ').as_bytes());
-        }
-        Value::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
-        Value::Number(_) => {
-            let Some(number) = value.as_i64() else { return false };
-            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        }
-        Value::List(list) => {
-            for item in list.iter() {
-                if matches!(item, Value::List(_)) {
-                    return false;
-                }
-                if !out.is_empty() {
-                    out.extend_from_slice(b", ");
-                }
-                if !write(item, out) {
-                    return false;
-                }
-            }
-        }
-        Value::Null | Value::Object(_) => return false,
-    }
-    !out.is_empty()
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn ask(
     now: u64,
 ) -> Result<String, Denied> {
     let written = Written { method: Some(method), anonymous: None };
-    let authentication = Authentication::new(&Arc::new(written), &Issuers::default());
+    let authentication = running(written);
     let shown = Shown(fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect());
     let mut identity = Identity::default();
     let tokens = RefCell::default();
@@ -142,7 +142,13 @@ fn challenges_are_told_once_each() {
     let any = WrittenMethod::AnyOf(vec![in_header("a"), in_header("b")]);
     let written = Written { method: Some(any), anonymous: None };
     let mut told = Fields::default();
-    Authentication::new(&Arc::new(written), &Issuers::default())
-        .challenge(&Denied::Missing, &mut told);
+    running(written).challenge(&Denied::Missing, &mut told);
     assert_eq!(told.len(), 1);
+}
+
+/// Ready to run, with nothing that outlives a configuration.
+fn running(written: model::Authentication) -> Authentication {
+    let (issuers, stores, logins) = (Issuers::default(), Stores::default(), Arc::default());
+    let around = Around { issuers: &issuers, stores: &stores, logins: &logins };
+    Authentication::new(&Arc::new(written), &around)
 }

@@ -3,6 +3,7 @@
 use portcullis_config::model::{Issuer, KeyOrigin, Url};
 use portcullis_jose::{Claims, JsonError, KeyError, KeySet, KeySetLimits};
 
+use super::metadata::Metadata;
 use crate::calls::{Call, CallError, Caller};
 
 /// How much of a foreign text an error repeats.
@@ -14,6 +15,8 @@ pub(super) struct Fetched {
     pub(super) set: KeySet,
     /// The document that they stand in.
     pub(super) document: Vec<u8>,
+    /// What else the issuer says of itself, where it was asked.
+    pub(super) metadata: Option<Metadata>,
 }
 
 /// Why no keys could be fetched.
@@ -37,14 +40,17 @@ pub(super) enum FetchError {
 
 /// Fetches the keys of an issuer.
 pub(super) async fn fetch(caller: &Caller, issuer: &Issuer) -> Result<Fetched, FetchError> {
-    let url = match &issuer.keys {
-        KeyOrigin::Discovery(url) => &discover(caller, issuer, url).await?,
-        KeyOrigin::Address(url) => url,
+    let (url, metadata) = match &issuer.keys {
+        KeyOrigin::Discovery(url) => {
+            let (url, metadata) = discover(caller, issuer, url).await?;
+            (url, Some(metadata))
+        }
+        KeyOrigin::Address(url) => (url.clone(), None),
         KeyOrigin::Set(_) | KeyOrigin::Pem(_) | KeyOrigin::Secret(_) => {
-            return Ok(Fetched { set: KeySet::default(), document: Vec::new() });
+            return Ok(Fetched { set: KeySet::default(), document: Vec::new(), metadata: None });
         }
     };
-    let document = get(caller, issuer, url).await?;
+    let document = get(caller, issuer, &url).await?;
     let limits = KeySetLimits { bytes: issuer.max_size, keys: issuer.max_keys, symmetric: false };
     let set = KeySet::from_jwks(&document, limits)
         .map_err(|error| FetchError::Set(url.clone(), error))?;
@@ -52,11 +58,15 @@ pub(super) async fn fetch(caller: &Caller, issuer: &Issuer) -> Result<Fetched, F
         let first = set.skipped().first().map(|skipped| format!(": {}", skipped.why));
         return Err(FetchError::NoKeys(url.clone(), first.unwrap_or_default()));
     }
-    Ok(Fetched { set, document })
+    Ok(Fetched { set, document, metadata })
 }
 
 /// The address of the keys, from metadata that must be the issuer's own (RFC 8414, section 3.3).
-async fn discover(caller: &Caller, issuer: &Issuer, url: &Url) -> Result<Url, FetchError> {
+async fn discover(
+    caller: &Caller,
+    issuer: &Issuer,
+    url: &Url,
+) -> Result<(Url, Metadata), FetchError> {
     let content = get(caller, issuer, url).await?;
     let metadata =
         Claims::from_json(&content).map_err(|error| FetchError::Metadata(url.clone(), error))?;
@@ -69,7 +79,8 @@ async fn discover(caller: &Caller, issuer: &Issuer, url: &Url) -> Result<Url, Fe
     let keys = text("jwks_uri").and_then(|keys| keys.parse::<Url>().ok());
     // Whoever is asked with TLS must not lead to where there is none.
     let keys = keys.filter(|keys| keys.is_tls() || !url.is_tls());
-    keys.ok_or_else(|| FetchError::NoAddress(url.clone()))
+    let keys = keys.ok_or_else(|| FetchError::NoAddress(url.clone()))?;
+    Ok((keys, Metadata::read(&metadata, url.is_tls())))
 }
 
 async fn get(caller: &Caller, issuer: &Issuer, url: &Url) -> Result<Vec<u8>, FetchError> {

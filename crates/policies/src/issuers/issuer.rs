@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use super::disk::{self, Kept};
 use super::fetch::{Fetched, fetch};
+use super::metadata::Metadata;
 use super::schedule::{ASKED_APART, Schedule, milliseconds};
 use crate::calls::Caller;
 use crate::registry::lock;
@@ -42,6 +43,7 @@ pub struct Issuer {
     succeeded: AtomicU64,
     failed: AtomicU64,
     began: Instant,
+    about: Mutex<(Option<Arc<Metadata>>, Option<Caller>)>,
 }
 
 /// An issuer at one time.
@@ -53,6 +55,10 @@ pub struct View {
     pub set: Option<Arc<KeySet>>,
     /// The number of this view: later ones, of any issuer, have higher ones.
     pub generation: u64,
+    /// What else it says of itself; none as long as it could not be asked.
+    pub(crate) metadata: Option<Arc<Metadata>>,
+    /// What calls it, where it is called at all.
+    pub(crate) caller: Option<Caller>,
     /// The digest of the document that the keys were fetched in; empty if they were not.
     document: Box<[u8]>,
 }
@@ -136,6 +142,8 @@ impl Issuer {
             spec: Arc::clone(spec),
             set: None,
             generation: next_generation(),
+            metadata: None,
+            caller: None,
             document: Box::default(),
         };
         Issuer {
@@ -152,6 +160,7 @@ impl Issuer {
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             began: Instant::now(),
+            about: Mutex::default(),
         }
     }
 
@@ -237,6 +246,7 @@ impl Issuer {
         mut gone: watch::Receiver<()>,
     ) {
         let folder = folder.as_deref();
+        lock(&self.about).1 = Some(caller.clone());
         if !self.has_keys() {
             self.take_from_disk(&spec, folder);
         }
@@ -283,9 +293,12 @@ impl Issuer {
     /// Puts fetched keys to use; the very same ones are left as they are, and with them whatever
     /// was verified with them.
     fn adopt(&self, spec: &Arc<model::Issuer>, fetched: Fetched) {
-        let Fetched { set, document } = fetched;
+        let Fetched { set, document, metadata } = fetched;
+        let metadata = metadata.map(Arc::new);
+        let told = metadata != self.view().metadata;
+        lock(&self.about).0 = metadata;
         let document: Box<[u8]> = digest(&SHA256, &document).as_ref().into();
-        if self.view().document != document {
+        if self.view().document != document || told {
             for skipped in set.skipped() {
                 let kid = skipped.kid.as_deref().unwrap_or("without a name");
                 let (place, why) = (skipped.index, &skipped.why);
@@ -320,7 +333,9 @@ impl Issuer {
     fn publish(&self, spec: &Arc<model::Issuer>, set: Option<Arc<KeySet>>, document: Box<[u8]>) {
         let mut current = lock(&self.current);
         let generation = next_generation();
-        *current = Arc::new(View { spec: Arc::clone(spec), set, generation, document });
+        let (metadata, caller) = lock(&self.about).clone();
+        let spec = Arc::clone(spec);
+        *current = Arc::new(View { spec, set, generation, metadata, caller, document });
         // Workers that see the number find the view behind the lock.
         self.generation.store(generation, Release);
     }

@@ -26,6 +26,9 @@ pub(crate) static LEASE: Script = Script::new(include_str!("script/lease.lua"));
 /// Says that a node is there.
 pub(crate) static HEARTBEAT: Script = Script::alone(include_str!("script/heartbeat.lua"));
 
+/// Works with a session of a browser.
+pub(crate) static SESSION: Script = Script::alone(include_str!("script/session.lua"));
+
 impl Script {
     const fn new(part: &'static str) -> Script {
         Script { common: COUNTING, part, whole: OnceLock::new() }

@@ -1,5 +1,7 @@
 //! A store: how to call it within its time, and the task that watches over it.
 
+mod session;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex;
@@ -15,6 +17,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
+pub(crate) use self::session::SessionCall;
 use super::breaker::{self, Breaker};
 use super::leases::Wanted;
 use super::link::{Dialer, Link};

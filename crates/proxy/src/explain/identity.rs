@@ -40,10 +40,20 @@ pub(super) fn authenticate<'s>(
     let known = authentication.ask(asked, asking, &Answers::default(), steady, &mut identity);
     let (found, result) = match known {
         Ok(Known::Yes) => (told(&identity), Ok(identity)),
-        Ok(Known::Wait(_)) => ("depends on the password".to_owned(), Ok(identity)),
+        Ok(Known::Wait(_)) => {
+            let found = "depends on what must be asked first: a password, a store, an issuer";
+            (found.to_owned(), Ok(identity))
+        }
         Err(denied) => {
             let failure = failure(&denied, &mut Fields::default());
-            ("refused".to_owned(), Err(failure))
+            let login = authentication.login(&denied, &identity, asked.request);
+            let found = login.map_or_else(
+                || "refused".to_owned(),
+                |party| {
+                    format!("the browser is sent to log in (oidc of {})", party.written().issuer)
+                },
+            );
+            (found, Err(failure))
         }
     };
     let asks = authentication.describe();

@@ -2,6 +2,7 @@
 //! their order, which is that of `pipeline::answer`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use portcullis_config::model::{self, Balance, Endpoint, Protocol};
 use portcullis_core::{Failure, Reason};
@@ -59,6 +60,10 @@ pub(super) fn walk<'s>(
     explanation.client = Some(client);
     if let Some(preflight) = browser::preflight(snapshot, request, &asked) {
         return Ok(Outcome::Preflight(Box::new(preflight)));
+    }
+    let login = snapshot.logins.as_ref().and_then(|one| one.find(&listener.name, request, path));
+    if let Some((purpose, [party, ..])) = login.as_ref().map(|(what, who)| (*what, &**who)) {
+        return Ok(Outcome::Login(purpose.as_str(), Arc::clone(&party.written().issuer)));
     }
     explanation.candidates = snapshot.router.explain(&asked);
     let found = snapshot.router.find(&asked, &mut scratch.params);

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use portcullis_core::{AuthOutcome, Failure, Reason};
+use portcullis_core::{AuthOutcome, CredentialKind, Failure, Reason};
 use portcullis_policies::{
-    Answers, Asking, Authentication, Denied, Identity, Known, RunningPolicies, Waiting, nanos,
+    Answers, Asking, Authentication, Denied, Identity, Known, RelyingParty, RunningPolicies,
+    Waiting, nanos,
 };
 use portcullis_wire::Fields;
 
@@ -27,7 +28,8 @@ pub(crate) fn asked_for<'s>(
     wider.map(|policies: &Arc<RunningPolicies>| &policies.authentication).find_map(Option::as_ref)
 }
 
-/// Finds out who calls, where anybody wants to know.
+/// Finds out who calls, where anybody wants to know. Gives who sends a browser to log in, if that is
+/// what it lacks.
 ///
 /// # Errors
 /// Nobody knows, or nobody can tell now; the reply has the challenges.
@@ -36,9 +38,12 @@ pub(super) async fn authenticate<'s>(
     route: &'s CompiledRoute,
     service: Option<&'s CompiledService>,
     normal: Normal,
-) -> Result<(), Failure> {
+) -> Result<Option<&'s RelyingParty>, Failure> {
     let snapshot = exchange.serving.snapshot;
-    let Some(authentication) = asked_for(snapshot, route, service) else { return Ok(()) };
+    let Some(authentication) = asked_for(snapshot, route, service) else {
+        hide_sessions(exchange);
+        return Ok(None);
+    };
     let known = ask(exchange, authentication, &Answers::default(), normal);
     let result = match known {
         Ok(Known::Yes) => Ok(()),
@@ -53,12 +58,25 @@ pub(super) async fn authenticate<'s>(
     match result {
         Ok(()) => {
             authentication.hide(request, rewritten, identity);
-            Ok(())
+            identity.cookies.iter().for_each(|line| added.push(b"Set-Cookie", line.as_bytes()));
+            hide_sessions(exchange);
+            Ok(None)
         }
         Err(denied) => {
+            if let Some(party) = authentication.login(&denied, identity, request) {
+                return Ok(Some(party));
+            }
             authentication.challenge(&denied, added);
             Err(failure(&denied, added))
         }
+    }
+}
+
+/// What sessions are known by is for no service to see, on whatever route.
+fn hide_sessions(exchange: &mut Exchange<'_, '_>) {
+    let Scratch { request, rewritten, .. } = &mut *exchange.scratch;
+    if let Some(logins) = &exchange.serving.snapshot.logins {
+        logins.hide(request, rewritten);
     }
 }
 
@@ -124,6 +142,9 @@ pub(crate) fn failure(denied: &Denied, added: &mut Fields) -> Failure {
         Denied::Refused(refused) => {
             let detail = format_args!("{}: {}", refused.kind.as_str(), refused.detail);
             Failure::new(Reason::BadCredentials, detail)
+        }
+        Denied::Insufficient(CredentialKind::Oidc) => {
+            Failure::new(Reason::Forbidden, "oidc: no such consumer")
         }
         Denied::Insufficient(kind) => {
             Failure::new(Reason::Forbidden, format_args!("{}: lacks a scope", kind.as_str()))

@@ -79,6 +79,14 @@ pub(crate) async fn redirect(
     sent
 }
 
+/// Sends a browser elsewhere, which it asks by `GET`.
+pub(crate) async fn see_other(
+    exchange: &mut Exchange<'_, '_>,
+    location: &[u8],
+) -> Result<(), Failure> {
+    send(exchange, 303, &[(b"Location", location)], b"").await
+}
+
 /// Turns a failure into an answer where one can still be given, and else into a cut connection.
 pub(crate) async fn fail(exchange: &mut Exchange<'_, '_>, failure: Failure) {
     let Exchange { client, scratch, record, .. } = &mut *exchange;

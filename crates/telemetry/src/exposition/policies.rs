@@ -1,6 +1,7 @@
 //! What is counted of policies.
 
 use portcullis_core::metrics::{Counter, PolicyMetrics, PolicySeries};
+use portcullis_core::{LoginCounts, LoginEvent};
 
 use super::page::{Kind, Page};
 
@@ -13,6 +14,8 @@ pub struct PolicyFacts<'a> {
     pub judged: Vec<JudgedFact<'a>>,
     /// How often quotas could not be written down or read.
     pub store_errors: u64,
+    /// What became of logins of browsers, if there are any.
+    pub logins: Option<&'a LoginCounts>,
 }
 
 /// What there is to tell about a policy.
@@ -51,6 +54,16 @@ pub struct JudgedFact<'a> {
 
 impl PolicyFacts<'_> {
     pub(super) fn render(&self, page: &mut Page<'_>) {
+        if let Some(logins) = self.logins {
+            page.family(
+                "portcullis_logins_total",
+                Kind::Counter,
+                "What became of logins of browsers and of their sessions.",
+            );
+            for event in LoginEvent::ALL {
+                page.sample(&[("event", event.as_str())], logins.of(event));
+            }
+        }
         type Value = fn(&PolicySeries) -> &Counter;
         let outcomes: [(&str, Value); 4] = [
             ("allowed", |series| &series.allowed),

@@ -400,7 +400,8 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
         evicted: 1,
         waiting: 0,
     };
-    let policies = PolicyFacts { policies: vec![fact], judged: Vec::new(), store_errors: 7 };
+    let policies =
+        PolicyFacts { policies: vec![fact], judged: Vec::new(), store_errors: 7, logins: None };
     let mut out = String::new();
     let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
     Scrape {

@@ -3,10 +3,13 @@
 use super::Places;
 use crate::load::entries::Entries;
 use crate::load::unit::{Collection, UnitId, Value};
+use crate::model;
 use crate::node::Span;
 
 /// Most policies that are looked through for a place.
 const MOST: usize = 1000;
+/// Most methods of a list.
+const MOST_METHODS: usize = 16;
 
 /// What is missing, and where it was named: the place, whether the whole path to it is there, and
 /// whether it is hidden.
@@ -38,14 +41,52 @@ pub(super) fn missing(
             Some(("consumer", place))
         }
         Collection::Issuers => {
-            let start = usize::from(unit.collection == Collection::Settings);
-            let place = (0..MOST).find_map(|index| {
-                let index = index.to_string();
-                let path = ["policies", &index, "jwt", "issuers"];
-                places.within(entries, id, &path[start..]).filter(|found| found.1)
-            });
-            Some(("issuer", place))
+            let written = |path: &[&str]| of_method(path, id, entries, places);
+            let of_login = || written(&["oidc", "issuer"]);
+            Some(("issuer", written(&["jwt", "issuers"]).or_else(of_login)))
+        }
+        Collection::Stores => {
+            let path = ["oidc", "session", "store"];
+            Some(("store", of_method(&path, id, entries, places)))
         }
         _ => None,
     }
+}
+
+/// The place of something in a method of a list of policies, or in a method of a list there.
+fn of_method(
+    path: &[&str],
+    id: UnitId,
+    entries: &Entries,
+    places: &Places<'_>,
+) -> Option<(Span, bool, bool)> {
+    let unit = entries.unit(id)?;
+    let start = usize::from(unit.collection == Collection::Settings);
+    let find = |before: &[&str]| {
+        let whole = [before, path].concat();
+        places.within(entries, id, &whole[start..]).filter(|found| found.1)
+    };
+    let policies = unit.value.as_ref()?.policies()?;
+    let model::Layered::On(_) = &policies.authentication else { return None };
+    // A list has one method, so that one place is looked into further.
+    let mut lists = Vec::new();
+    for index in 0..MOST {
+        let index = index.to_string();
+        let item = ["policies", &index];
+        if places.within(entries, id, &item[start..]).is_none_or(|found| !found.1) {
+            break;
+        }
+        if let Some(found) = find(&item) {
+            return Some(found);
+        }
+        lists.push(index);
+    }
+    lists.iter().find_map(|index| {
+        ["any_of", "all_of"].iter().find_map(|list| {
+            (0..MOST_METHODS).find_map(|place| {
+                let place = place.to_string();
+                find(&["policies", index, list, &place])
+            })
+        })
+    })
 }

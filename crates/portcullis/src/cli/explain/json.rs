@@ -51,6 +51,7 @@ pub(super) fn render(told: &Told<'_>) -> Value {
             }),
         ),
         Outcome::Own => ("answered", json!({ "status": 204 })),
+        Outcome::Login(what, issuer) => ("login", json!({ "does": what, "issuer": **issuer })),
         Outcome::Preflight(step) => (
             "preflight",
             json!({

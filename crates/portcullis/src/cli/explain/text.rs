@@ -44,6 +44,12 @@ pub(super) fn render(told: &Told<'_>) -> String {
             }
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
+        Outcome::Login(what, issuer) => {
+            page.line(
+                "answer",
+                format_args!("by the gateway itself: it {what} (oidc of {issuer})"),
+            );
+        }
         Outcome::Preflight(step) => preflight(&mut page, told, step),
         Outcome::Routed(routed) => {
             authentication(&mut page, told);
