@@ -113,7 +113,7 @@ fn well_known(issuer: &Spanned<String>, scope: &mut Scope<'_>) -> KeyOrigin {
 }
 
 /// A URL that is called.
-fn url(written: &Spanned<String>, scope: &mut Scope<'_>) -> Url {
+pub(super) fn url(written: &Spanned<String>, scope: &mut Scope<'_>) -> Url {
     match written.as_str().parse::<Url>() {
         Ok(url) => {
             plain(&url, written, scope);

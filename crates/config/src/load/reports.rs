@@ -3,6 +3,7 @@
 mod backups;
 mod identity;
 mod tcp;
+mod upstream_tokens;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
@@ -60,6 +61,7 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
     overlaps(entries, &places, &mut faults);
     tcp::report(entries, &places, &mut faults);
     backups::report(entries, &places, &mut faults);
+    upstream_tokens::report(entries, &places, &mut faults);
     Report::new(faults)
 }
 
