@@ -226,6 +226,8 @@ impl Grant {
                 fetched = self.fetch() => fetched,
             };
             waits_for_metadata = matches!(fetched, Err(GrantFault::NoMetadata));
+            // What has ended until now, this fetch has seen.
+            rounds.as_mut().map(watch::Receiver::mark_unchanged);
             let now = self.now();
             match fetched {
                 Ok(lifetime) => {
