@@ -1,5 +1,5 @@
 //! Whether the endpoints that take nothing before their first check have had it, and whether there
-//! are keys of every issuer. Until then a new process is not ready; what a reload adds later does not
+//! are keys of every issuer and tokens for services. Until then a new process is not ready; what a reload adds later does not
 //! make it unready.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct FirstChecks {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     over: AtomicBool,
     registry: Arc<Registry>,
-    /// There have been keys of every issuer.
+    /// There have been keys of every issuer, and tokens for every service.
     keys: AtomicBool,
 }
 
@@ -46,7 +46,11 @@ impl FirstChecks {
         if awaited.is_some() || self.keys.load(Relaxed) {
             return awaited;
         }
-        let lacking = issuers::awaited(&self.registry.issuers().all());
+        let lacking = issuers::awaited(&self.registry.issuers().all()).or_else(|| {
+            let tokens = self.registry.grants().all();
+            let without = tokens.iter().find(|token| token.show().is_none())?;
+            Some(format!("there is no token yet to show to the service {}", without.service()))
+        });
         self.keys.store(lacking.is_none(), Relaxed);
         lacking
     }
