@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 use crate::issuers;
 
+/// How long a process that takes over waits for tokens.
+const TOKENS: Duration = Duration::from_secs(5);
 /// How often it is looked whether the checks are over, by those who wait for that.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -71,6 +73,16 @@ impl FirstChecks {
                 None
             }
         }
+    }
+
+    /// Waits for the first tokens as well, though not for long: whoever grants them may be down.
+    pub(crate) async fn first_tokens(&self) {
+        let all = async {
+            for grant in self.registry.grants().all() {
+                grant.tried().await;
+            }
+        };
+        let _ = tokio::time::timeout(TOKENS, all).await;
     }
 
     /// Waits until they are over. A check has a deadline, so that they will be.

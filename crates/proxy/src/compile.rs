@@ -241,7 +241,8 @@ impl Compiler {
         self.known.clear();
         self.registry.stores().commit(compiled.stores);
         self.registry.issuers().commit(compiled.issuers);
-        let grants = self.state.services.iter().flatten().filter_map(|one| one.token.as_ref());
+        let services = self.state.services.iter().flatten();
+        let grants = services.filter_map(|service| service.token.as_ref());
         self.registry.grants().commit(grants, self.registry.issuers());
         for name in compiled.routes.gone {
             self.routes.remove(&name);

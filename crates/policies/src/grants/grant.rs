@@ -1,33 +1,24 @@
 //! One token: as workers show it, and the task that keeps it fresh.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::ArcSwapOption;
 use portcullis_config::model::{Granter, Name, UpstreamToken, Url};
 use portcullis_wire::tls::TlsError;
 use tokio::sync::{Notify, watch};
-use zeroize::Zeroizing;
 
+use super::bearer::{Bearer, GrantFault, Shown, bearer};
 use super::schedule::{Schedule, milliseconds};
 use crate::calls::Caller;
 use crate::issuers::{Issuer, Issuers};
 use crate::oauth::{Client, TokenFault, TokenReply, Way};
 
-/// How long a token is taken to hold if nobody says.
-const USUAL_LIFETIME: u64 = 300;
-/// The longest that one is taken to hold, in seconds.
-const LONGEST_LIFETIME: u64 = 30 * 86_400;
-/// The longest token.
-const LONGEST_TOKEN: usize = 16 * 1024;
 /// The largest reply of an address that is no issuer's.
 const LARGEST_REPLY: usize = 256 * 1024;
-/// A token is not shown any more for this long before it expires, or for a tenth of its time.
-const MARGIN: Duration = Duration::from_secs(2);
 /// What is added to the time that the metadata of an issuer may take.
 const GRACE: Duration = Duration::from_millis(100);
 
@@ -42,6 +33,8 @@ pub struct Grant {
     /// The number of the last token that the service would not have.
     doubted: AtomicU64,
     wanted: Notify,
+    /// How often it was tried to get one.
+    tries: watch::Sender<u64>,
     began: Instant,
 }
 
@@ -50,18 +43,6 @@ enum From {
     Issuer(Arc<Issuer>, Option<Url>),
     Address(Caller, Url, Duration),
 }
-
-/// A token that was granted.
-struct Bearer {
-    /// The whole value of `Authorization`.
-    value: Zeroizing<Vec<u8>>,
-    /// When it is not shown any more.
-    until: Instant,
-    number: u64,
-}
-
-/// A token that may be shown now.
-pub struct Shown(Guard<Option<Arc<Bearer>>>);
 
 /// What is counted of a service's token; it goes on when the token is configured anew.
 #[derive(Debug, Default)]
@@ -84,23 +65,6 @@ pub struct Told {
     pub failed: u64,
     /// Answers of the service that said that the token is not good.
     pub rejected: u64,
-}
-
-/// Why no token was granted.
-#[derive(Debug, thiserror::Error)]
-enum GrantFault {
-    #[error("the metadata of the issuer are not there yet")]
-    NoMetadata,
-    #[error("the metadata of the issuer do not say where tokens are granted")]
-    NoEndpoint,
-    #[error("{0}")]
-    Token(#[from] TokenFault),
-    #[error("what was granted is no token of the kind `Bearer`")]
-    Kind,
-    #[error("what was granted cannot stand in a header field")]
-    Characters,
-    #[error("what was granted has expired already")]
-    Expired,
 }
 
 impl Grant {
@@ -133,6 +97,7 @@ impl Grant {
             counts: old.map(|old| Arc::clone(&old.counts)).unwrap_or_default(),
             doubted: AtomicU64::new(0),
             wanted: Notify::new(),
+            tries: watch::channel(0).0,
             began: Instant::now(),
         })
     }
@@ -177,6 +142,12 @@ impl Grant {
         {
             self.wanted.notify_one();
         }
+    }
+
+    /// Waits until it was tried for the first time to get one.
+    pub async fn tried(&self) {
+        let mut tries = self.tries.subscribe();
+        let _ = tries.wait_for(|tries| *tries > 0).await;
     }
 
     /// What there is to tell of it.
@@ -228,6 +199,7 @@ impl Grant {
             waits_for_metadata = matches!(fetched, Err(GrantFault::NoMetadata));
             // What has ended until now, this fetch has seen.
             rounds.as_mut().map(watch::Receiver::mark_unchanged);
+            self.tries.send_modify(|tries| *tries += 1);
             let now = self.now();
             match fetched {
                 Ok(lifetime) => {
@@ -295,53 +267,6 @@ impl fmt::Debug for Grant {
     }
 }
 
-impl Shown {
-    /// Its number among those of the service.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.0.as_ref().map_or(0, |bearer| bearer.number)
-    }
-}
-
-/// The whole value of `Authorization`.
-impl Deref for Shown {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |bearer| &bearer.value)
-    }
-}
-
-impl fmt::Debug for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shown").field("number", &self.number()).finish_non_exhaustive()
-    }
-}
-
-/// What was granted, as it is shown, and how long it holds.
-fn bearer(
-    reply: &TokenReply,
-    asked: Instant,
-    number: u64,
-) -> Result<(Bearer, Duration), GrantFault> {
-    if !reply.token_type.eq_ignore_ascii_case("bearer") {
-        return Err(GrantFault::Kind);
-    }
-    let token = reply.access_token.as_bytes();
-    // The characters of RFC 6749, A.12, but for the space, which would end it.
-    if token.len() > LONGEST_TOKEN || !token.iter().all(u8::is_ascii_graphic) {
-        return Err(GrantFault::Characters);
-    }
-    let lifetime = reply.expires_in.unwrap_or(USUAL_LIFETIME).min(LONGEST_LIFETIME);
-    if lifetime == 0 {
-        return Err(GrantFault::Expired);
-    }
-    let lifetime = Duration::from_secs(lifetime);
-    let until = asked + lifetime - MARGIN.min(lifetime / 10);
-    let value = Zeroizing::new([b"Bearer ", token].concat());
-    Ok((Bearer { value, until, number }, lifetime))
-}
-
 /// The next end of a fetch of an issuer; never, if there is none.
 async fn ended(rounds: Option<&mut watch::Receiver<u64>>) {
     if let Some(rounds) = rounds
@@ -350,50 +275,4 @@ async fn ended(rounds: Option<&mut watch::Receiver<u64>>) {
         return;
     }
     std::future::pending().await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn reply(changes: impl FnOnce(&mut TokenReply)) -> TokenReply {
-        let mut reply = TokenReply {
-            access_token: "a.b-c".into(),
-            token_type: "bearer".into(),
-            expires_in: Some(60),
-            refresh_token: None,
-            id_token: None,
-            scope: None,
-        };
-        changes(&mut reply);
-        reply
-    }
-
-    #[test]
-    fn a_token_is_shown_until_shortly_before_it_expires() {
-        let asked = Instant::now();
-        let (bearer, lifetime) = bearer(&reply(|_| {}), asked, 1).unwrap();
-        assert_eq!(&**bearer.value, b"Bearer a.b-c");
-        assert_eq!(lifetime, Duration::from_secs(60));
-        assert_eq!(bearer.until, asked + Duration::from_secs(58));
-        let short = reply(|reply| reply.expires_in = Some(1));
-        let (short, _) = super::bearer(&short, asked, 1).unwrap();
-        assert_eq!(short.until, asked + Duration::from_millis(900));
-        let unsaid = reply(|reply| reply.expires_in = None);
-        assert_eq!(super::bearer(&unsaid, asked, 1).unwrap().1, Duration::from_secs(300));
-    }
-
-    #[test]
-    fn what_cannot_be_shown_is_refused() {
-        let asked = Instant::now();
-        let fault = |changes: fn(&mut TokenReply)| bearer(&reply(changes), asked, 1).err();
-        assert!(matches!(fault(|r| r.token_type = "DPoP".into()), Some(GrantFault::Kind)));
-        assert!(matches!(fault(|r| r.expires_in = Some(0)), Some(GrantFault::Expired)));
-        for odd in ["a b", "a\r\nX-Admin: 1", "\u{e9}", "a\0", &"x".repeat(LONGEST_TOKEN + 1)] {
-            let odd = reply(|reply| reply.access_token = odd.into());
-            assert!(matches!(bearer(&odd, asked, 1), Err(GrantFault::Characters)));
-        }
-        let eternal = reply(|reply| reply.expires_in = Some(u64::MAX));
-        assert!(bearer(&eternal, asked, 1).is_ok());
-    }
 }
