@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import certificate, checks, floods, h2load, idle, kill, limits, machine, origin, overload, probe, routes, streams
-from . import turns
+from . import certificate, checks, consumers, floods, h2load, idle, kill, limits, machine, origin, overload, probe
+from . import routes, signing, streams, tokens, turns
 from .contenders import Contender, able
 from .ends import Ends
 from .procs import Child, Procs, free_port
@@ -42,6 +42,7 @@ class Bench:
         self.seconds: int = options.seconds
         self.found = found
         self.procs = Procs()
+        self.callers: dict[str, signing.Caller] = {"": signing.Caller(())}
         self.started = 0
 
     def __enter__(self):
@@ -80,6 +81,12 @@ class Bench:
         _, port = self.ends.origin()
         return port
 
+    def caller(self, scenario: Scenario) -> signing.Caller:
+        """What requests show in this scenario; nothing in most."""
+        if scenario.caller not in self.callers:
+            self.callers[scenario.caller] = signing.caller(scenario.caller, self.directory)
+        return self.callers[scenario.caller]
+
     def measure(self, scenario: Scenario) -> dict[str, dict[str, Series]]:
         """Series by quantity and proxy."""
         taking_part = [one for one in self.found if one.name in scenario.proxies and able(one, scenario.speaks)]
@@ -100,6 +107,10 @@ class Bench:
                 return checks.measure(self, scenario, taking_part)
             case "kill":
                 return kill.measure(self, scenario, taking_part)
+            case "tokens":
+                return tokens.measure(self, scenario, taking_part)
+            case "consumers":
+                return consumers.measure(self, scenario, taking_part)
             case _:
                 return routes.measure(self, taking_part)
 
@@ -119,6 +130,7 @@ class Bench:
             **rest,
             certificate=self.certificate if scenario.tls else None,
             full=scenario.full,
+            forwarding=scenario.forwarding,
             admin=free_port(),
         )
 
@@ -132,7 +144,7 @@ class Bench:
         """Start for `scenario` and wait for the first answer; raises `probe.NotServing`."""
         setup = self.setup(contender, scenario, origin, **rest)
         running = self.launch(contender, setup, contender.start)
-        how = {"tls": scenario.tls, "speaks": scenario.speaks}
+        how = {"tls": scenario.tls, "speaks": scenario.speaks, "fields": setup.fields}
         if scenario.speaks == GRPC:
             how |= {"method": "POST", "body": h2load.MESSAGE}
         try:

@@ -39,8 +39,15 @@ class Ends:
     def arrivals(self, port: int, path: str, rate: float, deadline: int, warm: int, seconds: int) -> dict:
         """Requests that come at a rate, whatever becomes of those before; the deadline is in milliseconds.
         What became of them, or OSError."""
-        words = (path, str(rate), str(deadline), str(warm), str(seconds))
-        return self.result(self.start("arrivals", str(port), *words), warm + seconds)
+        child = self.begin_arrivals(port, path, rate, deadline, warm, seconds)
+        return self.result(child, warm + seconds)
+
+    def begin_arrivals(self, port: int, path: str, rate: float, deadline: int, warm: int, seconds: int,
+                       fields: Path | None = None) -> Child:
+        """The same, to go on beside something else; `result` has what became of them. Each request has the next
+        line of `fields`."""
+        words = (path, str(rate), str(deadline), str(warm), str(seconds), *([str(fields)] if fields else []))
+        return self.start("arrivals", str(port), *words)
 
     def flood(self, port: int, kind: str, connections: int, seconds: float, source: str) -> Child:
         """Ends by itself. It gets what the others on its core leave: a client and an origin

@@ -93,19 +93,20 @@ def connection_manager(setup: Setup) -> dict:
     """Envoy always counts; what it can be spared in the bare scenarios is spared."""
     route = {"match": {"prefix": "/"}, "route": {"cluster": "origin", "timeout": "0s"}}
     host = {"name": "all", "domains": ["*"], "routes": [route]}
-    router = {"@type": f"{EXTENSIONS}.filters.http.router.v3.Router", "suppress_envoy_headers": not setup.full}
+    router = {"@type": f"{EXTENSIONS}.filters.http.router.v3.Router", "suppress_envoy_headers": not setup.forwarding}
     manager = {
         "@type": f"{EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "web",
-        "generate_request_id": setup.full,
-        "use_remote_address": setup.full,
-        "skip_xff_append": not setup.full,
+        "generate_request_id": setup.forwarding,
+        "use_remote_address": setup.forwarding,
+        "skip_xff_append": not setup.forwarding,
         "route_config": {"name": "all", "virtual_hosts": [host]},
         "http_filters": [{"name": "router", "typed_config": router}],
     }
-    if setup.full:
+    if setup.forwarding:
         forwarded = {"header": {"key": "x-forwarded-host", "value": "%REQ(:AUTHORITY)%"}}
         host["request_headers_to_add"] = [forwarded]
+    if setup.full:
         log = {"@type": f"{EXTENSIONS}.access_loggers.file.v3.FileAccessLog", "path": str(setup.log)}
         manager["access_log"] = [{"name": "file", "typed_config": log}]
     return manager

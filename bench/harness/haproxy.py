@@ -21,9 +21,10 @@ defaults
 # is a syslog daemon whose cost nobody would count.
 LOG_TARGET = "    log stdout format raw local0\n"
 
-FULL_FRONTEND = """    log global
+LOGGING = """    log global
     option httplog
-    option forwardfor
+"""
+FORWARDING = """    option forwardfor
     http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
 """
@@ -54,7 +55,7 @@ def http(binary: str, setup: Setup) -> list[str]:
 
 frontend web
     bind 127.0.0.1:{setup.port}{tls}
-{FULL_FRONTEND if setup.full else ""}{limited(setup.limit) if setup.limit else ""}    default_backend origin
+{LOGGING if setup.full else ""}{FORWARDING if setup.forwarding else ""}{limited(setup.limit) if setup.limit else ""}    default_backend origin
 
 backend origin
     server one 127.0.0.1:{setup.origin}{upstream}

@@ -1,5 +1,5 @@
-"""What a rate limit costs: CPU a request with one that nobody reaches, over that of the same proxy without, in
-the same rounds."""
+"""What a rate limit or a token costs: CPU a request with one that nobody reaches, or that is asked for, over that of
+the same proxy without, in the same rounds."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ BARE = "bare"
 def measure(bench: "Bench", scenario: Scenario, taking_part: list[Contender]) -> dict[str, dict[str, Series]]:
     limits = LIMITS[scenario.name]
     found: dict[str, dict[str, Series]] = {key: {} for key in limits}
-    store = redis.Redis(bench) if any(limit.shared for limit in limits.values()) else None
+    store = redis.Redis(bench) if any(limit and limit.shared for limit in limits.values()) else None
     if store and not store.child:
         return {key: {one.name: Series(faults=[store.missing]) for one in taking_part} for key in limits}
     lanes = [lane for contender in taking_part for lane in lanes_of(bench, scenario, contender, store)]
@@ -56,7 +56,9 @@ def lanes_of(bench: "Bench", scenario: Scenario, contender: Contender, store: "r
         lane = Lane(contender, key)
         lanes.append(lane)
         try:
-            lane.running = bench.serve(contender, scenario, limit=placed(limit, store))
+            caller = bench.caller(scenario)
+            how = caller.only_sent() if key == BARE else caller.asked()
+            lane.running = bench.serve(contender, scenario, limit=placed(limit, store), **how)
         except probe.NotServing as error:
             lane.series.faults.append(str(error))
     return lanes

@@ -29,10 +29,11 @@ class Answered:
 
 
 def wrk(port: int, path: str, seconds: int, tls: bool = False, method: str = "GET", body: int = 0,
-        keys: int = 0) -> Answered:
+        keys: int = 0, fields: tuple[str, ...] = ()) -> Answered:
     """One wrk thread, inheriting the harness's core. By name over TLS, since SNI takes no address."""
     url = f"https://localhost:{port}{path}" if tls else f"http://127.0.0.1:{port}{path}"
-    argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", method, str(body),
+    flags = [word for field in fields for word in ("-H", field)]
+    argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), *flags, url, "--", method, str(body),
             str(keys)]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False, start_new_session=True)
     totals = next((line for line in ran.stdout.splitlines() if line.startswith("{")), None)

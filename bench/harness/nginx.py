@@ -108,7 +108,7 @@ http {{
         keepalive_requests 1000000000;
     }}
     server {{
-        listen {listen};{tls}{KEEP_ALIVE}{FORWARDING if setup.full else ""}{limit}{locations}
+        listen {listen};{tls}{KEEP_ALIVE}{FORWARDING if setup.forwarding else ""}{limit}{locations}
     }}
 }}
 """

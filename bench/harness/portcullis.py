@@ -48,11 +48,14 @@ def command(binary: str, setup: Setup) -> list[str]:
 
 
 def routes_of(setup: Setup) -> str:
-    policies = f", policies: [{{ rate_limit: {{ {limit(setup.limit)} }} }}]" if setup.limit else ""
+    if setup.routes:
+        return setup.routes + setup.more
+    policies = [*setup.policies, *([f"rate_limit: {{ {limit(setup.limit)} }}"] if setup.limit else [])]
+    listed = f", policies: [{', '.join(f'{{ {policy} }}' for policy in policies)}]" if policies else ""
     store = ""
     if setup.limit and setup.limit.store:
         store = f'stores:\n  shared: {{ redis: {{ address: "127.0.0.1:{setup.limit.store}" }} }}\n'
-    return f"routes:\n  all: {{ service: origin{policies} }}\n{store}"
+    return f"routes:\n  all: {{ service: origin{listed} }}\n{store}{setup.more}"
 
 
 def limit(limit: Limit) -> str:
@@ -105,7 +108,7 @@ def base(setup: Setup) -> str:
     protocol = "    timeouts: { idle: 300s }\n"
     if setup.speaks == TCP:
         protocol = "    protocol: tcp\n"
-    elif not setup.full:
+    elif not setup.forwarding:
         protocol += "    forwarded: { via: false, x_forwarded: false }\n"
     upstream = f"    pool: {{ idle: {KEPT} }}\n"
     if setup.speaks == GRPC:

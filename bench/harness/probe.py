@@ -13,7 +13,7 @@ START_SECONDS = 60.0
 
 
 def fetch(port: int, path: str, method: str = "GET", body: bytes | None = None, tls: bool = False,
-          speaks: str = HTTP1) -> Reply:
+          speaks: str = HTTP1, fields: tuple[str, ...] = ()) -> Reply:
     """One request on a connection of its own; whatever goes wrong is an OSError."""
     if speaks in (HTTP2, GRPC):
         return curl.fetch(port, path, method, body, tls, grpc=speaks == GRPC)
@@ -24,7 +24,7 @@ def fetch(port: int, path: str, method: str = "GET", body: bytes | None = None, 
     try:
         connection.connect()
         session = f"{connection.sock.version()} {connection.sock.cipher()[0]}" if tls else ""
-        connection.request(method, path, body=body)
+        connection.request(method, path, body=body, headers=dict(field.split(": ", 1) for field in fields))
         response = connection.getresponse()
         return Reply(response.status, bool(response.chunked), response.read(), session)
     except http.client.HTTPException as error:

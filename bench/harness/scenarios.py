@@ -19,6 +19,7 @@ FLOODERS = {"": ("", FLOODS), "_beside": (" from its own address", ("resets", "c
 LIMITS = {
     "rate-limit": {"address": Limit(ADDRESS), "header": Limit(HEADER), "quiet": Limit(HEADER, fields=False)},
     "leased": {"leased": Limit(HEADER, shared=True)},
+    "jwt": {"jwt": None},
 }
 KEYS = 1000  # that the requests of those have in turn
 
@@ -51,7 +52,7 @@ class Scenario:
     name: str
     title: str
     quantities: tuple[Quantity, ...]
-    kind: str = "cpu"  # cpu | idle | routes | streams | floods | limits | overload | checks | kill
+    kind: str = "cpu"  # cpu | idle | routes | streams | floods | limits | overload | checks | kill | tokens | consumers
     proxies: tuple[str, ...] = tuple(contenders.NAMES)
     speaks: str = HTTP1
     path: str = "/1k"
@@ -61,7 +62,9 @@ class Scenario:
     body: int = 0  # bytes of body in the request
     keys: int = 0  # requests have so many values of a header field in turn
     tls: bool = False
-    full: bool = False
+    full: bool = False  # access log to a file, metrics
+    forwarding: bool = False
+    caller: str = ""  # what requests show: key, token
     handshakes: bool = False  # a new TLS session for each request
 
     @property
@@ -79,7 +82,7 @@ ALL = [
     cpu("get-1k", "GET, 1 KB reply, keep-alive, plain, 64 connections",
         Bar(0.85, "nginx"), Bar(1.08, "haproxy-tcp")),
     cpu("get-1k-full", "the same with forwarding headers, access log to file and metrics",
-        Bar(0.95, "nginx"), full=True, **NO_TCP),
+        Bar(0.95, "nginx"), full=True, forwarding=True, **NO_TCP),
     cpu("get-10k", "GET, 10 KB reply", Bar(0.88, "nginx"), path="/10k", reply=10 * 1024),
     cpu("get-100k", "GET, 100 KB reply", Bar(0.72, "nginx"), path="/100k", reply=100 * 1024),
     cpu("post-4k", "POST, 4 KB request body, small reply", Bar(0.90, "nginx"),
@@ -130,6 +133,23 @@ ALL = [
              (Quantity("leased", "a rate limit with shares of a Redis, 1,000 keys: CPU a request over that without",
                        "ratio", (Bar(1.10),)),),
              kind="limits", proxies=("portcullis",), keys=KEYS),
+    cpu("identity", "API key, rate limit by consumer, access log and metrics, over others with their access log alone",
+        Bar(1.00, "nginx"), full=True, caller="key", **NO_TCP),
+    Scenario("jwt", "a token of RS256 that is used again: CPU a request over that of a route that asks for none",
+             (Quantity("jwt", "a token (RS256, used again): CPU a request over that without asking for it", "ratio",
+                       (Bar(1.05),)),),
+             kind="limits", proxies=("portcullis",), caller="token"),
+    Scenario("tokens", "5,000 different tokens of ES256 a second: another route's 99th percentile over that without",
+             (Quantity("tokens", "5,000 different tokens (ES256) a second: another route's p99 over that unverified",
+                       "ratio", (Bar(1.20),)),
+              Quantity("verify_us", "the same: CPU for each of them over that unverified", "us", (), 1)),
+             kind="tokens", proxies=("portcullis",)),
+    Scenario("consumers", "1,000,000 consumers with a key each: start, memory a consumer, one more",
+             (Quantity("consumers_s", "1,000,000 consumers with a key each: start to first answer", "s", (Bar(5.0),)),
+              Quantity("consumer_bytes", "1,000,000 consumers with a key each: memory a consumer", "bytes",
+                       (Bar(250.0),), 0),
+              Quantity("consumer_us", "1,000,000 consumers and one more: CPU for it", "us", (Bar(100.0),), 1)),
+             kind="consumers", proxies=("portcullis",)),
     Scenario("overload", "replies in time of a service that gets twice what it can do, with shedding and without",
              (Quantity("shedding", "twice what a service can do, shedding on: replies in time, of what it can", "%",
                        (Bar(90.0, least=True),), 1),

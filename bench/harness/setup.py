@@ -32,12 +32,17 @@ class Setup:
     workers: int = 1
     most: int = 0  # connections to the origin, more requests wait; 0: no bound
     certificate: Certificate | None = None  # given: TLS 1.3 only
-    full: bool = False  # forwarding headers, access log to a file, metrics
+    full: bool = False  # access log to a file, metrics
+    forwarding: bool = False  # forwarding headers
     admin: int = 0  # a free port for metrics, where a proxy wants one; used only when full
     limit: Limit | None = None
+    fields: tuple[str, ...] = ()  # lines of header fields that every request has
     # Only Portcullis knows these.
     endpoints: tuple[str, ...] = ()  # instead of the one origin
     service: str = ""  # more settings of the service, a line of YAML each
+    policies: tuple[str, ...] = ()  # of the route
+    routes: str = ""  # instead of the one route
+    more: str = ""  # more at the top
 
     @property
     def http2(self) -> bool:

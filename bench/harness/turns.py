@@ -9,7 +9,7 @@ from .accounting import CpuWindow, CoreWindow
 from .contenders import Contender
 from .results import Series
 from .scenarios import Scenario
-from .setup import GRPC, HTTP2
+from .setup import GRPC, HTTP2, Setup
 
 if TYPE_CHECKING:
     from .bench import Bench, Running
@@ -22,7 +22,7 @@ def measure(bench: "Bench", scenario: Scenario, taking_part: list[Contender]) ->
     running = []
     for contender in taking_part:
         try:
-            running.append(bench.serve(contender, scenario))
+            running.append(bench.serve(contender, scenario, **bench.caller(scenario).asked()))
         except probe.NotServing as error:
             series[contender.name].faults.append(str(error))
     in_rounds(bench, running, scenario, series)
@@ -51,7 +51,7 @@ def take(bench: "Bench", one: "Running", scenario: Scenario, own: Series, counte
     own.faults += check_answer(one, scenario, own)
     core = CoreWindow(machine.PROXY_CORE)
     window = CpuWindow(one.child.pid)
-    answered = put_under_load(bench, one.setup.port, scenario)
+    answered = put_under_load(bench, one.setup, scenario)
     seconds, faults = window.close()
     core_seconds = core.close()
     own.faults += faults + answered.faults + check_totals(one, scenario, answered)
@@ -63,14 +63,15 @@ def take(bench: "Bench", one: "Running", scenario: Scenario, own: Series, counte
         own.note("core_others", max(0.0, core_seconds - seconds) / answered.seconds)
 
 
-def put_under_load(bench: "Bench", port: int, scenario: Scenario) -> load.Answered:
+def put_under_load(bench: "Bench", setup: Setup, scenario: Scenario) -> load.Answered:
+    port = setup.port
     if scenario.handshakes:
         return load.handshakes(port, scenario.path, bench.seconds)
     if scenario.speaks in (HTTP2, GRPC):
         message = bench.message if scenario.speaks == GRPC else None
         return h2load.timed(port, scenario.path, bench.seconds, scenario.tls, message)
     return load.wrk(port, scenario.path, bench.seconds, scenario.tls, scenario.method, scenario.body,
-                    scenario.keys)
+                    scenario.keys, setup.fields)
 
 
 def check_answer(one: "Running", scenario: Scenario, own: Series) -> list[str]:
@@ -78,7 +79,8 @@ def check_answer(one: "Running", scenario: Scenario, own: Series) -> list[str]:
     grpc = scenario.speaks == GRPC
     body = h2load.MESSAGE if grpc else b"b" * scenario.body if scenario.body else None
     try:
-        reply = probe.fetch(one.setup.port, scenario.path, scenario.method, body, scenario.tls, scenario.speaks)
+        reply = probe.fetch(one.setup.port, scenario.path, scenario.method, body, scenario.tls, scenario.speaks,
+                            one.setup.fields)
     except OSError as error:
         return [f"probe: {error}; {one.child.tail()}"]
     own.notes["tls"] = reply.tls

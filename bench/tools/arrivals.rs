@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::bound;
@@ -24,6 +25,8 @@ pub struct Plan {
     /// Time that does not count, and that which does.
     pub warm: Duration,
     pub counted: Duration,
+    /// A file with a line for each request, which begin again when they are used up.
+    pub fields: Option<PathBuf>,
 }
 
 /// What became of the requests that were due in the time that counts.
@@ -47,9 +50,8 @@ pub fn run(plan: Plan) -> io::Result<()> {
     let begin = Instant::now();
     let from = begin + plan.warm;
     let until = from + plan.counted;
-    let request = format!("GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", plan.path, plan.port);
     let mut load = Load {
-        request: request.into_bytes(),
+        requests: requests(&plan)?,
         poll: Poll::new()?,
         connections: Vec::new(),
         free: Vec::new(),
@@ -85,9 +87,21 @@ pub fn run(plan: Plan) -> io::Result<()> {
     Ok(())
 }
 
+/// What is sent, in turn.
+fn requests(plan: &Plan) -> io::Result<Vec<Vec<u8>>> {
+    let request = |field: &str| {
+        let Plan { path, port, .. } = plan;
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{field}\r\n").into_bytes()
+    };
+    let Some(path) = &plan.fields else { return Ok(vec![request("")]) };
+    let lines = std::fs::read_to_string(path)?;
+    let requests: Vec<_> = lines.lines().map(|line| request(&format!("{line}\r\n"))).collect();
+    if requests.is_empty() { Err(io::Error::other("no fields")) } else { Ok(requests) }
+}
+
 struct Load {
     plan: Plan,
-    request: Vec<u8>,
+    requests: Vec<Vec<u8>>,
     poll: Poll,
     connections: Vec<Option<Connection>>,
     /// Slots of `connections` that are empty, and those whose connection waits for a request.
@@ -142,7 +156,7 @@ impl Load {
         if counts {
             self.totals.behind = self.totals.behind.max(due.elapsed());
         }
-        if !connection.send(&self.request) {
+        if !connection.send(&self.requests) {
             self.failed(slot);
         }
     }
@@ -180,7 +194,7 @@ impl Load {
     /// Something has come on a connection.
     fn hear(&mut self, slot: usize) {
         let Some(connection) = self.connections[slot].as_mut() else { return };
-        if !connection.send(&self.request) {
+        if !connection.send(&self.requests) {
             return self.failed(slot);
         }
         match (connection.read(), connection.request) {
@@ -231,10 +245,9 @@ impl Load {
 impl Connection {
     /// Send the request, if there is one that was not; false when the connection is no good. One that is not
     /// connected yet cannot take it, and is heard of again.
-    fn send(&mut self, request: &[u8]) -> bool {
-        if !self.unsent {
-            return true;
-        }
+    fn send(&mut self, requests: &[Vec<u8>]) -> bool {
+        let Some((number, _)) = self.request.filter(|_| self.unsent) else { return true };
+        let request = &requests[number as usize % requests.len()];
         match self.stream.write(request) {
             Ok(written) => {
                 self.unsent = false;

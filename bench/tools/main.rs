@@ -26,8 +26,9 @@ const USAGE: &str = "usage:
   ends steady PORT PATH SECONDS FROM WAIT     200 requests a second over eight connections, which
                                             are opened WAIT seconds before the first
   ends places ADDRESS PORT PLACES MS        HTTP/1.1; each request keeps one of PLACES for MS milliseconds
-  ends arrivals PORT PATH RATE MS WARM SECONDS  HTTP/1.1; RATE requests a second that give up after MS
-                                            milliseconds; those of the first WARM seconds do not count";
+  ends arrivals PORT PATH RATE MS WARM SECONDS [FIELDS]  HTTP/1.1; RATE requests a second that give up
+                                            after MS milliseconds; those of the first WARM seconds do not
+                                            count; each has the next line of the file FIELDS";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -70,14 +71,21 @@ fn run(words: &[&str]) -> Option<std::io::Result<()>> {
             places.parse().ok()?,
             Duration::from_millis(millis.parse().ok()?),
         ),
-        ["arrivals", port, path, rate, millis, warm, seconds] => arrivals::run(arrivals::Plan {
-            port: port.parse().ok()?,
-            path: (*path).to_owned(),
-            rate: rate.parse().ok()?,
-            deadline: Duration::from_millis(millis.parse().ok()?),
-            warm: Duration::from_secs(warm.parse().ok()?),
-            counted: Duration::from_secs(seconds.parse().ok()?),
-        }),
+        ["arrivals", port, path, rate, millis, warm, seconds, fields @ ..] => {
+            arrivals::run(arrivals::Plan {
+                port: port.parse().ok()?,
+                path: (*path).to_owned(),
+                rate: rate.parse().ok()?,
+                deadline: Duration::from_millis(millis.parse().ok()?),
+                warm: Duration::from_secs(warm.parse().ok()?),
+                counted: Duration::from_secs(seconds.parse().ok()?),
+                fields: match fields {
+                    [] => None,
+                    [path] => Some(path.into()),
+                    _ => return None,
+                },
+            })
+        }
         _ => return None,
     })
 }

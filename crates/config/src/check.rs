@@ -12,6 +12,7 @@ mod host;
 mod http;
 mod http2;
 mod identity;
+mod introspection;
 mod issuer;
 mod listener;
 mod matching;

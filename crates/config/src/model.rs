@@ -14,6 +14,7 @@ mod connection_rate;
 mod endpoint;
 mod health;
 mod identity;
+mod introspection;
 mod issuer;
 mod listener;
 mod matching;
@@ -57,6 +58,7 @@ pub use identity::{
     CertificateName, Consumer, Credentials, Group, Guessing, KeyHash, Password, PasswordHash,
     Passwords, Plan,
 };
+pub use introspection::Introspection;
 pub use issuer::{Issuer, KeyOrigin};
 pub use listener::{
     Bind, EncodedSlash, Forwarded, Http2, Limits, Listener, ListenerProtocol, ListenerTimeouts,

@@ -11,6 +11,7 @@ mod connection_rate;
 mod health;
 mod http2;
 mod identity;
+mod introspection;
 mod issuer;
 mod listener;
 mod oidc;
@@ -50,6 +51,7 @@ pub(crate) use identity::{
     CertificateNameSpec, ConsumerSpec, CredentialsSpec, GroupSpec, GuessingSpec, KeySpec,
     PasswordSpec, PasswordsSpec, PlanSpec,
 };
+pub(crate) use introspection::IntrospectionSpec;
 pub(crate) use issuer::{IssuerSpec, JwtSpec, RequireSpec, ScalarSpec};
 pub(crate) use listener::{
     EncodedSlashSpec, ForwardedSpec, LimitsSpec, ListenerProtocolSpec, ListenerSpec,

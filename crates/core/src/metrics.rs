@@ -260,7 +260,7 @@ pub struct WorkerMetrics {
     pub auth: [[Counter; crate::AuthOutcome::ALL.len()]; crate::CredentialKind::ALL.len()],
     /// Copies of requests for other services, by [`crate::MirrorOutcome`]'s position.
     pub mirrored: [Counter; crate::MirrorOutcome::ALL.len()],
-    /// Requests turned away because a service has too much to do, by importance.
+    /// Requests turned away because the worker was late, by importance.
     pub shed: [Counter; crate::IMPORTANCES.len()],
     /// Idle upstream connections in the pools now.
     pub upstream_idle: Counter,

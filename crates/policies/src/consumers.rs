@@ -81,9 +81,9 @@ impl Directory {
         key: &[u8],
         now: u64,
     ) -> Result<(Arc<Consumer>, [u8; KeyHash::PREFIX]), KeyFault> {
-        let text = key::prefix(key).ok_or(KeyFault::Malformed)?;
+        let (text, _) = key::parts(key).ok_or(KeyFault::Malformed)?;
         let hasher = self.hasher.as_ref().ok_or(KeyFault::Unknown)?;
-        let prefix = Prefix::new(text);
+        let prefix = Prefix::new(*text);
         let look = |kept: &index::Kept| {
             if !hasher.is(key, &kept.hash) {
                 return None;
@@ -103,14 +103,18 @@ impl Directory {
             Some(kept) => look(kept),
             None => self.store.as_ref().and_then(|store| store.index.key(prefix, look)),
         };
-        let owner = found.ok_or(KeyFault::Unknown)??;
+        let wrong = || match key::prefix(key) {
+            Some(_) => KeyFault::Unknown,
+            None => KeyFault::Malformed,
+        };
+        let owner = found.ok_or_else(wrong)??;
         // What the configuration says of a consumer counts wherever its key is kept.
         let written = if self.book.names.is_empty() {
             None
         } else {
             self.book.names.get(&*owner.name).cloned()
         };
-        Ok((written.unwrap_or(owner), text))
+        Ok((written.unwrap_or(owner), *text))
     }
 
     /// The consumer of this username, and the hash of its password.

@@ -90,6 +90,8 @@ pub struct Identity {
     pub granted: Option<Arc<Granted>>,
     /// What its token says of it.
     pub claims: Option<Claims>,
+    /// The kind of the credential that the request has to wait for.
+    pub awaited: Option<CredentialKind>,
     /// The session that it is known by.
     pub(crate) session: Option<Arc<Live>>,
     /// Lines that set cookies with the reply.
@@ -102,6 +104,7 @@ impl Identity {
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.tried = Default::default();
+        self.awaited = None;
         self.forget();
     }
 

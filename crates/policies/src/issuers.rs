@@ -22,7 +22,7 @@ use portcullis_jose::Algorithms;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
-pub use issuer::{Issuer, IssuerError, Round, View};
+pub use issuer::{IntrospectionResult, Issuer, IssuerError, Round, View};
 
 use crate::calls::Caller;
 use crate::grants::Grant;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use portcullis_policies::issuers::Issuer;
+use portcullis_policies::issuers::{IntrospectionResult, Issuer};
 use portcullis_telemetry::IssuerFact;
 
 /// The facts of these issuers.
@@ -16,7 +16,9 @@ pub(crate) fn facts(issuers: &[Arc<Issuer>]) -> Vec<IssuerFact<'_>> {
     };
     let told = issuers.iter().map(|issuer| {
         let (keys, age, (succeeded, failed)) = fact(issuer);
-        IssuerFact { name: issuer.name(), keys, age, succeeded, failed }
+        let words = IntrospectionResult::ALL.iter().map(|result| result.as_str());
+        let introspections = words.zip(issuer.introspections()).collect();
+        IssuerFact { name: issuer.name(), keys, age, succeeded, failed, introspections }
     });
     told.collect()
 }

@@ -19,6 +19,7 @@ fn of(service: &CompiledService) -> ServiceScrape<'_> {
         views: service.state.views_made(),
         sticky: service.sticky_cookie().map(|_| &service.state.sticky),
         health: health(service),
+        adapts: service.service.overload.is_some(),
         metrics: service.metrics(),
         breaker: service.breaker().map(|(phase, trips)| (place(phase), trips)),
         token: service.token.as_ref().map(|token| self::token(token.told())),

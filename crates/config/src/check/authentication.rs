@@ -51,12 +51,13 @@ fn list(
 }
 
 fn one(item: &Spanned<MethodSpec>, depth: usize, scope: &mut Scope<'_>) -> Option<Method> {
-    let MethodSpec { api_key, basic, mtls, jwt, oidc, any_of, all_of } = &item.value;
+    let MethodSpec { api_key, basic, mtls, jwt, introspection, oidc, any_of, all_of } = &item.value;
     let given = [
         ("api_key", api_key.as_ref().map(|spec| spec.span)),
         ("basic", basic.as_ref().map(|spec| spec.span)),
         ("mtls", mtls.as_ref().map(|spec| spec.span)),
         ("jwt", jwt.as_ref().map(|spec| spec.span)),
+        ("introspection", introspection.as_ref().map(|spec| spec.span)),
         ("oidc", oidc.as_ref().map(|spec| spec.span)),
         ("any_of", any_of.as_ref().map(|spec| spec.span)),
         ("all_of", all_of.as_ref().map(|spec| spec.span)),
@@ -73,6 +74,9 @@ fn one(item: &Spanned<MethodSpec>, depth: usize, scope: &mut Scope<'_>) -> Optio
         }
         (Some((one, at)), Some((other, also))) => two(one, at, other, also, scope),
         (Some(_), None) => {}
+    }
+    if let Some(spec) = introspection {
+        return Some(super::introspection::introspection(spec, scope));
     }
     if let Some(spec) = oidc {
         return Some(super::oidc::oidc(spec, scope));

@@ -9,7 +9,7 @@ use super::authentication::{Places, items, longest, places, realm};
 use super::{Scope, policies};
 use crate::model::{Jwt, Method, Name};
 use crate::node::Span;
-use crate::raw::{JwtSpec, RequireSpec, ScalarSpec, Spanned};
+use crate::raw::{JwtSpec, OneOrMany, RequireSpec, ScalarSpec, Spanned, Time};
 
 /// The most that clocks may differ.
 const MOST_LEEWAY: Duration = Duration::from_secs(600);
@@ -73,24 +73,29 @@ fn issuers(spec: &JwtSpec, scope: &mut Scope<'_>) -> Vec<Name> {
 }
 
 fn expected(spec: &JwtSpec, at: Span, scope: &mut Scope<'_>) -> Expectations {
-    let leeway = spec.leeway.as_ref().map_or(Duration::from_secs(30), |leeway| leeway.value.0);
-    if let Some(written) = spec.leeway.as_ref().filter(|_| leeway > MOST_LEEWAY) {
-        scope.fault(written.span, "no clock is that far off").label = "at most `10m`".into();
-    }
     Expectations {
         issuers: None,
-        audiences: audiences(spec, at, scope),
+        audiences: meant(spec, at, scope),
         expiry_required: spec.require_expiry.unwrap_or(true),
-        leeway,
+        leeway: leeway(spec.leeway.as_ref(), scope),
         max_age: scope.own_time(spec.max_age.as_ref()),
         typ: typ(spec, scope),
-        required: spec.require.iter().flatten().filter_map(|one| require(one, scope)).collect(),
-        scopes: scopes(spec, scope),
+        required: requirements(spec.require.as_ref(), scope),
+        scopes: scopes(&spec.scopes, &spec.any_scope, scope),
     }
 }
 
+/// How far clocks may differ.
+pub(super) fn leeway(written: Option<&Spanned<Time>>, scope: &mut Scope<'_>) -> Duration {
+    let leeway = written.map_or(Duration::from_secs(30), |leeway| leeway.value.0);
+    if let Some(written) = written.filter(|_| leeway > MOST_LEEWAY) {
+        scope.fault(written.span, "no clock is that far off").label = "at most `10m`".into();
+    }
+    leeway
+}
+
 /// Whom tokens must be for. Whoever takes tokens for others must say so.
-fn audiences(spec: &JwtSpec, at: Span, scope: &mut Scope<'_>) -> Option<Vec<Box<str>>> {
+fn meant(spec: &JwtSpec, at: Span, scope: &mut Scope<'_>) -> Option<Vec<Box<str>>> {
     let looks = spec.check_audience.as_ref().is_none_or(|looks| looks.value);
     match (&spec.audiences, looks) {
         (None, false) => None,
@@ -110,13 +115,19 @@ fn audiences(spec: &JwtSpec, at: Span, scope: &mut Scope<'_>) -> Option<Vec<Box<
             }
             Some(Vec::new())
         }
-        (Some(written), true) => {
-            if written.value.0.is_empty() && !scope.incomplete {
-                scope.fault(written.span, "without an audience no token is good");
-            }
-            Some(written.value.0.iter().map(|audience| named(audience, scope)).collect())
-        }
+        (Some(written), true) => Some(audiences(written, scope)),
     }
+}
+
+/// Whom tokens must be for.
+pub(super) fn audiences(
+    written: &Spanned<OneOrMany<Spanned<String>>>,
+    scope: &mut Scope<'_>,
+) -> Vec<Box<str>> {
+    if written.value.0.is_empty() && !scope.incomplete {
+        scope.fault(written.span, "without an audience no token is good");
+    }
+    written.value.0.iter().map(|audience| named(audience, scope)).collect()
 }
 
 fn typ(spec: &JwtSpec, scope: &mut Scope<'_>) -> Typ {
@@ -125,10 +136,16 @@ fn typ(spec: &JwtSpec, scope: &mut Scope<'_>) -> Typ {
     if names.iter().any(|name| **name == *"any") { Typ::Any } else { Typ::OneOf(names) }
 }
 
-fn scopes(spec: &JwtSpec, scope: &mut Scope<'_>) -> Scopes {
-    let all: Vec<Box<str>> = items(&spec.scopes).map(|one| word(one, scope)).collect();
-    let any: Vec<Box<str>> = items(&spec.any_scope).map(|one| word(one, scope)).collect();
-    if let (Some(_), Some(also)) = (&spec.scopes, items(&spec.any_scope).next()) {
+/// What tokens must grant.
+pub(super) fn scopes(
+    all: &Option<OneOrMany<Spanned<String>>>,
+    any: &Option<OneOrMany<Spanned<String>>>,
+    scope: &mut Scope<'_>,
+) -> Scopes {
+    let also = items(any).next().filter(|_| all.is_some());
+    let all: Vec<Box<str>> = items(all).map(|one| word(one, scope)).collect();
+    let any: Vec<Box<str>> = items(any).map(|one| word(one, scope)).collect();
+    if let Some(also) = also {
         scope.fault(also.span, "`scopes` and `any_scope` are two demands").label =
             "only one of them".into();
     }
@@ -147,6 +164,14 @@ pub(super) fn word(written: &Spanned<String>, scope: &mut Scope<'_>) -> Box<str>
         scope.fault(written.span, format!("{shown} is no scope"));
     }
     written.as_str().into()
+}
+
+/// What claims must be.
+pub(super) fn requirements(
+    written: Option<&Vec<Spanned<RequireSpec>>>,
+    scope: &mut Scope<'_>,
+) -> Vec<Requirement> {
+    written.into_iter().flatten().filter_map(|one| require(one, scope)).collect()
 }
 
 fn require(written: &Spanned<RequireSpec>, scope: &mut Scope<'_>) -> Option<Requirement> {

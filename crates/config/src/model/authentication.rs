@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Jwt, Name, Oidc};
+use super::{Introspection, Jwt, Name, Oidc};
 
 /// What a scope asks of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Method {
     Mtls(Mtls),
     /// A JSON Web Token.
     Jwt(Box<Jwt>),
+    /// A token that its issuer is asked about.
+    Introspection(Box<Introspection>),
     /// A login of a browser.
     Oidc(Arc<Oidc>),
     /// The first of these that is shown and good; at least two.
@@ -87,6 +89,7 @@ impl Authentication {
         if let Some(method) = &self.method {
             method.each(&mut |method| match method {
                 Method::Jwt(jwt) => issuers.extend(jwt.issuers.iter().cloned()),
+                Method::Introspection(written) => issuers.push(written.issuer.clone()),
                 Method::Oidc(oidc) => issuers.push(oidc.issuer.clone()),
                 _ => {}
             });

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{JwtSpec, OidcSpec, OneOrMany, Size, Spanned};
+use super::{IntrospectionSpec, JwtSpec, OidcSpec, OneOrMany, Size, Spanned};
 
 /// A way to tell who calls: exactly one of these.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,6 +17,8 @@ pub(crate) struct MethodSpec {
     pub(crate) mtls: Option<Spanned<MtlsSpec>>,
     /// A JSON Web Token.
     pub(crate) jwt: Option<Box<Spanned<JwtSpec>>>,
+    /// A token that its issuer is asked about (RFC 7662).
+    pub(crate) introspection: Option<Box<Spanned<IntrospectionSpec>>>,
     /// A login of a browser.
     pub(crate) oidc: Option<Box<Spanned<OidcSpec>>>,
     /// The first of these that is shown and good.

@@ -9,8 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, JwtSpec, MethodSpec, MtlsSpec,
-    OffOr, OidcSpec, OneOrMany, SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
+    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, IntrospectionSpec, JwtSpec,
+    MethodSpec, MtlsSpec, OffOr, OidcSpec, OneOrMany, SecurityHeadersSpec, SharingModeSpec,
+    Spanned, Switch, Time,
 };
 
 /// A policy: exactly one of these.
@@ -41,6 +42,8 @@ pub(crate) struct PolicySpec {
     pub(crate) mtls: Option<Spanned<MtlsSpec>>,
     /// Who calls must show a JSON Web Token.
     pub(crate) jwt: Option<Box<Spanned<JwtSpec>>>,
+    /// Who calls must show a token that its issuer is asked about (RFC 7662).
+    pub(crate) introspection: Option<Box<Spanned<IntrospectionSpec>>>,
     /// Who calls must have logged in with a browser (OpenID Connect).
     pub(crate) oidc: Option<Box<Spanned<OidcSpec>>>,
     /// Who calls must show one of these: the first that is shown and good counts.

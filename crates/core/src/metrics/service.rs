@@ -141,6 +141,10 @@ pub struct ServiceSeries {
     pub spared: [Counter; Spared::ALL.len()],
     /// Requests that went on to the backup.
     pub passed_on: Counter,
+    /// Requests turned away because the service had too much to do, by importance.
+    pub shed: [Counter; crate::IMPORTANCES.len()],
+    /// Requests that the worker lets be under way now, where that adapts to how long they take.
+    pub adaptive_limit: Counter,
 }
 
 /// A service's counters.

@@ -17,6 +17,30 @@ fn what_was_kept_is_found_for_exactly_its_token() {
 }
 
 #[test]
+fn tokens_are_told_apart_by_every_bit_and_by_their_length() {
+    let mut cache = cache(10);
+    let token = vec![0_u8; 700];
+    cache.insert(&token, 1, 100, 0, 7);
+    for at in 0..token.len() * 8 {
+        let mut other = token.clone();
+        other[at / 8] ^= 1 << (at % 8);
+        assert_eq!(cache.get(&other, 1, 50), None, "{at}");
+    }
+    // Padding of the last block does not count.
+    for length in (0..700).chain(701..720) {
+        assert_eq!(cache.get(&vec![0; length], 1, 50), None, "{length}");
+    }
+    assert_eq!(cache.get(&token, 1, 50), Some(&7));
+}
+
+#[test]
+fn every_cache_has_a_key_of_its_own() {
+    let digest = |cache: &VerifiedCache<u32>| cache.digest(b"a.b.c").unwrap();
+    let (one, other) = (cache(10), cache(10));
+    assert!(digest(&one) == digest(&one) && digest(&one) != digest(&other));
+}
+
+#[test]
 fn it_is_gone_when_it_no_longer_holds() {
     let mut cache = cache(10);
     cache.insert(b"a", 1, 100, 0, 7);

@@ -7,11 +7,9 @@ use portcullis_wire::RequestHead;
 use super::place::{Place, places};
 use super::{Asking, Attempt, Denied, Refused, challenge};
 use crate::consumers::KeyFault;
+use crate::consumers::key::LENGTH;
 use crate::identity::Identity;
 use crate::key::Facts;
-
-/// Most of a key that is looked at: keys are far shorter.
-const MOST: usize = 128;
 
 /// Where a key may stand.
 #[derive(Debug)]
@@ -27,7 +25,7 @@ pub(crate) struct ApiKey {
 /// What a request shows.
 enum Shown {
     Nothing,
-    Key([u8; MOST], usize),
+    Key,
     Bad(&'static str),
 }
 
@@ -53,12 +51,13 @@ impl ApiKey {
         identity: &mut Identity,
     ) -> Attempt {
         let refused = |detail| Attempt::Refused(Refused::new(CredentialKind::ApiKey, detail));
-        let (key, length) = match self.shown(facts) {
+        let mut key = [0; LENGTH];
+        match self.shown(facts, &mut key) {
             Shown::Nothing => return Attempt::Nothing,
             Shown::Bad(why) => return refused(why),
-            Shown::Key(key, length) => (key, length),
-        };
-        match asking.directory.key(&key[..length], asking.now) {
+            Shown::Key => {}
+        }
+        match asking.directory.key(&key, asking.now) {
             Ok((consumer, prefix)) => {
                 let prefix = std::str::from_utf8(&prefix).unwrap_or_default();
                 identity.found(CredentialKind::ApiKey, consumer, &["pk_", prefix]);
@@ -71,11 +70,11 @@ impl ApiKey {
     }
 
     pub(super) fn is_shown(&self, facts: &impl Facts) -> bool {
-        !matches!(self.shown(facts), Shown::Nothing)
+        !matches!(self.shown(facts, &mut [0; LENGTH]), Shown::Nothing)
     }
 
-    /// The one key of the request, from all places where one may be.
-    fn shown(&self, facts: &impl Facts) -> Shown {
+    /// The one key of the request, from all places where one may be, into `key`.
+    fn shown(&self, facts: &impl Facts, key: &mut [u8; LENGTH]) -> Shown {
         let mut shown = Shown::Nothing;
         for place in &self.from {
             let mut each = |value: &[u8]| {
@@ -84,14 +83,13 @@ impl ApiKey {
                     Shown::Bad(why) => Shown::Bad(why),
                     _ if value.is_empty() => Shown::Bad("an empty key"),
                     _ if value.len() > self.longest => Shown::Bad("too large"),
-                    _ if value.len() > MOST => Shown::Bad("not spelt as a key is"),
+                    _ if value.len() != LENGTH => Shown::Bad("not spelt as a key is"),
                     Shown::Nothing => {
-                        let mut key = [0; MOST];
-                        key[..value.len()].copy_from_slice(value);
-                        Shown::Key(key, value.len())
+                        key.copy_from_slice(value);
+                        Shown::Key
                     }
-                    Shown::Key(key, length) if key[..*length] == *value => return,
-                    Shown::Key(..) => Shown::Bad("two keys that are not the same"),
+                    Shown::Key if *key == *value => return,
+                    Shown::Key => Shown::Bad("two keys that are not the same"),
                 };
             };
             place.each(facts, &mut each);

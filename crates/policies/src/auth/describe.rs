@@ -29,6 +29,10 @@ fn method(written: &Method) -> String {
             let places: Vec<String> = jwt.from.iter().map(place).collect();
             format!("jwt of {} in {}", jwt.issuers.join(", "), places.join(", "))
         }
+        Method::Introspection(written) => {
+            let places: Vec<String> = written.token.from.iter().map(place).collect();
+            format!("introspection by {} in {}", written.issuer, places.join(", "))
+        }
         Method::Oidc(oidc) => format!("oidc of {}", oidc.issuer),
         Method::AnyOf(methods) => list(methods, " or "),
         Method::AllOf(methods) => list(methods, " and "),

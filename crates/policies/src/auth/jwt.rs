@@ -17,7 +17,6 @@ use crate::identity::{Granted, Identity};
 use crate::issuers::{Issuer, Issuers, View};
 use crate::key::Facts;
 
-const KIND: CredentialKind = CredentialKind::Jwt;
 /// Tokens that a worker remembers for one place of the configuration, and their memory.
 const MOST_REMEMBERED: usize = 10_000;
 const MOST_MEMORY: usize = 32 << 20;
@@ -29,6 +28,7 @@ const GRACE: Duration = Duration::from_millis(100);
 pub(crate) struct Jwt {
     id: u64,
     number: usize,
+    kind: CredentialKind,
     written: Box<model::Jwt>,
     from: Box<[Place]>,
     issuers: Box<[Arc<Issuer>]>,
@@ -41,33 +41,40 @@ pub(crate) struct Jwt {
 #[derive(Debug, Default)]
 pub struct Tokens {
     /// The token of the request that is looked at, in memory that is used again.
-    shown: Vec<u8>,
-    slots: Vec<Slot>,
+    pub(super) shown: Vec<u8>,
+    pub(super) slots: Vec<Slot>,
     /// What it remembers of sessions.
     pub(super) sessions: Sessions,
 }
 
 /// What is remembered for one method.
 #[derive(Debug)]
-struct Slot {
+pub(super) struct Slot {
     id: u64,
     method: Weak<()>,
-    cache: VerifiedCache<Accepted>,
+    pub(super) cache: VerifiedCache<Accepted>,
     /// The issuers as they were when last looked at.
     views: Vec<Arc<View>>,
 }
 
 /// A token that was good.
 #[derive(Debug)]
-struct Accepted {
+pub(super) struct Accepted {
     claims: Claims,
     granted: Arc<Granted>,
     subject: Box<str>,
     consumer: Option<Box<str>>,
 }
 
+impl Accepted {
+    /// The memory that it takes beside its own size, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.claims.memory() + self.granted.memory()
+    }
+}
+
 /// What a request shows.
-enum Shown {
+pub(super) enum Shown {
     Nothing,
     Token,
     Bad(&'static str),
@@ -75,10 +82,21 @@ enum Shown {
 
 impl Jwt {
     pub(super) fn new(written: &model::Jwt, number: usize, issuers: &Issuers) -> Jwt {
+        Jwt::of(CredentialKind::Jwt, written, number, issuers)
+    }
+
+    /// The same rules for tokens of another kind.
+    pub(super) fn of(
+        kind: CredentialKind,
+        written: &model::Jwt,
+        number: usize,
+        issuers: &Issuers,
+    ) -> Jwt {
         static IDS: AtomicU64 = AtomicU64::new(0);
         Jwt {
             id: IDS.fetch_add(1, Relaxed),
             number,
+            kind,
             from: places(&written.from),
             // All that are named are there: the configuration was checked.
             issuers: written.issuers.iter().filter_map(|name| issuers.find(name)).collect(),
@@ -98,7 +116,7 @@ impl Jwt {
         let tokens = &mut *asking.tokens.borrow_mut();
         match self.shown(facts, &mut tokens.shown) {
             Shown::Nothing => return Attempt::Nothing,
-            Shown::Bad(why) => return Attempt::Refused(Refused::new(KIND, why)),
+            Shown::Bad(why) => return Attempt::Refused(Refused::new(self.kind, why)),
             Shown::Token => {}
         }
         let now = i64::try_from(asking.now).unwrap_or(i64::MAX);
@@ -114,9 +132,9 @@ impl Jwt {
             Ok(good) => good,
             Err(attempt) => return attempt,
         };
-        let accepted = self.accept(verified);
+        let accepted = self.accept(verified.claims);
         let attempt = self.settle(&accepted, asking, identity);
-        let memory = accepted.claims.memory() + accepted.granted.memory();
+        let memory = accepted.memory();
         slot.cache.insert(shown, generation, until, memory, accepted);
         attempt
     }
@@ -137,7 +155,7 @@ impl Jwt {
         let Some(set) = &view.set else {
             return Err(match self.wait(issuer, view, answers) {
                 Some(waiting) => Attempt::Wait(waiting),
-                None => Attempt::Unavailable(KIND, "the keys of the issuer are not there"),
+                None => Attempt::Unavailable(self.kind, "the keys of the issuer are not there"),
             });
         };
         let verified = match token.verify(set, view.spec.algorithms) {
@@ -155,7 +173,7 @@ impl Jwt {
         let expected = &self.written.expected;
         match expected.check(&verified, now) {
             Ok(()) => {}
-            Err(TokenError::Scope) => return Err(Attempt::Insufficient(KIND)),
+            Err(TokenError::Scope) => return Err(Attempt::Insufficient(self.kind)),
             Err(error) => return Err(refused(error)),
         }
         let until = expected.holds_until(&verified.claims).map_err(refused)?;
@@ -195,8 +213,7 @@ impl Jwt {
         Some(Waiting { method: self.number, answer })
     }
 
-    fn accept(&self, verified: Verified) -> Accepted {
-        let claims = verified.claims;
+    pub(super) fn accept(&self, claims: Claims) -> Accepted {
         let consumer = self.written.consumer.as_ref().and_then(|(path, _)| claims.at(path));
         Accepted {
             subject: claims::subject(&claims),
@@ -207,14 +224,19 @@ impl Jwt {
     }
 
     /// Says who calls.
-    fn settle(&self, accepted: &Accepted, asking: Asking<'_>, identity: &mut Identity) -> Attempt {
+    pub(super) fn settle(
+        &self,
+        accepted: &Accepted,
+        asking: Asking<'_>,
+        identity: &mut Identity,
+    ) -> Attempt {
         let name = accepted.consumer.as_deref();
         let consumer = name.and_then(|name| asking.directory.find(name));
         if consumer.is_none() && matches!(self.written.consumer, Some((_, true))) {
-            return Attempt::Refused(Refused::new(KIND, "no such consumer"));
+            return Attempt::Refused(Refused::new(self.kind, "no such consumer"));
         }
         identity.consumer = consumer;
-        identity.kind = Some(KIND);
+        identity.kind = Some(self.kind);
         identity.credential.clear();
         identity.credential.push_str(&accepted.subject);
         identity.granted = Some(Arc::clone(&accepted.granted));
@@ -227,7 +249,7 @@ impl Jwt {
     }
 
     /// The one token of the request, from all places where one may be, into `token`.
-    fn shown(&self, facts: &impl Facts, token: &mut Vec<u8>) -> Shown {
+    pub(super) fn shown(&self, facts: &impl Facts, token: &mut Vec<u8>) -> Shown {
         token.clear();
         let mut shown = Shown::Nothing;
         for place in &self.from {
@@ -250,7 +272,7 @@ impl Jwt {
         shown
     }
 
-    fn slot<'s>(&self, slots: &'s mut Vec<Slot>) -> &'s mut Slot {
+    pub(super) fn slot<'s>(&self, slots: &'s mut Vec<Slot>) -> &'s mut Slot {
         if let Some(at) = slots.iter().position(|slot| slot.id == self.id) {
             return &mut slots[at];
         }
@@ -277,20 +299,20 @@ impl Jwt {
 
     /// Writes claims to fields.
     pub(super) fn tell(&self, request: &mut RequestHead, text: &mut Vec<u8>, identity: &Identity) {
-        if let Some(found) = identity.claims.as_ref().filter(|_| identity.kind == Some(KIND)) {
+        if let Some(found) = identity.claims.as_ref().filter(|_| identity.kind == Some(self.kind)) {
             claims::write(&self.written.headers, found, request, text);
         }
     }
 
     pub(super) fn challenge(&self, denied: &Denied, out: &mut Fields) {
         let challenge = match denied {
-            Denied::Refused(Refused { kind: KIND, said, .. }) => {
+            Denied::Refused(Refused { kind, said, .. }) if *kind == self.kind => {
                 let said =
                     said.map_or(String::new(), |said| format!(", error_description=\"{said}\""));
                 let more = format!(", error=\"invalid_token\"{said}");
                 &*challenge("Bearer", &self.written.realm, &more)
             }
-            Denied::Insufficient(KIND) => {
+            Denied::Insufficient(kind) if *kind == self.kind => {
                 let scopes = match &self.written.expected.scopes {
                     Scopes::All(scopes) | Scopes::Any(scopes) => scopes.join(" "),
                     Scopes::None => String::new(),

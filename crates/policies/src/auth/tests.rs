@@ -107,7 +107,7 @@ fn any_of_takes_what_is_good_and_all_of_wants_one_consumer() {
     assert_eq!(ask(all(), &[("a", &one), ("b", &one)]), Ok("one".to_owned()));
     assert_eq!(ask(all(), &[("a", &one), ("b", &two)]), refused("of another consumer"));
     assert_eq!(ask(all(), &[("a", &one), ("b", "bad")]), refused("not spelt as a key is"));
-    assert!(matches!(ask(all(), &[("a", &one)]), Err(Denied::Refused(_))));
+    assert_eq!(ask(all(), &[("a", &one)]), refused("another credential is missing beside it"));
     let nested = WrittenMethod::AnyOf(vec![all(), in_header("c")]);
     assert_eq!(ask(nested, &[("a", &one), ("c", &two)]), Ok("two".to_owned()));
 }
@@ -135,6 +135,26 @@ fn guesses_are_counted_and_what_shows_nothing_is_not() {
     }
     assert!(matches!(ask(&[("a", &one)]), Err(Denied::Guessing(wait)) if wait > 0));
     assert_eq!(ask(&[]), Err(Denied::Missing));
+}
+
+#[test]
+fn what_is_missing_beside_a_good_credential_is_no_guess() {
+    let guessing = Guessing { failures: 2, per: Duration::from_secs(60), clients: 10 };
+    let (directory, [one, _]) = directory(Some(guessing));
+    let all = || WrittenMethod::AllOf(vec![in_header("a"), in_header("b")]);
+    let any = || WrittenMethod::AnyOf(vec![all(), in_header("c")]);
+    let ask = |method, fields: &[(&'static str, &str)]| ask(method, &directory, fields, NOW);
+    for _ in 0..5 {
+        for method in [all(), any()] {
+            let missing = refused("another credential is missing beside it");
+            assert_eq!(ask(method, &[("a", &one)]), missing);
+        }
+    }
+    // What is wrong counts wherever it stands.
+    for fields in [[("a", &*one), ("b", "bad")], [("a", &one), ("c", "bad")]] {
+        assert_eq!(ask(any(), &fields), refused("not spelt as a key is"));
+    }
+    assert!(matches!(ask(all(), &[("a", &one)]), Err(Denied::Guessing(_))));
 }
 
 #[test]

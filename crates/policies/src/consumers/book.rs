@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
+use foldhash::fast::RandomState;
 use portcullis_config::model::{self, CertificateName, Config, Name, PasswordHash};
 use portcullis_wire::tls::ClientCertificate;
 use thiserror::Error;
@@ -18,7 +19,8 @@ use crate::identity::{Consumer, More};
 #[derive(Debug, Default)]
 pub struct Book {
     pub(crate) names: HashMap<Name, Arc<Consumer>>,
-    pub(crate) keys: HashMap<Prefix, Kept>,
+    /// Who is looked up does not choose what is in it, so that a fast hash will do.
+    pub(crate) keys: HashMap<Prefix, Kept, RandomState>,
     pub(crate) logins: HashMap<Name, (Arc<Consumer>, PasswordHash)>,
     pub(crate) certificates: Certificates,
 }

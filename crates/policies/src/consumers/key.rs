@@ -7,7 +7,7 @@
 use std::fmt;
 
 use aws_lc_rs::rand::SecureRandom;
-use aws_lc_rs::{constant_time, hmac, rand};
+use aws_lc_rs::{hmac, rand};
 use portcullis_config::model::KeyHash;
 
 /// What keys begin with, so that people and scanners for leaked secrets know them.
@@ -18,7 +18,7 @@ const PREFIX: usize = KeyHash::PREFIX;
 const SECRET: usize = 32;
 const CHECK: usize = 6;
 /// Length of a key.
-const LENGTH: usize = MARK.len() + PREFIX + 1 + SECRET + CHECK;
+pub(crate) const LENGTH: usize = MARK.len() + PREFIX + 1 + SECRET + CHECK;
 
 /// The visible part of a key as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ impl KeyHasher {
 
     /// Whether this is the key that `hash` was kept of. Takes as long whatever is wrong.
     pub(crate) fn is(&self, key: &[u8], hash: &[u8; 32]) -> bool {
-        constant_time::verify_slices_are_equal(&self.hash(key), hash).is_ok()
+        hmac::verify(&self.0, key, hash).is_ok()
     }
 }
 
@@ -122,13 +122,19 @@ fn draw(count: usize, out: &mut String) -> Result<(), NoRandom> {
 /// The visible part of a key that is spelt right.
 #[must_use]
 pub fn prefix(key: &[u8]) -> Option<[u8; KeyHash::PREFIX]> {
+    let (prefix, secret) = parts(key)?;
+    let (_, told) = key.split_last_chunk::<CHECK>()?;
+    let right = secret.iter().all(u8::is_ascii_alphanumeric);
+    (right && check(&key[..LENGTH - CHECK]) == *told).then_some(*prefix)
+}
+
+/// The visible part of what looks like a key at first sight, and what follows: enough to look it up
+/// by. A key that is found by its hash is spelt right; only of others it is told what is wrong.
+pub(crate) fn parts(key: &[u8]) -> Option<(&[u8; PREFIX], &[u8])> {
     let rest = key.strip_prefix(MARK.as_bytes()).filter(|_| key.len() == LENGTH)?;
     let (prefix, rest) = rest.split_first_chunk::<PREFIX>()?;
     let secret = rest.strip_prefix(b"_")?;
-    let plain = |text: &[u8]| text.iter().all(u8::is_ascii_alphanumeric);
-    let (_, told) = key.split_last_chunk::<CHECK>()?;
-    let right = plain(prefix) && plain(secret) && check(&key[..LENGTH - CHECK]) == *told;
-    right.then_some(*prefix)
+    prefix.iter().all(u8::is_ascii_alphanumeric).then_some((prefix, secret))
 }
 
 /// What tells a typo: CRC-32 of all before it. It gives nothing away that the rest does not.

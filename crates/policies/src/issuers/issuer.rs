@@ -43,6 +43,7 @@ pub struct Issuer {
     fetched: AtomicU64,
     succeeded: AtomicU64,
     failed: AtomicU64,
+    introspected: [AtomicU64; IntrospectionResult::ALL.len()],
     began: Instant,
     about: Mutex<(Option<Arc<Metadata>>, Option<Caller>)>,
 }
@@ -89,6 +90,33 @@ enum Why {
     Key(#[from] KeyError),
     #[error("none of its keys can be used")]
     NoKeys,
+}
+
+/// What came of asking an issuer about a token (RFC 7662).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IntrospectionResult {
+    /// It is active.
+    Active,
+    /// It is not, or cannot be used here.
+    Inactive,
+    /// There was no answer that says so.
+    Failed,
+}
+
+impl IntrospectionResult {
+    /// Every one, by position.
+    pub const ALL: [IntrospectionResult; 3] =
+        [IntrospectionResult::Active, IntrospectionResult::Inactive, IntrospectionResult::Failed];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IntrospectionResult::Active => "active",
+            IntrospectionResult::Inactive => "inactive",
+            IntrospectionResult::Failed => "failed",
+        }
+    }
 }
 
 /// What an issuer is to become: its configuration, and where its keys are to come from.
@@ -168,6 +196,7 @@ impl Issuer {
             fetched: AtomicU64::new(0),
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            introspected: Default::default(),
             began: Instant::now(),
             about: Mutex::default(),
         }
@@ -179,6 +208,8 @@ impl Issuer {
         let same = view.spec.issuer == spec.issuer && view.spec.keys == spec.keys;
         match written {
             Some(set) => {
+                // Nobody fetches its keys, and yet it may be asked about tokens.
+                lock(&self.about).1 = Caller::new(&spec.tls).ok();
                 self.publish(spec, Some(Arc::clone(set)), Box::default());
                 self.fetched.store(unix_now(), Relaxed);
             }
@@ -249,6 +280,17 @@ impl Issuer {
     #[must_use]
     pub fn fetches(&self) -> (u64, u64) {
         (self.succeeded.load(Relaxed), self.failed.load(Relaxed))
+    }
+
+    /// Counts what came of asking it about a token.
+    pub(crate) fn introspected(&self, result: IntrospectionResult) {
+        self.introspected[result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// How often it was asked about tokens, by what came of it.
+    #[must_use]
+    pub fn introspections(&self) -> [u64; IntrospectionResult::ALL.len()] {
+        self.introspected.each_ref().map(|count| count.load(Relaxed))
     }
 
     /// Keeps the keys fresh until `gone` says that nobody needs it any more.

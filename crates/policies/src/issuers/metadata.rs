@@ -10,6 +10,8 @@ pub(crate) struct Metadata {
     pub(crate) authorization: Option<Url>,
     /// Where codes become tokens.
     pub(crate) token: Option<Url>,
+    /// Where tokens are asked about (RFC 7662).
+    pub(crate) introspection: Option<Url>,
     /// Where more is told of who has logged in.
     pub(crate) user_info: Option<Url>,
     /// Where browsers log out.
@@ -30,6 +32,7 @@ impl Metadata {
         Metadata {
             authorization: url("authorization_endpoint"),
             token: url("token_endpoint"),
+            introspection: url("introspection_endpoint"),
             user_info: url("userinfo_endpoint"),
             end_session: url("end_session_endpoint"),
             names_itself: matches!(said, Some(Value::Bool(true))),

@@ -1,9 +1,9 @@
-//! Who calls, told instead of found out: nobody waits for a password here.
+//! Who calls, told instead of found out: nobody waits for a password or an issuer here.
 
 use std::cell::RefCell;
 use std::time::Instant;
 
-use portcullis_core::Failure;
+use portcullis_core::{CredentialKind, Failure};
 use portcullis_policies::{Answers, Asking, Identity, Known, nanos};
 use portcullis_wire::Fields;
 
@@ -40,10 +40,7 @@ pub(super) fn authenticate<'s>(
     let known = authentication.ask(asked, asking, &Answers::default(), steady, &mut identity);
     let (found, result) = match known {
         Ok(Known::Yes) => (told(&identity), Ok(identity)),
-        Ok(Known::Wait(_)) => {
-            let found = "depends on what must be asked first: a password, a store, an issuer";
-            (found.to_owned(), Ok(identity))
-        }
+        Ok(Known::Wait(_)) => (depends(identity.awaited).to_owned(), Ok(identity)),
         Err(denied) => {
             let failure = failure(&denied, &mut Fields::default());
             let login = authentication.login(&denied, &identity, asked.request);
@@ -59,6 +56,17 @@ pub(super) fn authenticate<'s>(
     let asks = authentication.describe();
     explanation.authentication = Some(AuthStep { scope, asks, found });
     result
+}
+
+/// What only a request that waits finds out.
+fn depends(awaited: Option<CredentialKind>) -> &'static str {
+    match awaited {
+        Some(CredentialKind::Basic) => "depends on the password",
+        Some(CredentialKind::Jwt) => "depends on keys that are yet to be fetched from the issuer",
+        Some(CredentialKind::Introspection) => "depends on what the issuer says of the token",
+        Some(CredentialKind::Oidc) => "depends on the session in its store",
+        _ => "depends on what others say of the credential",
+    }
 }
 
 fn told(identity: &Identity) -> String {

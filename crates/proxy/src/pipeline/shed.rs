@@ -35,14 +35,14 @@ pub(super) fn turn_away(
     let serving = exchange.serving;
     match serving.snapshot.lag {
         Some(bearable) if serving.worker.lag.is_too_much(bearable, importance) => {
-            Err(refuse(exchange, importance, "the gateway is late"))
+            serving.worker.metrics.shed[importance as usize].add(1);
+            Err(refuse(exchange, "the gateway is late"))
         }
         _ => Ok(()),
     }
 }
 
-fn refuse(exchange: &mut Exchange<'_, '_>, importance: Importance, why: &str) -> Failure {
-    exchange.serving.worker.metrics.shed[importance as usize].add(1);
+fn refuse(exchange: &mut Exchange<'_, '_>, why: &str) -> Failure {
     exchange.scratch.added.push(b"Retry-After", b"1");
     Failure::new(Reason::Overloaded, why)
 }
@@ -59,9 +59,14 @@ pub(super) fn let_through(
     let Some(settings) = service.service.overload else { return Ok(None) };
     let worker = exchange.serving.worker;
     let now = Instant::now();
-    let begun = worker.adaptive(service, |limit| limit.begin(&settings, importance, now));
+    let (begun, limit) = worker.adaptive(service, |adaptive| {
+        (adaptive.begin(&settings, importance, now), adaptive.limit(&settings))
+    });
+    let series = service.state.series.shard(worker.id);
+    series.adaptive_limit.set(limit as u64);
     if begun.is_none() {
-        return Err(refuse(exchange, importance, "the service is slower than usual"));
+        series.shed[importance as usize].add(1);
+        return Err(refuse(exchange, "the service is slower than usual"));
     }
     Ok(Some(LetThrough {
         worker: Rc::clone(worker),

@@ -76,7 +76,7 @@ impl Adaptive {
         importance: Importance,
         now: Instant,
     ) -> Option<Begun> {
-        let limit = self.limit.clamp(f64::from(settings.least), f64::from(settings.most));
+        let limit = self.limit(settings);
         // What matters less leaves room for what matters more.
         let share = match importance {
             Importance::Low => 0.7,
@@ -112,9 +112,8 @@ impl Adaptive {
     }
 
     /// Requests that may be under way.
-    #[cfg(test)]
-    fn limit(&self) -> f64 {
-        self.limit
+    pub(crate) fn limit(&self, settings: &Overload) -> f64 {
+        self.limit.clamp(f64::from(settings.least), f64::from(settings.most))
     }
 
     fn median(&mut self) -> f64 {
@@ -300,7 +299,7 @@ mod tests {
                 limit.end(&SETTINGS, begun, now + took, fastrand::bool());
             }
         }
-        assert!(limit.limit() >= 4.0);
+        assert!(limit.limit(&SETTINGS) >= 4.0);
         assert_eq!(limit.under_way, 0);
     }
 }

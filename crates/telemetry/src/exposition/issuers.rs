@@ -15,6 +15,8 @@ pub struct IssuerFact<'a> {
     pub succeeded: u64,
     /// Fetches that failed.
     pub failed: u64,
+    /// How often it was asked about tokens, by what came of it.
+    pub introspections: Vec<(&'static str, u64)>,
 }
 
 pub(super) fn render(issuers: &[IssuerFact<'_>], page: &mut Page<'_>) {
@@ -44,6 +46,16 @@ pub(super) fn render(issuers: &[IssuerFact<'_>], page: &mut Page<'_>) {
     for issuer in issuers {
         for (result, count) in [("ok", issuer.succeeded), ("failed", issuer.failed)] {
             page.sample(&[("issuer", issuer.name), ("result", result)], count);
+        }
+    }
+    page.family(
+        "portcullis_issuer_introspections_total",
+        Kind::Counter,
+        "How often an issuer was asked about a token, by what came of it.",
+    );
+    for issuer in issuers {
+        for (result, count) in &issuer.introspections {
+            page.sample(&[("issuer", issuer.name), ("result", result)], *count);
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct ServiceScrape<'a> {
     pub sticky: Option<&'a StickyMetrics>,
     /// The health of its endpoints.
     pub health: HealthScrape<'a>,
+    /// How many requests it may have under way adapts to how long they take.
+    pub adapts: bool,
     /// What workers counted of it.
     pub metrics: &'a ServiceMetrics,
     /// Of its breaker, if it can open: 0 closed, 1 half open, 2 open; and how often it has opened.

@@ -162,6 +162,8 @@ fn endpoints_tell_what_they_get() {
     counted.shard(0).retries[RetryCause::Reset as usize].add(3);
     counted.shard(1).retries[RetryCause::Reset as usize].add(1);
     counted.shard(1).active.add(9);
+    counted.shard(0).shed[1].add(2);
+    counted.shard(1).adaptive_limit.set(40);
     let health = HealthMetrics::default();
     health.checks[CheckResult::Status as usize].add(6);
     health.ejections[EjectionCause::SuccessRate as usize].add(2);
@@ -171,6 +173,7 @@ fn endpoints_tell_what_they_get() {
         panicking: true,
         views: 7,
         sticky: Some(&sticky),
+        adapts: true,
         metrics: &counted,
         breaker: Some((2, 8)),
         token: Some(TokenScrape { left: Some(50), granted: 3, failed: 1, rejected: 2 }),
@@ -193,6 +196,9 @@ fn endpoints_tell_what_they_get() {
         "portcullis_endpoint_requests_total{service=\"users\",endpoint=\"a:1\"} 7\n",
         "portcullis_endpoint_requests_active{service=\"users\",endpoint=\"a:1\"} 2\n",
         "portcullis_service_requests_active{service=\"users\"} 9\n",
+        "portcullis_shed_requests_total{cause=\"lag\",importance=\"low\"} 0\n",
+        "portcullis_shed_requests_total{cause=\"limit\",importance=\"normal\",service=\"users\"} 2\n",
+        "portcullis_service_adaptive_limit{service=\"users\"} 40\n",
         "portcullis_retries_total{service=\"users\",cause=\"reset\"} 4\n",
         "portcullis_breaker_state{service=\"users\"} 2\n",
         "portcullis_breaker_trips_total{service=\"users\"} 8\n",

@@ -18,13 +18,36 @@ impl Scrape<'_> {
             let count = self.sum(|w| &w.mirrored[outcome as usize]);
             page.sample(&[("outcome", outcome.code())], count);
         }
+        self.shed(page);
+    }
+
+    /// Requests turned away: by a worker that was late, and for a service with too much to do.
+    fn shed(&self, page: &mut Page<'_>) {
         page.family(
             "portcullis_shed_requests_total",
             Kind::Counter,
-            "Requests turned away because a service had too much to do, by importance.",
+            "Requests turned away because there was too much to do: by importance, by what had it \
+             (a worker, seen by its lag, or a service, by its adaptive limit), and by service.",
         );
         for (place, name) in IMPORTANCES.into_iter().enumerate() {
-            page.sample(&[("importance", name)], self.sum(|w| &w.shed[place]));
+            let labels = [("cause", "lag"), ("importance", name)];
+            page.sample(&labels, self.sum(|w| &w.shed[place]));
+        }
+        let adapting = || self.services.iter().filter(|service| service.adapts);
+        for service in adapting() {
+            for (place, name) in IMPORTANCES.into_iter().enumerate() {
+                let labels = [("cause", "limit"), ("importance", name), ("service", service.name)];
+                page.sample(&labels, service.metrics.sum(|series| &series.shed[place]));
+            }
+        }
+        page.family(
+            "portcullis_service_adaptive_limit",
+            Kind::Gauge,
+            "Requests that all workers together let a service have under way now.",
+        );
+        for service in adapting() {
+            let limit = service.metrics.sum(|series| &series.adaptive_limit);
+            page.sample(&[("service", service.name)], limit);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Endpoints that die, stall and vanish while requests come; services that take over; replies for
 //! when nobody does.
 
-use portcullis_testkit::{Config, Gateway, Load, Origin, eventually};
+use portcullis_testkit::{Config, Gateway, Island, Load, Origin, eventually, networks_can_be_made};
 
 /// A server in a process of its own, which can be killed and stopped.
 fn server() -> Gateway {
@@ -12,6 +12,10 @@ fn server() -> Gateway {
 fn before(servers: &[&Gateway], keys: &str) -> Gateway {
     let addresses: Vec<String> =
         servers.iter().map(|server| server.address().to_string()).collect();
+    before_addresses(&addresses, keys)
+}
+
+fn before_addresses(addresses: &[String], keys: &str) -> Gateway {
     Gateway::start(&format!(
         "listeners: {{ web: {{ address: \"127.0.0.1:0\" }} }}\nservices: {{ s: {{ endpoints: {addresses:?}, {keys} }} }}\nroutes: {{ all: {{ service: s }} }}\nworkers: 2\n"
     ))
@@ -42,6 +46,42 @@ fn stopping_one_of_three_loses_nothing() {
     load.wait_for_more(500);
     let report = load.stop();
     b.signal("CONT");
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+}
+
+/// What is sent to it gets lost without a word: neither a reset nor an end tells of it.
+#[test]
+fn cutting_off_one_of_three_loses_nothing() {
+    if !networks_can_be_made() {
+        return;
+    }
+    let islands = [(); 3].map(|()| Island::start(&"{ all: { reply: { body: ok } } }"));
+    let addresses = islands.each_ref().map(|island| island.address().to_string());
+    let gateway = before_addresses(
+        &addresses,
+        "timeouts: { connect: 200ms }, retries: { per_try_timeout: 300ms }, outliers: { base_ejection: 300ms, interval: 1h }",
+    );
+    let load = Load::start(gateway.address(), "/", 24);
+    load.wait_for_more(500);
+    islands[1].cut();
+    load.wait_for_more(1000);
+    let sent = |cause: &str| gateway.metric("portcullis_retries_total", cause);
+    assert!(sent("cause=\"timeout\"") > 0.0, "some were under way");
+    // Whoever tries again once the ejection is over finds no way.
+    assert!(eventually(|| sent("cause=\"connect_failure\"") > 0.0));
+    load.wait_for_more(500);
+    islands[1].join();
+    let labels = format!("endpoint=\"{}\"", addresses[1]);
+    let to_it = || gateway.metric("portcullis_endpoint_requests_total", &labels);
+    let ejections = || gateway.metric("portcullis_endpoint_ejections_total", "");
+    let well = || gateway.metric("portcullis_endpoint_available", &labels) == 1.0;
+    // Back at work once a whole second ends no ejection anew.
+    assert!(eventually(|| {
+        let before = (ejections(), to_it());
+        load.wait_for_more(200);
+        ejections() == before.0 && to_it() >= before.1 + 20.0 && well()
+    }));
+    let report = load.stop();
     assert!(report.failed.is_empty(), "{:?}", report.failed);
 }
 

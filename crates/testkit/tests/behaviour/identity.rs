@@ -1,6 +1,7 @@
 //! Who calls: what a request must show, what clients are told who do not, what services see.
 
 mod combined;
+mod introspection;
 mod passwords;
 mod stored;
 mod tokens;

@@ -5,6 +5,7 @@ mod absences;
 mod gateways;
 mod leases;
 mod scripts;
+mod slowness;
 
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::{Config, Gateway, Origin};

@@ -232,7 +232,12 @@ fn what_is_too_much_is_turned_away_at_once_and_says_when_to_come_again() {
     gateway.write_config(&config.clone().route("importance: high"));
     assert_eq!(gateway.reload().status, 200);
     assert_eq!(gateway.get("/still").status, 503);
-    assert_eq!(gateway.metric("portcullis_shed_requests_total", "importance=\"high\""), 1.0);
+    let shed = |labels: &str| gateway.metric("portcullis_shed_requests_total", labels);
+    let by_limit = |importance: &str| {
+        shed(&format!("cause=\"limit\",importance=\"{importance}\",service=\"origin\""))
+    };
+    assert_eq!((by_limit("normal"), by_limit("high"), shed("cause=\"lag\"")), (1.0, 1.0, 0.0));
+    assert_eq!(gateway.metric("portcullis_service_adaptive_limit", "service=\"origin\""), 1.0);
     held.open();
     assert_eq!(first.reply().text(), "ok");
     assert_eq!(gateway.get("/now").text(), "ok");

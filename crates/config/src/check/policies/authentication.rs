@@ -3,26 +3,27 @@
 
 use std::sync::Arc;
 
-use super::super::{Scope, authentication as methods, oidc, token};
+use super::super::{Scope, authentication as methods, introspection, oidc, token};
 use crate::model::{Authentication, Layered, Method, Name};
 use crate::node::Span;
 use crate::raw::{PolicySpec, Spanned};
 
 /// Policies about who calls.
-pub(super) const KINDS: [&str; 8] =
-    ["api_key", "basic", "mtls", "jwt", "oidc", "any_of", "all_of", "anonymous"];
+pub(super) const KINDS: [&str; 9] =
+    ["api_key", "basic", "mtls", "jwt", "introspection", "oidc", "any_of", "all_of", "anonymous"];
 
 /// Whether a policy is about who calls, and nothing else.
 pub(super) fn is(item: &Spanned<PolicySpec>) -> bool {
     places(&item.value).into_iter().any(|(_, span)| span.is_some())
 }
 
-fn places(spec: &PolicySpec) -> [(&'static str, Option<Span>); 8] {
+fn places(spec: &PolicySpec) -> [(&'static str, Option<Span>); 9] {
     let spans = [
         spec.api_key.as_ref().map(|spec| spec.span),
         spec.basic.as_ref().map(|spec| spec.span),
         spec.mtls.as_ref().map(|spec| spec.span),
         spec.jwt.as_ref().map(|spec| spec.span),
+        spec.introspection.as_ref().map(|spec| spec.span),
         spec.oidc.as_ref().map(|spec| spec.span),
         spec.any_of.as_ref().map(|spec| spec.span),
         spec.all_of.as_ref().map(|spec| spec.span),
@@ -97,6 +98,9 @@ fn method(spec: &PolicySpec, scope: &mut Scope<'_>) -> Option<Method> {
     }
     if let Some(spec) = &spec.jwt {
         return Some(token::jwt(spec, scope));
+    }
+    if let Some(spec) = &spec.introspection {
+        return Some(introspection::introspection(spec, scope));
     }
     if let Some(spec) = &spec.oidc {
         return Some(oidc::oidc(spec, scope));

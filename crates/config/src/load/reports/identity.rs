@@ -48,8 +48,9 @@ pub(super) fn missing(
                 return Some(("issuer", places.within(entries, id, &path)));
             }
             let written = |path: &[&str]| of_method(path, id, entries, places);
-            let of_login = || written(&["oidc", "issuer"]);
-            Some(("issuer", written(&["jwt", "issuers"]).or_else(of_login)))
+            let of_others =
+                || written(&["introspection", "issuer"]).or_else(|| written(&["oidc", "issuer"]));
+            Some(("issuer", written(&["jwt", "issuers"]).or_else(of_others)))
         }
         Collection::Stores => {
             let path = ["oidc", "session", "store"];

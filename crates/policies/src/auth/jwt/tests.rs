@@ -122,7 +122,7 @@ fn a_good_token_says_who_calls_and_is_remembered() {
     for _ in 0..2 {
         let (attempt, identity) = gateway.ask(&[&bearer], NOW);
         assert!(matches!(attempt, Attempt::Known), "{attempt:?}");
-        assert_eq!((identity.kind, &*identity.credential), (Some(KIND), "somebody"));
+        assert_eq!((identity.kind, &*identity.credential), (Some(CredentialKind::Jwt), "somebody"));
         assert!(identity.has_scope("read") && identity.has_role("admin"));
         assert_eq!(identity.claims.unwrap().issuer(), Some(ISSUER));
         assert_eq!(gateway.remembered(), 1);
@@ -183,9 +183,9 @@ fn a_lack_of_scopes_is_told_apart() {
     written.expected.scopes = Scopes::All(vec!["read".into(), "write".into()]);
     let gateway = Gateway::new(&written);
     let (attempt, _) = gateway.ask(&[&gateway.bearer(&json!({}))], NOW);
-    assert!(matches!(attempt, Attempt::Insufficient(KIND)));
+    assert!(matches!(attempt, Attempt::Insufficient(CredentialKind::Jwt)));
     let mut out = Fields::default();
-    gateway.jwt.challenge(&Denied::Insufficient(KIND), &mut out);
+    gateway.jwt.challenge(&Denied::Insufficient(CredentialKind::Jwt), &mut out);
     let expected = "Bearer realm=\"r\", error=\"insufficient_scope\", scope=\"read write\"";
     assert_eq!(out.all(b"www-authenticate").next(), Some(expected.as_bytes()));
 }

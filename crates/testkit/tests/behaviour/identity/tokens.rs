@@ -1,6 +1,8 @@
 //! JSON Web Tokens of an issuer whose keys the gateway fetches.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_jose::{Algorithm, Signer};
@@ -130,4 +132,95 @@ fn keys_stay_while_the_issuer_is_down() {
     assert!(eventually(|| ask(&mut gateway.client(), &token).status == 200));
     issuer.says(&[]);
     assert_eq!(ask(&mut gateway.client(), &token).status, 200);
+}
+
+/// Clients that ask without a pause, each time with the token that is in use then.
+struct Traffic {
+    token: Arc<Mutex<String>>,
+    stopping: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    clients: Vec<thread::JoinHandle<Vec<String>>>,
+}
+
+impl Traffic {
+    fn start(gateway: &Gateway, token: String) -> Traffic {
+        let (token, stopping) = (Arc::new(Mutex::new(token)), Arc::<AtomicBool>::default());
+        let answered = Arc::<AtomicUsize>::default();
+        let client = |_| {
+            let (token, stopping) = (Arc::clone(&token), Arc::clone(&stopping));
+            let (answered, mut client) = (Arc::clone(&answered), gateway.client());
+            thread::spawn(move || {
+                let mut failed = Vec::new();
+                while !stopping.load(Relaxed) {
+                    let fields = token.lock().unwrap().clone();
+                    let reply = ask(&mut client, &fields);
+                    answered.fetch_add(1, Relaxed);
+                    if reply.status != 200 {
+                        failed.push(reply.text().to_owned());
+                    }
+                }
+                failed
+            })
+        };
+        let clients = (0..3).map(client).collect();
+        Traffic { token, stopping, answered, clients }
+    }
+
+    /// From now on with this token; waits until some requests had it.
+    fn has(&self, token: String) {
+        *self.token.lock().unwrap() = token;
+        self.goes_on();
+    }
+
+    fn goes_on(&self) {
+        let goal = self.answered.load(Relaxed) + 50;
+        assert!(eventually(|| self.answered.load(Relaxed) >= goal));
+    }
+
+    /// Ends it: how many were answered, and what those say that were not let in.
+    fn stop(self) -> (usize, Vec<String>) {
+        self.stopping.store(true, Relaxed);
+        let failed = self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        (self.answered.load(Relaxed), failed)
+    }
+}
+
+/// As issuers do it: the next key is published before it signs, the last one until its tokens have
+/// expired.
+#[test]
+fn keys_are_rotated_while_traffic_runs_and_nothing_fails() {
+    let (origin, issuer) = (Origin::echo(), Issuer::start());
+    let mut keys = vec![signer()];
+    issuer.says(&[&keys[0]]);
+    let policy = "policies: [jwt: { issuers: main, audiences: api }]";
+    let issuers = format!("issuers: {{ main: {{ issuer: \"{}\", refresh: 10s }} }}", issuer.name());
+    let gateway = Gateway::start(&Config::before(&origin).route(policy).also(&issuers));
+    let first = issuer.token(&keys[0], &json!({}));
+    assert!(eventually(|| ask(&mut gateway.client(), &first).status == 200));
+    let traffic = Traffic::start(&gateway, first.clone());
+    let fetched =
+        || gateway.metric("portcullis_issuer_fetches_total", "issuer=\"main\",result=\"ok\"");
+    let fetches = |say: &dyn Fn()| {
+        say();
+        // One that is under way may have the old keys.
+        for _ in 0..2 {
+            let before = fetched();
+            assert!(eventually(|| fetched() > before), "keys are not fetched");
+        }
+    };
+
+    keys.push(signer());
+    fetches(&|| issuer.says(&[&keys[0], &keys[1]]));
+    traffic.goes_on();
+    let second = issuer.token(&keys[1], &json!({}));
+    traffic.has(second.clone());
+    assert_eq!(ask(&mut gateway.client(), &first).status, 200);
+    fetches(&|| issuer.says(&[&keys[1]]));
+    traffic.goes_on();
+    let (answered, failed) = traffic.stop();
+    assert!(failed.is_empty(), "{} of {answered}: {}", failed.len(), failed[0]);
+
+    // What was remembered as good is not, once its key is gone.
+    assert_eq!(ask(&mut gateway.client(), &first).status, 401);
+    assert_eq!(ask(&mut gateway.client(), &second).status, 200);
 }
