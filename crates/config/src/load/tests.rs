@@ -13,6 +13,7 @@ mod retries;
 mod stores;
 mod tcp;
 mod tls;
+mod upstream_tokens;
 
 use super::*;
 use crate::report::Fault;
