@@ -12,6 +12,7 @@ mod browser;
 mod client;
 mod connection_rate;
 mod endpoint;
+mod ext_authz;
 mod health;
 mod identity;
 mod introspection;
@@ -51,6 +52,7 @@ pub use client::{ClientProof, OauthClient};
 pub use connection_rate::{ConnectionRate, Pace};
 pub(crate) use endpoint::is_host_name;
 pub use endpoint::{Address, Endpoint};
+pub use ext_authz::{AuthzCache, AuthzPart, ExtAuthz};
 pub use health::{
     ActiveCheck, BodyTest, CheckKind, HttpCheck, LatencyOutlier, Outliers, SuccessRate,
 };

@@ -8,6 +8,7 @@ mod breaker;
 mod browser;
 mod client;
 mod connection_rate;
+mod ext_authz;
 mod health;
 mod http2;
 mod identity;
@@ -43,6 +44,7 @@ pub(crate) use browser::{
 };
 pub(crate) use client::{ClientProofSpec, ClientSpec};
 pub(crate) use connection_rate::{ConnectionRateSpec, PaceSpec};
+pub(crate) use ext_authz::{AuthzCacheSpec, AuthzFailureSpec, AuthzPartSpec, ExtAuthzSpec};
 pub(crate) use health::{
     ActiveSpec, BodyTestSpec, GrpcCheckSpec, HealthSpec, HttpCheckSpec, InitialSpec,
 };

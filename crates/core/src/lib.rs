@@ -2,6 +2,7 @@
 //! counted, and how a request is named. No I/O.
 
 mod auth;
+mod authz;
 pub mod event;
 pub mod failure;
 pub mod health;
@@ -13,6 +14,7 @@ pub mod tls;
 mod traffic;
 
 pub use auth::{AuthOutcome, CredentialKind};
+pub use authz::{AuthzCounts, AuthzResult};
 pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent};
 pub use failure::{Failure, Fault, Reason};
 pub use login::{LoginCounts, LoginEvent};

@@ -12,6 +12,7 @@ use portcullis_config::model::{Access, Conditions, Name, Rule};
 use portcullis_core::CredentialKind;
 
 use crate::Identity;
+use crate::ext_authz::ExtAuthz;
 use crate::registry::Judged;
 
 /// A rule as it runs.
@@ -21,6 +22,8 @@ pub struct RunningRule {
     pub rule: Rule,
     /// What is counted of it.
     pub judged: Arc<Judged>,
+    /// Who is asked, where it is not the gateway that decides.
+    pub external: Option<Arc<ExtAuthz>>,
 }
 
 /// What rules can ask about a request, beyond what expressions name.
@@ -63,9 +66,14 @@ impl RunningRule {
         worker: usize,
     ) -> Result<(), Forbidden> {
         let result = self.decide(asker, source);
-        let series = self.judged.metrics.shard(worker);
-        if result.is_ok() { &series.allowed } else { &series.refused }.add(1);
+        self.count(result.is_ok(), worker);
         result
+    }
+
+    /// Counts a request. `worker` counts.
+    pub fn count(&self, passes: bool, worker: usize) {
+        let series = self.judged.metrics.shard(worker);
+        if passes { &series.allowed } else { &series.refused }.add(1);
     }
 
     /// The same, without counting.
@@ -79,6 +87,10 @@ impl RunningRule {
     ) -> Result<(), Forbidden> {
         match &self.rule {
             Rule::Access(rule) => access(rule, asker),
+            // Whoever asks only here has not asked those who know.
+            Rule::ExtAuthz(_) => {
+                Err(Forbidden { why: "nobody was asked".to_owned(), scopes: Vec::new() })
+            }
             Rule::Cel(rule) => {
                 let why = match rule.program.holds(source, BUDGET) {
                     Ok(true) => return Ok(()),

@@ -4,7 +4,7 @@
 
 mod api_key;
 mod basic;
-mod claims;
+pub(crate) mod claims;
 mod describe;
 mod guessing;
 mod introspection;

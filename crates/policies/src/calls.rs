@@ -11,7 +11,7 @@ use std::time::Duration;
 use portcullis_config::model::{Address, StoreTls, TlsFile, Url};
 use portcullis_wire::tls::{self, CertificatePem, ClientOptions, Pem, SystemRoots, TlsError};
 use portcullis_wire::{
-    BodyLength, Io, ReadError, RequestLine, ResponseHead, Socket, Stream, Upstream,
+    BodyLength, Fields, Io, ReadError, RequestLine, ResponseHead, Socket, Stream, Upstream,
 };
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
@@ -47,6 +47,13 @@ pub(crate) struct Call<'a> {
 #[derive(Debug)]
 pub(crate) struct Answered {
     pub(crate) status: u16,
+    pub(crate) content: Vec<u8>,
+}
+
+/// What came back, its head included.
+#[derive(Debug)]
+pub(crate) struct Replied {
+    pub(crate) head: ResponseHead,
     pub(crate) content: Vec<u8>,
 }
 
@@ -103,15 +110,24 @@ impl Caller {
     /// # Errors
     /// There is no whole reply.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answered, CallError> {
-        match tokio::time::timeout(call.timeout, self.exchange(call)).await {
+        let Replied { head, content } = self.ask(call, &Fields::default()).await?;
+        Ok(Answered { status: head.status, content })
+    }
+
+    /// The same with `more` fields, for those who want to know the fields of the reply.
+    ///
+    /// # Errors
+    /// There is no whole reply.
+    pub(crate) async fn ask(&self, call: &Call<'_>, more: &Fields) -> Result<Replied, CallError> {
+        match tokio::time::timeout(call.timeout, self.exchange(call, more)).await {
             Ok(done) => done,
             Err(_) => Err(CallError::Timeout(call.timeout)),
         }
     }
 
-    async fn exchange(&self, call: &Call<'_>) -> Result<Answered, CallError> {
+    async fn exchange(&self, call: &Call<'_>, more: &Fields) -> Result<Replied, CallError> {
         let mut up = Upstream::over(self.connect(call.url).await?);
-        begin(&mut up, call);
+        begin(&mut up, call, more);
         if let Some((_, content)) = call.content {
             send(&mut up, content).await.map_err(CallError::Lost)?;
         }
@@ -148,7 +164,7 @@ fn pem(file: &TlsFile) -> Pem {
     Pem { text: Arc::clone(&file.content), label: file.path.display().to_string().into() }
 }
 
-fn begin(up: &mut Upstream, call: &Call<'_>) {
+fn begin(up: &mut Upstream, call: &Call<'_>, more: &Fields) {
     let length = call.content.map_or(BodyLength::Empty, |(_, content)| {
         if content.is_empty() { BodyLength::Empty } else { BodyLength::Exact(content.len() as u64) }
     });
@@ -171,6 +187,9 @@ fn begin(up: &mut Upstream, call: &Call<'_>) {
     for (name, value) in call.fields {
         head.field(name.as_bytes(), value.as_bytes());
     }
+    for field in more.iter() {
+        head.field(field.name, field.value);
+    }
     head.end();
 }
 
@@ -186,7 +205,7 @@ async fn send(up: &mut Upstream, content: &[u8]) -> io::Result<()> {
 }
 
 /// Reads the final reply and all of its content.
-async fn reply(up: &mut Upstream, most: usize) -> Result<Answered, CallError> {
+async fn reply(up: &mut Upstream, most: usize) -> Result<Replied, CallError> {
     let mut head = ResponseHead::default();
     let mut interim = 0;
     poll_fn(|cx| {
@@ -204,7 +223,7 @@ async fn reply(up: &mut Upstream, most: usize) -> Result<Answered, CallError> {
     .await?;
     let mut content = Vec::new();
     poll_fn(|cx| poll_content(cx, up, most, &mut content)).await?;
-    Ok(Answered { status: head.status, content })
+    Ok(Replied { head, content })
 }
 
 /// Sends what waits and reads the next head.

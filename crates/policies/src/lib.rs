@@ -13,6 +13,7 @@ mod calls;
 mod clock;
 pub mod consumers;
 mod describe;
+pub mod ext_authz;
 mod fields;
 pub mod grants;
 mod hide;

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
-use portcullis_config::model::{Layered, Name, Period, Policies, Policy, Rule, Sharing};
+use portcullis_config::model::{self, Layered, Name, Period, Policies, Policy, Rule, Sharing};
 use portcullis_core::metrics::PolicyMetrics;
 
 use crate::access::RunningRule;
@@ -15,6 +15,7 @@ use crate::auth::{Around, Authentication, Logins};
 use crate::browser::{RunningCors, RunningCsrf, RunningSecurityHeaders};
 use crate::clock::nanos;
 use crate::consumers::Identities;
+use crate::ext_authz::ExtAuthz;
 use crate::grants::Grants;
 use crate::issuers::Issuers;
 use crate::key::KeyHasher;
@@ -188,6 +189,8 @@ pub struct Registry {
     /// Who calls, as far as it outlives a configuration.
     identities: Identities,
     judged: Mutex<HashMap<PolicyId, Weak<Judged>>>,
+    /// The newest last, as above.
+    externals: Mutex<HashMap<PolicyId, Vec<Weak<ExtAuthz>>>>,
     /// Most scopes have no policies: these share one set.
     none: Arc<RunningPolicies>,
 }
@@ -208,6 +211,7 @@ impl Registry {
             shared: Mutex::default(),
             identities: Identities::default(),
             judged: Mutex::default(),
+            externals: Mutex::default(),
             none: Arc::default(),
         }
     }
@@ -288,7 +292,40 @@ impl Registry {
     fn rule(&self, scope: &Scope, rule: &Rule) -> RunningRule {
         let (kind, name) = (rule.kind(), Arc::clone(rule.name()));
         let judged = self.judged(PolicyId { scope: scope.clone(), kind, name });
-        RunningRule { rule: rule.clone(), judged }
+        let external = match rule {
+            Rule::ExtAuthz(written) => Some(self.external(&judged.id, written)),
+            Rule::Access(_) | Rule::Cel(_) => None,
+        };
+        RunningRule { rule: rule.clone(), judged, external }
+    }
+
+    /// Who is asked whether requests may pass: with what is remembered, if nothing has changed.
+    fn external(&self, id: &PolicyId, written: &Arc<model::ExtAuthz>) -> Arc<ExtAuthz> {
+        let mut externals = lock(&self.externals);
+        let known = externals.entry(id.clone()).or_default();
+        known.retain(|external| external.strong_count() > 0);
+        let mut old = known.iter().rev().filter_map(Weak::upgrade);
+        if let Some(same) = old.clone().find(|old| old.written == *written) {
+            return same;
+        }
+        let counts = old.next().map(|old| Arc::clone(&old.counts)).unwrap_or_default();
+        let fresh = Arc::new(ExtAuthz::new(id.clone(), written, counts, self.workers));
+        known.push(Arc::downgrade(&fresh));
+        fresh
+    }
+
+    /// Those that are asked whether requests may pass, in the order of their names.
+    #[must_use]
+    pub fn externals(&self) -> Vec<Arc<ExtAuthz>> {
+        let mut externals = lock(&self.externals);
+        externals.retain(|_, known| {
+            known.retain(|external| external.strong_count() > 0);
+            !known.is_empty()
+        });
+        let newest = |known: &Vec<Weak<ExtAuthz>>| known.iter().rev().find_map(Weak::upgrade);
+        let mut all: Vec<Arc<ExtAuthz>> = externals.values().filter_map(newest).collect();
+        all.sort_by(|one, other| one.id.cmp(&other.id));
+        all
     }
 
     /// What became of the requests that policies judged, in the order of their names.

@@ -158,7 +158,9 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
             // limited like everybody, and pages can read what comes of it.
             let layers = browser::layers(snapshot, None, None);
             browser::enter(exchange, layers)?;
-            rules::ask(exchange, layers, normal)?;
+            if let Some(denial) = rules::ask(exchange, layers, normal).await? {
+                return respond::denied(exchange, &denial).await;
+            }
             let applying = policies::applying(snapshot, &Identity::default(), None, None);
             policies::ask(exchange, applying, normal).await?;
             return Err(match miss {
@@ -195,7 +197,10 @@ async fn answer(exchange: &mut Exchange<'_, '_>) -> Result<(), Failure> {
     }
 
     // Who may not, counts nowhere.
-    rules::ask(exchange, browser::layers(snapshot, Some(route), service), normal)?;
+    let layers = browser::layers(snapshot, Some(route), service);
+    if let Some(denial) = rules::ask(exchange, layers, normal).await? {
+        return respond::denied(exchange, &denial).await;
+    }
 
     let identity = &exchange.scratch.identity;
     let applying = policies::applying(snapshot, identity, Some(route), service);

@@ -3,6 +3,7 @@
 mod access;
 mod authentication;
 mod browser;
+mod ext_authz;
 mod keys;
 mod overlap;
 mod security_headers;
@@ -93,7 +94,8 @@ pub(crate) fn policies(
 
 fn rule(spec: &PolicySpec, scope: &mut Scope<'_>) -> Option<Rule> {
     let access = spec.access.as_ref().map(|spec| access::access(spec, scope));
-    access.or_else(|| access::cel(spec.cel.as_ref()?, scope))
+    let rule = access.or_else(|| access::cel(spec.cel.as_ref()?, scope));
+    rule.or_else(|| Some(ext_authz::ext_authz(spec.ext_authz.as_ref()?, scope)))
 }
 
 fn add_rule(rule: Rule, at: Span, rules: &mut Vec<(Rule, Span)>, scope: &mut Scope<'_>) {
@@ -134,6 +136,7 @@ fn kind(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) -> Option<(&'static s
         ("security_headers", at(security_headers)),
         ("access", at(&spec.access)),
         ("cel", at(&spec.cel)),
+        ("ext_authz", spec.ext_authz.as_ref().map(|spec| spec.span)),
         ("rate_limit", at(rate_limit)),
         ("quota", at(quota)),
         ("concurrency", at(concurrency)),

@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, IntrospectionSpec, JwtSpec,
+    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, ExtAuthzSpec, IntrospectionSpec, JwtSpec,
     MethodSpec, MtlsSpec, OffOr, OidcSpec, OneOrMany, SecurityHeadersSpec, SharingModeSpec,
     Spanned, Switch, Time,
 };
@@ -28,6 +28,8 @@ pub(crate) struct PolicySpec {
     pub(crate) access: Option<Spanned<AccessSpec>>,
     /// An expression of CEL that a request must meet.
     pub(crate) cel: Option<Spanned<CelSpec>>,
+    /// A service of one's own that is asked whether requests may pass.
+    pub(crate) ext_authz: Option<Box<Spanned<ExtAuthzSpec>>>,
     /// So many requests in a stretch of time.
     pub(crate) rate_limit: Option<Spanned<RateLimitSpec>>,
     /// So many requests in an hour, a day or a month of the calendar. Survives a restart.

@@ -55,7 +55,7 @@ pub(super) fn write(
 }
 
 /// Whether a service may take one name for the other: many read `_` as `-`.
-pub(super) fn is_same(name: &[u8], header: &str) -> bool {
+pub(crate) fn is_same(name: &[u8], header: &str) -> bool {
     let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.len() == header.len()
         && name.iter().zip(header.bytes()).all(|(one, other)| plain(*one) == plain(other))

@@ -37,13 +37,21 @@ fn of_service(
     let Some(identity) = asked.identity else { return Vec::new() };
     let (asker, variables) = (asker(asked, identity), Variables { asked, identity, secure });
     let step = |rule: &portcullis_policies::RunningRule| {
-        let decided = rule.decide(&asker, &variables);
+        // Nobody is asked for an explanation.
+        let asks = rule.external.as_ref().map(|external| match external.written.open {
+            true => "decides; without an answer it passes",
+            false => "decides; without an answer 503",
+        });
+        let decided = match asks {
+            Some(_) => Ok(()),
+            None => rule.decide(&asker, &variables),
+        };
         JudgeStep {
             id: rule.judged.id.clone(),
             rule: rule.describe(),
             passes: decided.is_ok(),
             verdict: match decided {
-                Ok(()) => "lets it pass".to_owned(),
+                Ok(()) => asks.unwrap_or("lets it pass").to_owned(),
                 Err(refused) => format!("403: {}", refused.why),
             },
         }

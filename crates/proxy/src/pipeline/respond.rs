@@ -7,6 +7,7 @@ use std::time::Instant;
 use portcullis_config::model::{Reply, Template};
 use portcullis_core::{Failure, Reason, RequestId};
 use portcullis_policies::browser::Kept;
+use portcullis_policies::ext_authz::Denial;
 use portcullis_wire::{
     Abort, BodyLength, Fields, Known, ReplyLine, RequestHead, Stream, reason_phrase,
 };
@@ -57,6 +58,16 @@ pub(crate) async fn reply(exchange: &mut Exchange<'_, '_>, reply: &Reply) -> Res
     let fields: Vec<(&[u8], &[u8])> =
         reply.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     send(exchange, reply.status, &fields, &reply.body).await
+}
+
+/// Answers with what whoever was asked about the request has the client told.
+pub(crate) async fn denied(
+    exchange: &mut Exchange<'_, '_>,
+    denial: &Denial,
+) -> Result<(), Failure> {
+    let fields: Vec<(&[u8], &[u8])> =
+        denial.fields.iter().map(|field| (field.name, field.value)).collect();
+    send(exchange, denial.status, &fields, &denial.content).await
 }
 
 /// Sends the client elsewhere.

@@ -1,11 +1,15 @@
 //! Who may do what: rules are asked when it is known who calls, before anything counts the request.
 
 mod claims;
+mod external;
 mod maps;
 mod variables;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use portcullis_core::{Failure, Reason};
+use portcullis_policies::ext_authz::Denial;
 use portcullis_policies::{Asker, RunningPolicies, RunningRule};
 
 use super::Exchange;
@@ -27,18 +31,33 @@ pub(crate) fn applying(layers: [&RunningPolicies; 3]) -> impl Iterator<Item = &R
     })
 }
 
-/// Asks all rules.
+/// Asks all rules: those that others decide come last, for that costs a call. Gives what the client
+/// is told, where one of those has something to tell it.
 ///
 /// # Errors
 /// The first that does not let the request pass.
-pub(super) fn ask<'s>(
+pub(super) async fn ask<'s>(
+    exchange: &mut Exchange<'s, '_>,
+    layers: [&'s RunningPolicies; 3],
+    normal: Normal,
+) -> Result<Option<Arc<Denial>>, Failure> {
+    if layers.iter().all(|layer| layer.rules.is_empty()) {
+        return Ok(None);
+    }
+    judge(exchange, layers, normal)?;
+    if applying(layers).all(|rule| rule.external.is_none()) {
+        return Ok(None);
+    }
+    // A future of its own, for few requests wait for others, and it is large.
+    Box::pin(external::ask(exchange, layers, normal)).await
+}
+
+/// Asks the rules that can be decided at once.
+fn judge<'s>(
     exchange: &mut Exchange<'s, '_>,
     layers: [&'s RunningPolicies; 3],
     normal: Normal,
 ) -> Result<(), Failure> {
-    if layers.iter().all(|layer| layer.rules.is_empty()) {
-        return Ok(());
-    }
     let secure = super::split::is_secure(exchange);
     let Exchange { serving, client, scratch, record, .. } = exchange;
     let request = &scratch.request;
@@ -55,7 +74,7 @@ pub(super) fn ask<'s>(
     };
     let asker = asker(&asked, &scratch.identity);
     let variables = Variables { asked: &asked, identity: &scratch.identity, secure };
-    for rule in applying(layers) {
+    for rule in applying(layers).filter(|rule| rule.external.is_none()) {
         let Err(refused) = rule.judge(&asker, &variables, serving.worker.id) else { continue };
         record.policy = Some(rule.rule.name());
         if !refused.scopes.is_empty() {
