@@ -11,9 +11,10 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
+use portcullis_policies::ext_authz::ExtAuthz;
 use portcullis_policies::{Counted, Judged, Registry};
 use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
-use portcullis_telemetry::{Expires, JudgedFact, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
+use portcullis_telemetry::{AuthzFact, Expires, JudgedFact, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -322,13 +323,14 @@ impl App {
             let config = state.compiler.config();
             let counted = state.compiler.registry().counted();
             let judged = state.compiler.registry().verdicts();
+            let externals = state.compiler.registry().externals();
             let stores = state.compiler.registry().stores().all();
             let issuers = state.compiler.registry().issuers().all();
             Scrape {
                 workers: &state.gateway.metrics(),
                 routes: state.compiler.routes().map(|(name, m)| (name, &**m)).collect(),
                 tcp_routes: state.compiler.tcp_routes().map(|(name, m)| (name, &**m)).collect(),
-                policies: policies(state.compiler.registry(), &counted, &judged),
+                policies: policies(state.compiler.registry(), &counted, &judged, &externals),
                 stores: stores::facts(&stores),
                 issuers: issuers::facts(&issuers),
                 expiries: expiries(&state.compiler),
@@ -358,12 +360,18 @@ fn policies<'a>(
     registry: &'a Registry,
     counted: &'a [Arc<Counted>],
     judged: &'a [Arc<Judged>],
+    externals: &'a [Arc<ExtAuthz>],
 ) -> PolicyFacts<'a> {
     let verdicts = |judged: &'a Arc<Judged>| JudgedFact {
         scope: judged.id.scope.to_string(),
         kind: judged.id.kind,
         name: &judged.id.name,
         metrics: &judged.metrics,
+    };
+    let asked = |external: &'a Arc<ExtAuthz>| AuthzFact {
+        scope: external.id.scope.to_string(),
+        name: &external.id.name,
+        counts: &external.counts,
     };
     let fact = |counted: &'a Arc<Counted>| PolicyFact {
         scope: counted.id.scope.to_string(),
@@ -378,6 +386,7 @@ fn policies<'a>(
     PolicyFacts {
         policies: counted.iter().map(fact).collect(),
         judged: judged.iter().map(verdicts).collect(),
+        externals: externals.iter().map(asked).collect(),
         store_errors: registry.store().map_or(0, |store| store.errors()),
         logins: Some(&registry.logins().counts),
     }

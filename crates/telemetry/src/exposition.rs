@@ -3,6 +3,7 @@
 //! Counters are read while workers go on counting, so the page is not one instant; but each
 //! histogram agrees with itself, because its count is the sum of the buckets that were read.
 
+mod authz;
 mod health;
 mod issuers;
 mod page;
@@ -29,6 +30,7 @@ use portcullis_core::tls::HANDSHAKE_FAULTS;
 pub use self::health::HealthScrape;
 pub use self::issuers::IssuerFact;
 use self::page::{Kind, Page};
+pub use self::authz::AuthzFact;
 pub use self::policies::{JudgedFact, PolicyFact, PolicyFacts};
 pub use self::services::{EndpointScrape, ServiceScrape};
 pub use self::stores::StoreFact;

@@ -9,6 +9,6 @@ mod resources;
 
 pub use access_log::AccessLogSink;
 pub use exposition::{
-    EndpointScrape, Expires, HealthScrape, IssuerFact, JudgedFact, PolicyFact, PolicyFacts,
+    AuthzFact, EndpointScrape, Expires, HealthScrape, IssuerFact, JudgedFact, PolicyFact, PolicyFacts,
     ProcessFacts, Scrape, ServiceScrape, StoreFact, TokenScrape,
 };

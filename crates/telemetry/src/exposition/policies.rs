@@ -3,6 +3,7 @@
 use portcullis_core::metrics::{Counter, PolicyMetrics, PolicySeries};
 use portcullis_core::{LoginCounts, LoginEvent};
 
+use super::authz::{self, AuthzFact};
 use super::page::{Kind, Page};
 
 /// The policies in use.
@@ -12,6 +13,8 @@ pub struct PolicyFacts<'a> {
     pub policies: Vec<PolicyFact<'a>>,
     /// Those that let requests pass or not, and count nothing else.
     pub judged: Vec<JudgedFact<'a>>,
+    /// Those that are asked whether requests may pass.
+    pub externals: Vec<AuthzFact<'a>>,
     /// How often quotas could not be written down or read.
     pub store_errors: u64,
     /// What became of logins of browsers, if there are any.
@@ -132,6 +135,7 @@ impl PolicyFacts<'_> {
             "Failures to write quotas down or to read them.",
         );
         page.sample(&[], self.store_errors);
+        authz::render(&self.externals, page);
     }
 }
 
