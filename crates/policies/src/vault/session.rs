@@ -150,21 +150,18 @@ impl Session {
         } else {
             None
         };
-        match (renewed, &mut self.token) {
-            (Some(auth), Some(token)) if auth.lease_duration > left.as_secs() => {
-                token.lasts(auth.lease_duration);
-                Ok(())
-            }
-            // It has come to the end of what it can be renewed to.
-            _ => {
-                let old = self.token.take();
-                let done = self.log_in().await;
-                if done.is_err() {
-                    self.token = old;
-                }
-                done
-            }
+        let lasts = renewed.map(|auth| auth.lease_duration).filter(|lasts| *lasts > left.as_secs());
+        if let (Some(lasts), Some(token)) = (lasts, &mut self.token) {
+            token.lasts(lasts);
+            return Ok(());
         }
+        // It has come to the end of what it can be renewed to.
+        let old = self.token.take();
+        let done = self.log_in().await;
+        if done.is_err() {
+            self.token = old;
+        }
+        done
     }
 
     async fn log_in(&mut self) -> Result<(), Fault> {
