@@ -34,11 +34,14 @@ const DOWN_FOR: Duration = Duration::from_secs(2);
 /// Told when a secret has changed.
 type OnChange = Box<dyn Fn() + Send>;
 
+/// How a variable of the environment is looked up.
+type Variable = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// The secrets of a Vault.
 pub struct Vault {
     shared: Arc<Shared>,
     orders: Mutex<Option<mpsc::UnboundedSender<Order>>>,
-    variable: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    variable: Variable,
 }
 
 #[derive(Default)]
