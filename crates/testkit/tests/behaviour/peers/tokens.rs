@@ -25,7 +25,10 @@ impl Provider {
     }
 
     fn issuers(&self) -> String {
-        format!("issuers: {{ main: {{ issuer: \"http://localhost:{}\" }} }}", self.port)
+        format!(
+            "issuers: {{ main: {{ issuer: \"http://localhost:{}\", refresh: 10s }} }}",
+            self.port
+        )
     }
 
     /// A client for each way to prove who it is.
@@ -96,7 +99,7 @@ fn tokens_for_a_resource_are_verified_with_the_keys_of_their_issuer_whichever_th
     assert_eq!(origin.last_request().field("x-client"), Some("basic:1"));
     let unmeant = provider.shows(&address, &client, "");
     assert_eq!(unmeant.get("/").status, 401);
-    // Keys change: a token of the new one brings them in, as soon as they may be fetched again.
+    // Keys change: they are fetched again.
     provider.process.signal("USR2");
     provider.process.writes("signs with key 2.");
     let second = provider.shows(&address, &client, more);
