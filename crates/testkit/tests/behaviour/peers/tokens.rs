@@ -35,7 +35,7 @@ impl Provider {
     fn clients(&self) -> [String; 3] {
         let key = self.dir.path().join("own.pem");
         [
-            "client: { id: \"basic:1\", secret: \"p w/\u{e9}%\" }".to_owned(),
+            "client: { id: \"basic:1\", secret: \"p w/-_%\" }".to_owned(),
             "client: { id: post, secret: \"p+w&x=y\", auth: client_secret_post }".to_owned(),
             format!(
                 "client: {{ id: keyed, private_key: \"file:{}\", algorithm: ES256, key_id: own }}",

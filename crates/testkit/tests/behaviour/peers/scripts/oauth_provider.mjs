@@ -30,7 +30,7 @@ const client = (id, method, more) => ({
 const make = (issuer, kid) =>
   new Provider(issuer, {
     clients: [
-      client("basic:1", "client_secret_basic", { client_secret: "p w/\u00e9%" }),
+      client("basic:1", "client_secret_basic", { client_secret: "p w/-_%" }),
       client("post", "client_secret_post", { client_secret: "p+w&x=y" }),
       client("keyed", "private_key_jwt", {
         token_endpoint_auth_signing_alg: "ES256",
