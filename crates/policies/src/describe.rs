@@ -119,6 +119,7 @@ fn part_of(part: &KeyPart, missing: Missing, facts: &impl Facts) -> String {
         KeyPart::Header(name) => (format!("header {name}"), only(part, facts)),
         KeyPart::Cookie(name) => (format!("cookie {name}"), only(part, facts)),
         KeyPart::Query(name) => (format!("query {name}"), only(part, facts)),
+        KeyPart::Claim(path) => (format!("claim {}", path.as_str()), only(part, facts)),
         KeyPart::Param(name) => (format!("param {name}"), only(part, facts)),
     };
     match value {

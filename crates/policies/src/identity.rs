@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use portcullis_config::model::Name;
 use portcullis_core::{AuthOutcome, CredentialKind};
-use portcullis_jose::Claims;
+use portcullis_jose::{ClaimPath, Claims, Value};
 
 use crate::auth::Live;
 
@@ -101,6 +101,14 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Calls `each` with the value of a claim, and with each item of a list, as text. Nothing stands
+    /// for objects, for `null`, for what is empty and for numbers that are not whole.
+    pub fn claim(&self, path: &ClaimPath, each: &mut dyn FnMut(&[u8])) {
+        if let Some(value) = self.claims.as_ref().and_then(|claims| claims.at(path)) {
+            each_text(value, each);
+        }
+    }
+
     /// Forgets the request and keeps the memory.
     pub fn clear(&mut self) {
         self.tried = Default::default();
@@ -163,5 +171,23 @@ impl Identity {
         self.kind = Some(kind);
         self.credential.clear();
         shown.iter().for_each(|part| self.credential.push_str(part));
+    }
+}
+
+fn each_text(value: Value<'_>, each: &mut dyn FnMut(&[u8])) {
+    match value {
+        Value::Text(text) if !text.is_empty() => each(text.as_bytes()),
+        Value::Bool(value) => each(if value { b"true" } else { b"false" }),
+        Value::Number(_) => {
+            if let Some(number) = value.as_i64() {
+                each(itoa::Buffer::new().format(number).as_bytes());
+            }
+        }
+        // Lists in lists say nothing.
+        Value::List(list) => list
+            .iter()
+            .filter(|item| !matches!(item, Value::List(_)))
+            .for_each(|item| each_text(item, each)),
+        Value::Text(_) | Value::Null | Value::Object(_) => {}
     }
 }

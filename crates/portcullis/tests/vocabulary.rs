@@ -40,11 +40,12 @@ mod vocabulary {
     fn every_metric_is_described() {
         let page = read("docs/src/metrics.md");
         let mut scraped = String::new();
+        let logins = portcullis_core::LoginCounts::default();
         let scrape = Scrape {
             workers: &[Arc::new(WorkerMetrics::default())],
             routes: Vec::new(),
             tcp_routes: Vec::new(),
-            policies: PolicyFacts::default(),
+            policies: PolicyFacts { logins: Some(&logins), ..PolicyFacts::default() },
             issuers: vec![portcullis_telemetry::IssuerFact {
                 name: "i",
                 age: Some(1),

@@ -26,6 +26,7 @@ mod behaviour {
     mod l4;
     mod l4_tls;
     mod limits;
+    mod login;
     mod metrics;
     mod mixed_load;
     mod mtls;
@@ -49,5 +50,6 @@ mod behaviour {
     mod upstream_http2;
     mod upstream_timeouts;
     mod upstream_tls;
+    mod upstream_tokens;
     mod versions;
 }

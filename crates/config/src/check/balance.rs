@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Scope, http};
+use super::{Scope, http, token};
 use crate::model::{
     Availability, Balance, Endpoint, HashAlgorithm, HashBalance, HashPart, SameSite, Secret,
     SlowStart, Sticky,
@@ -87,10 +87,11 @@ fn hash_part(written: &Spanned<HashPartSpec>, scope: &mut Scope<'_>) -> Option<H
         HashPartSpec::Cookie(name) => HashPart::Cookie(cookie_name(name, scope)),
         HashPartSpec::Query(name) => HashPart::Query(some_name(name, scope)),
         HashPartSpec::Param(name) => HashPart::Param(some_name(name, scope)),
+        HashPartSpec::Claim(path) => HashPart::Claim(token::path(path, scope)?),
         HashPartSpec::NotOne => {
             if !scope.incomplete {
                 scope.fault(written.span, "one thing of the request at a time").label =
-                    "expected one of `header`, `cookie`, `query` and `param`".into();
+                    "expected one of `header`, `cookie`, `query`, `param` and `claim`".into();
             }
             return None;
         }

@@ -2,7 +2,9 @@
 
 mod backups;
 mod identity;
+mod logins;
 mod tcp;
+mod upstream_tokens;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
@@ -60,6 +62,8 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
     overlaps(entries, &places, &mut faults);
     tcp::report(entries, &places, &mut faults);
     backups::report(entries, &places, &mut faults);
+    logins::report(entries, &places, &mut faults);
+    upstream_tokens::report(entries, &places, &mut faults);
     Report::new(faults)
 }
 

@@ -7,12 +7,14 @@ mod browser;
 mod faults;
 mod health;
 mod mutation;
+mod oidc;
 mod policies;
 mod reload;
 mod retries;
 mod stores;
 mod tcp;
 mod tls;
+mod upstream_tokens;
 
 use super::*;
 use crate::report::Fault;

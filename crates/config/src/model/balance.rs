@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_jose::ClaimPath;
+
 use super::Secret;
 
 /// How an endpoint is chosen.
@@ -46,6 +48,8 @@ pub enum HashPart {
     Query(Arc<str>),
     /// A parameter of the route's path.
     Param(Arc<str>),
+    /// A claim of whoever calls.
+    Claim(ClaimPath),
 }
 
 impl fmt::Display for HashPart {
@@ -56,6 +60,7 @@ impl fmt::Display for HashPart {
             HashPart::Cookie(name) => write!(f, "cookie {name}"),
             HashPart::Query(name) => write!(f, "query {name}"),
             HashPart::Param(name) => write!(f, "param {name}"),
+            HashPart::Claim(path) => write!(f, "claim {}", path.as_str()),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_jose::ClaimPath;
+
 use super::{Authentication, Cors, Csrf, Layered, Name, Rule, SecurityHeaders, Sharing};
 
 /// The policies of a scope, by the step of a request that asks them.
@@ -106,6 +108,8 @@ pub enum KeyPart {
     Query(Name),
     /// The value of this path parameter.
     Param(Name),
+    /// The value of this claim of whoever calls.
+    Claim(ClaimPath),
     /// The consumer's name.
     Consumer,
     /// The name of the consumer's plan.

@@ -123,6 +123,7 @@ pub(crate) enum HashPartSpec {
     Cookie(Spanned<String>),
     Query(Spanned<String>),
     Param(Spanned<String>),
+    Claim(Spanned<String>),
     /// None of them, or more than one.
     NotOne,
 }
@@ -138,6 +139,8 @@ struct LongHashPart {
     query: Option<Spanned<String>>,
     /// What this parameter of the route's path stands for, as written.
     param: Option<Spanned<String>>,
+    /// The value of this claim of whoever calls: names joined by dots, or a JSON pointer.
+    claim: Option<Spanned<String>>,
 }
 
 impl<'de> Deserialize<'de> for HashPartSpec {
@@ -152,7 +155,7 @@ impl<'de> Visitor<'de> for HashPartVisitor {
     type Value = HashPartSpec;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`ip`, or one of `header`, `cookie`, `query` and `param` with a name")
+        f.write_str("`ip`, or one of `header`, `cookie`, `query`, `param` and `claim` with a name")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<HashPartSpec, E> {
@@ -163,13 +166,14 @@ impl<'de> Visitor<'de> for HashPartVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HashPartSpec, A::Error> {
-        let LongHashPart { header, cookie, query, param } =
+        let LongHashPart { header, cookie, query, param, claim } =
             LongHashPart::deserialize(MapAccessDeserializer::new(map))?;
         let found = [
             header.map(HashPartSpec::Header),
             cookie.map(HashPartSpec::Cookie),
             query.map(HashPartSpec::Query),
             param.map(HashPartSpec::Param),
+            claim.map(HashPartSpec::Claim),
         ];
         let mut found: Vec<HashPartSpec> = found.into_iter().flatten().collect();
         Ok(match found.pop() {

@@ -248,6 +248,8 @@ pub(crate) struct NamedPart {
     pub(crate) query: Option<Spanned<String>>,
     /// The value of this path parameter.
     pub(crate) param: Option<Spanned<String>>,
+    /// The value of this claim of whoever calls: names joined by dots, or a JSON pointer.
+    pub(crate) claim: Option<Spanned<String>>,
 }
 
 /// How much of an address makes the network of a client.

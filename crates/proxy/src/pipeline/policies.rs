@@ -74,6 +74,9 @@ impl Facts for Asked<'_> {
             KeyPart::Param(name) => {
                 self.params.value(name, self.path).into_iter().for_each(each);
             }
+            KeyPart::Claim(path) => {
+                self.identity.into_iter().for_each(|identity| identity.claim(path, each));
+            }
             KeyPart::Consumer => {
                 let name = self.identity.and_then(Identity::consumer_name);
                 name.into_iter().for_each(|name| each(name.as_bytes()));

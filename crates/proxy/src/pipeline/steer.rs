@@ -39,7 +39,7 @@ impl Steering {
         normal: Normal,
         client: Option<IpAddr>,
     ) -> Steering {
-        let Scratch { request, path, params, .. } = scratch;
+        let Scratch { request, path, params, identity, .. } = scratch;
         let told = service
             .sticky
             .as_ref()
@@ -51,7 +51,7 @@ impl Steering {
                     Normal::Rewritten => path,
                 };
                 let (fields, query) = (&request.fields, request.query());
-                let http = Some(Http { fields, query, path, params });
+                let http = Some(Http { fields, query, path, params, identity });
                 key(hash, &Asked { client, http })
             }
             Balance::RoundRobin | Balance::LeastRequests | Balance::PeakEwma { .. } => None,

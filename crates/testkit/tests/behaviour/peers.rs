@@ -8,6 +8,7 @@ mod clients;
 mod curl;
 mod grpc;
 mod h2spec;
+mod logins;
 mod openssl;
 mod origins;
 mod programs;

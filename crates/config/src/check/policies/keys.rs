@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{Scope, http};
+use super::super::{Scope, http, token};
 use crate::model::{CountBy, KeyPart, Missing, Name, PathPattern, Segment};
 use crate::raw::{KeyPartSpec, MissingSpec, NamedPart, NetworkSpec, Spanned};
 use crate::report::nearest;
@@ -105,7 +105,7 @@ fn part(
                 fault.help = Some(match known {
                     Some(known) => format!("did you mean `{known}`?"),
                     None => {
-                        "a field is `{ header: NAME }`; so are `cookie`, `query` and `param`".into()
+                        "a field is `{ header: NAME }`; so are `cookie`, `query`, `param` and `claim`".into()
                     }
                 });
                 None
@@ -121,13 +121,13 @@ fn named(
     paths: Option<&[PathPattern]>,
     scope: &mut Scope<'_>,
 ) -> Option<KeyPart> {
-    let NamedPart { ip, header, cookie, query, param } = named;
-    let given =
-        usize::from(ip.is_some()) + [header, cookie, query, param].into_iter().flatten().count();
+    let NamedPart { ip, header, cookie, query, param, claim } = named;
+    let texts = [header, cookie, query, param, claim];
+    let given = usize::from(ip.is_some()) + texts.into_iter().flatten().count();
     if given != 1 {
         if given > 1 || !scope.incomplete {
             scope.fault(item.span, "a part of a key is exactly one thing").label =
-                "expected one of `ip`, `header`, `cookie`, `query`, `param`".into();
+                "expected one of `ip`, `header`, `cookie`, `query`, `param`, `claim`".into();
         }
         return None;
     }
@@ -136,6 +136,9 @@ fn named(
     }
     if let Some(header) = header {
         return Some(KeyPart::Header(field_name(header, scope)));
+    }
+    if let Some(claim) = claim {
+        return token::path(claim, scope).map(KeyPart::Claim);
     }
     let (written, part): (_, fn(Name) -> KeyPart) = match (cookie, query, param) {
         (Some(cookie), ..) => (cookie, KeyPart::Cookie),

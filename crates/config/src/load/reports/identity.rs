@@ -41,6 +41,12 @@ pub(super) fn missing(
             Some(("consumer", place))
         }
         Collection::Issuers => {
+            let granter = unit.value.as_ref().and_then(Value::service);
+            let granter = granter.and_then(|service| service.upstream_token.as_ref()?.issuer());
+            if granter.is_some_and(|issuer| **issuer == *name) {
+                let path = ["upstream_token", "issuer"];
+                return Some(("issuer", places.within(entries, id, &path)));
+            }
             let written = |path: &[&str]| of_method(path, id, entries, places);
             let of_others =
                 || written(&["introspection", "issuer"]).or_else(|| written(&["oidc", "issuer"]));
@@ -55,7 +61,7 @@ pub(super) fn missing(
 }
 
 /// The place of something in a method of a list of policies, or in a method of a list there.
-fn of_method(
+pub(super) fn of_method(
     path: &[&str],
     id: UnitId,
     entries: &Entries,

@@ -23,7 +23,7 @@ fn of_listener(text: &str) -> String {
     only(&format!("listeners: {{ w: {{ {text} }} }}\n"))
 }
 
-fn only(text: &str) -> String {
+pub(super) fn only(text: &str) -> String {
     let mut faults = bad(text);
     assert_eq!(faults.len(), 1, "{text}: {faults:?}");
     let fault = faults.remove(0);

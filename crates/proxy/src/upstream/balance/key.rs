@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use portcullis_config::model::{HashBalance, HashPart};
+use portcullis_policies::Identity;
 use portcullis_wire::Fields;
 
 use super::hash::StableHash;
@@ -24,6 +25,7 @@ pub(crate) struct Http<'a> {
     /// The path that routes saw, and its parameters.
     pub(crate) path: &'a [u8],
     pub(crate) params: &'a Params,
+    pub(crate) identity: &'a Identity,
 }
 
 /// The hash of what a request has of the parts; `None` where it lacks any.
@@ -43,6 +45,14 @@ fn add(hash: StableHash, part: &HashPart, asked: &Asked<'_>) -> Option<StableHas
         (HashPart::Header(name), Some(http)) => http.fields.all(name.as_bytes()).next(),
         (HashPart::Cookie(name), Some(http)) => cookies(http.fields, name.as_bytes()).next(),
         (HashPart::Query(name), Some(http)) => query_values(http.query, name.as_bytes()).next(),
+        (HashPart::Claim(path), Some(http)) => {
+            // A list of several has not said anything.
+            let (mut found, mut count) = (None, 0);
+            http.identity.claim(path, &mut |value| {
+                (found, count) = (Some(hash.part(value)), count + 1);
+            });
+            return found.filter(|_| count == 1);
+        }
         (HashPart::Param(name), Some(http)) => http.params.value(name, http.path),
         (_, None) => None,
     };
@@ -53,6 +63,7 @@ fn add(hash: StableHash, part: &HashPart, asked: &Asked<'_>) -> Option<StableHas
 #[cfg(test)]
 mod tests {
     use portcullis_config::model::HashAlgorithm;
+    use portcullis_jose::{ClaimPath, Claims};
 
     use super::*;
 
@@ -67,9 +78,18 @@ mod tests {
         fields.push(b"cookie", b"a=1; s=abc");
         fields.push(b"x-empty", b"");
         let params = Params::default();
+        let claims = Claims::from_json(br#"{"sub":"anna","n":7,"one":["x"],"two":["x","y"]}"#);
+        let mut identity = Identity::default();
+        identity.claims = claims.ok();
         let ask = |query: &'static [u8]| Asked {
             client: Some("::ffff:10.0.0.1".parse().unwrap()),
-            http: Some(Http { fields: &fields, query: Some(query), path: b"/", params: &params }),
+            http: Some(Http {
+                fields: &fields,
+                query: Some(query),
+                path: b"/",
+                params: &params,
+                identity: &identity,
+            }),
         };
         let header = HashPart::Header("x-user".into());
         let all = by(&[
@@ -86,6 +106,10 @@ mod tests {
             assert_eq!(key(&by(&[HashPart::Header(missing.into())]), &ask(b"")), None);
         }
         assert_eq!(key(&by(&[HashPart::Param("id".into())]), &ask(b"")), None);
+        let claim = |path| key(&by(&[HashPart::Claim(ClaimPath::name(path))]), &ask(b""));
+        let text = |text: &[u8]| Some(StableHash::new().part(text).end());
+        assert_eq!(["sub", "n", "one"].map(claim), [text(b"anna"), text(b"7"), text(b"x")]);
+        assert_eq!(["two", "none"].map(claim), [None, None]);
         // An address is the same in both of its forms.
         let bare = Asked { client: Some("10.0.0.1".parse().unwrap()), http: None };
         let ip = by(&[HashPart::Ip]);

@@ -224,3 +224,33 @@ fn keys_are_rotated_while_traffic_runs_and_nothing_fails() {
     assert_eq!(ask(&mut gateway.client(), &first).status, 401);
     assert_eq!(ask(&mut gateway.client(), &second).status, 200);
 }
+
+/// What a token says of its user counts and chooses, and nothing that a client writes beside it.
+#[test]
+fn claims_are_keys_of_limits_and_of_balancing() {
+    let (one, other) = (Origin::echo(), Origin::echo());
+    let (issuer, key) = (Issuer::start(), signer());
+    issuer.says(&[&key]);
+    let jwt = "jwt: { issuers: main, audiences: api }";
+    let limit = "rate_limit: { by: { claim: org.id }, limit: 4, per: 1d, missing: refuse }";
+    let config = Config::before(&one)
+        .and(&other)
+        .service("balance: { hash: { by: { claim: sub } } }")
+        .route(&format!("policies: [{jwt}, {limit}]"))
+        .also(&format!("issuers: {{ main: {{ issuer: \"{}\" }} }}", issuer.name()));
+    let gateway = Gateway::start(&config);
+    let mut client = gateway.client();
+    let by = |user: &str, org: u32| issuer.token(&key, &json!({"sub": user, "org": {"id": org}}));
+    let statuses: Vec<u16> = (0..6).map(|_| ask(&mut client, &by("anna", 1)).status).collect();
+    assert_eq!(statuses, [200, 200, 200, 200, 429, 429]);
+    assert_eq!(ask(&mut client, &by("bert", 1)).status, 429);
+    assert_eq!(ask(&mut client, &by("bert", 2)).status, 200);
+    assert_eq!(ask(&mut client, &issuer.token(&key, &json!({}))).status, 400);
+    // All of one user's requests went to one endpoint.
+    let of_anna = |origin: &Origin| origin.requests().len();
+    assert!(of_anna(&one).max(of_anna(&other)) >= 4);
+    for user in 0..16 {
+        assert_eq!(ask(&mut client, &by(&format!("u{user}"), 100 + user)).status, 200);
+    }
+    assert!(of_anna(&one) > 0 && of_anna(&other) > 0);
+}

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use portcullis_testkit::redis::{Redis, redis_is_here};
-use portcullis_testkit::{Detour, Gateway, eventually};
+use portcullis_testkit::{Detour, Gateway, Load, Origin, eventually};
 
 use super::{ask, gateway, origin};
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 fn far(redis: &Redis) -> (Detour, String) {
     let detour = Detour::to(([127, 0, 0, 1], redis.port()).into());
@@ -84,22 +86,21 @@ fn shares_are_filled_by_a_slow_store_and_nobody_waits() {
     if !redis_is_here() {
         return;
     }
-    let (redis, origin) = (Redis::start(), origin());
+    let (redis, origin) = (Redis::start(), Origin::replying(ANSWER));
     let (detour, address) = far(&redis);
-    let policy =
-        "rate_limit: { by: { header: k }, limit: 100000, per: 1d, store: limits, mode: leased }";
-    let gateway = gateway(&origin, policy, &address, "timeout: 20ms, on_failure: closed");
-    let held = || gateway.metric("portcullis_store_leased", "") > 50.0;
-    assert!(eventually(|| ask(&gateway, "a") == 200 && held()));
+    let policy = "rate_limit: { limit: 10000000, per: 1d, store: limits, mode: leased }";
+    let gateway = gateway(&origin, policy, &address, "timeout: 250ms, on_failure: closed");
+    assert!(eventually(|| is_up(&gateway)));
+    let load = Load::start(gateway.address(), "/", 4);
+    load.wait_for_more(2000);
     // Longer than any request may wait, and shorter than the background is ready to.
-    detour.delay(Duration::from_millis(300));
+    detour.delay(Duration::from_millis(500));
     let filled = || gateway.metric("portcullis_store_lease_calls_total", "");
     let (timeouts, before) = (calls(&gateway, "timeout"), filled());
-    // Enough to need many shares more.
-    for _ in 0..1500 {
-        assert_eq!(ask(&gateway, "a"), 200);
-    }
-    assert!(eventually(|| filled() >= before + 2.0));
+    assert!(eventually(|| filled() >= before + 3.0));
+    load.wait_for_more(1000);
+    let report = load.stop();
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
     assert_eq!(calls(&gateway, "timeout"), timeouts);
     assert!(is_up(&gateway));
 }
