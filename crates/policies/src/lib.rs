@@ -14,6 +14,7 @@ mod clock;
 pub mod consumers;
 mod describe;
 mod fields;
+pub mod grants;
 mod hide;
 mod identity;
 pub mod issuers;

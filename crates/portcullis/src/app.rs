@@ -123,6 +123,7 @@ pub(crate) fn run(
         if takeover.is_some() {
             // The old process serves meanwhile, and knows who is well.
             app.first_checks.over().await;
+            app.first_checks.first_tokens().await;
         }
         let (stop_admin, admin_stopped) = watch::channel(false);
         let admin = app.begin(admin_stopped).await?;

@@ -51,5 +51,6 @@ mod behaviour {
     mod upstream_http2;
     mod upstream_timeouts;
     mod upstream_tls;
+    mod upstream_tokens;
     mod versions;
 }
