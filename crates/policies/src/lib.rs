@@ -30,6 +30,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod testing;
+mod vault;
 
 pub use access::{Asker, Forbidden, RunningRule};
 pub use admit::{Applying, Later, MOST_GROUPS, Refusal, Why, Work};
@@ -47,3 +48,4 @@ pub use registry::{Counted, Judged, PolicyId, Registry, RunningPolicies, Scope};
 pub use seats::Seat;
 pub use store::{QuotaStore, StoreError};
 pub use table::{Full, Key, Table};
+pub use vault::Vault;

@@ -12,7 +12,7 @@ use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
 use portcullis_policies::ext_authz::ExtAuthz;
-use portcullis_policies::{Counted, Judged, Registry};
+use portcullis_policies::{Counted, Judged, Registry, Vault};
 use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
 use portcullis_telemetry::{AuthzFact, Expires, JudgedFact, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
@@ -48,6 +48,8 @@ pub(crate) struct Origin {
     pub(crate) passed: Vec<Handed>,
     /// The service manager.
     pub(crate) manager: Manager,
+    /// Where secrets come from that the configuration refers to.
+    pub(crate) vault: Option<Arc<Vault>>,
     /// Where to write which process this is.
     pub(crate) pid_file: Option<PathBuf>,
 }
@@ -207,6 +209,9 @@ impl App {
         }
         let first_checks = FirstChecks::new(state.gateway.current(), state.compiler.registry());
         let mut files = Watch::new();
+        if let Some(vault) = &origin.vault {
+            vault.on_change(files.teller());
+        }
         files.set(&state.watched);
         log_addresses(&state.gateway);
         let settled = state.gateway.settle();

@@ -39,6 +39,7 @@ mod behaviour {
     mod reload;
     mod retries;
     mod routing;
+    mod secrets;
     mod shared_limits;
     mod slow_peers;
     mod systemd;
