@@ -220,7 +220,10 @@ impl Entries {
                 }
                 Some(Value::State(state)) => process.state = state.clone(),
                 Some(Value::Admin(address)) => process.admin = *address,
-                Some(Value::AccessLog(to)) => process.access_log = to.clone(),
+                Some(Value::AccessLog(to, claims)) => {
+                    process.access_log = to.clone();
+                    process.logged_claims = Arc::clone(claims);
+                }
                 Some(Value::Metrics(on)) => process.metrics = *on,
                 Some(Value::Workers(count)) => process.workers = *count,
                 Some(Value::Zone(zone)) => process.zone = Some(zone.clone()),
