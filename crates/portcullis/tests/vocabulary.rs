@@ -10,7 +10,9 @@ mod vocabulary {
     use portcullis_core::failure::REASONS;
     use portcullis_core::metrics::WorkerMetrics;
     use portcullis_core::tls::HANDSHAKE_FAULTS;
-    use portcullis_core::{ConnectionEvent, Failure, HandshakeEvent, RequestEvent, RequestIds};
+    use portcullis_core::{
+        ConnectionEvent, Failure, HandshakeEvent, RequestEvent, RequestIds, ToldClaims,
+    };
     use portcullis_telemetry::{PolicyFacts, ProcessFacts, Scrape, StoreFact};
 
     fn read(path: &str) -> String {

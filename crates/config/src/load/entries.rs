@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Touched;
 use super::claims::Claims;
+use super::named::Named;
 use super::unit::{Collection, Unit, UnitId, Value};
 use crate::inputs::{Input, Inputs};
 use crate::model::{
@@ -31,6 +32,7 @@ pub(crate) struct Entries {
     missing: BTreeSet<(Collection, Name)>,
     pub(crate) overlap: Overlap,
     pub(crate) claims: Claims,
+    pub(crate) named: Named,
 }
 
 impl Entries {
@@ -145,6 +147,7 @@ impl Entries {
         if !unit.inputs.is_empty() {
             self.reading.insert(id);
         }
+        self.named.add(id, unit);
         self.missing.remove(&key);
         for called in called(unit) {
             if !self.names.contains_key(&called) {
@@ -173,6 +176,7 @@ impl Entries {
         };
         self.faulty.remove(&id);
         self.reading.remove(&id);
+        self.named.remove(id, unit);
         for called in called(unit) {
             if let Some(callers) = self.callers.get_mut(&called) {
                 callers.remove(&id);
