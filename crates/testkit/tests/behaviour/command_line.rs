@@ -150,7 +150,7 @@ fn check_warns_of_a_group_that_nobody_defines() {
     let checked = run(&["check", "--config", "gateway.yaml"], &config);
     let told = text(&[checked.stdout, checked.stderr].concat());
     assert_eq!(checked.status.code(), Some(0), "{told}");
-    for part in ["there is no group `stuff`", "did you mean `staff`?", "gateway.yaml:9:"] {
+    for part in ["there is no group `stuff`", "did you mean `staff`?", "gateway.yaml:10:"] {
         assert!(told.contains(part), "{part:?} in:\n{told}");
     }
 }

@@ -43,7 +43,8 @@ fn unknown_one(
     places: &Places<'_>,
 ) -> Option<Fault> {
     let key = key(collection);
-    let unit = entries.unit(id)?;
+    // What is wrong with an entry comes first.
+    let unit = entries.unit(id).filter(|unit| !unit.has_error())?;
     let written = place(collection, name, id, entries, places);
     let (span, _, hidden) = written.unwrap_or((unit.key, false, false));
     let mut fault = if hidden {
