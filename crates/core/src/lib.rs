@@ -15,7 +15,7 @@ mod traffic;
 
 pub use auth::{AuthOutcome, CredentialKind};
 pub use authz::{AuthzCounts, AuthzResult};
-pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent};
+pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent, ToldClaims};
 pub use failure::{Failure, Fault, Reason};
 pub use login::{LoginCounts, LoginEvent};
 pub use request_id::{RequestId, RequestIds};
