@@ -103,7 +103,7 @@ fn place(
 fn accesses(policies: &Policies) -> impl Iterator<Item = &Access> {
     policies.rules.iter().filter_map(|rule| match rule {
         Rule::Access(access) => Some(&**access),
-        Rule::Cel(_) => None,
+        Rule::Cel(_) | Rule::ExtAuthz(_) => None,
     })
 }
 
