@@ -105,7 +105,8 @@ fn fields_of_the_answer_are_nobody_elses() {
 }
 
 fn replied(status: u16, fields: &[(&str, &str)]) -> Result<(Answer, bool), String> {
-    let mut head = ResponseHead { status, ..ResponseHead::default() };
+    let mut head = ResponseHead::default();
+    head.status = status;
     for (name, value) in fields {
         head.fields.push(name.as_bytes(), value.as_bytes());
     }
