@@ -1,0 +1,134 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_millis(200);
+
+fn module(text: &str) -> Module {
+    Module { name: "policy.rego".into(), text: text.into() }
+}
+
+fn policy(text: &str) -> Result<Policy, Fault> {
+    Policy::compile(&[module(text)], &[r#"{"owners": {"a": "ann"}}"#], "data.gateway.allow", LIMIT)
+}
+
+fn ask(text: &str, input: &str) -> Result<Decision, RunError> {
+    policy(text).unwrap().decide(Value::from_json_str(input).unwrap())
+}
+
+fn decided(allow: bool, reason: Option<&str>) -> Result<Decision, RunError> {
+    Ok(Decision { allow, reason: reason.map(Into::into) })
+}
+
+#[test]
+fn says_yes_or_no() {
+    let owner = "package gateway\ndefault allow := false\n\
+        allow if data.owners[input.thing] == input.who";
+    assert_eq!(ask(owner, r#"{"thing": "a", "who": "ann"}"#), decided(true, None));
+    assert_eq!(ask(owner, r#"{"thing": "a", "who": "bob"}"#), decided(false, None));
+    assert_eq!(ask(owner, r#"{"thing": "b", "who": "ann"}"#), decided(false, None));
+    let why = "package gateway\nallow := {\"allow\": false, \"reason\": \"too late\"}";
+    assert_eq!(ask(why, "{}"), decided(false, Some("too late")));
+}
+
+#[test]
+fn what_is_neither_is_an_error() {
+    for (text, error) in [
+        ("allow if input.x", RunError::Undefined),
+        ("allow := 1", RunError::Neither),
+        ("allow := \"true\"", RunError::Neither),
+        ("allow := {\"allow\": \"true\"}", RunError::Neither),
+        ("allow := {}", RunError::Neither),
+    ] {
+        assert_eq!(ask(&format!("package gateway\n{text}"), "{}"), Err(error), "{text}");
+    }
+    // What a builtin refuses is no `undefined`, whose `not` would hold.
+    let text = "package gateway\nallow if not startswith(input.path, \"/admin\")";
+    assert!(matches!(ask(text, r#"{"path": null}"#), Err(RunError::Failed(_))));
+}
+
+#[test]
+fn faults_are_found_when_compiled() {
+    for (text, about) in [
+        ("package gateway\nallow if {", "policy.rego"),
+        ("allow := true", "package"),
+        ("package gateway\nallow if unknown(1)", "unknown"),
+        ("package gateway\nallow if x", "x"),
+        ("package gateway\ndeny := true", "data.gateway.allow"),
+        ("package gateway\nallow if http.send({})", "http.send"),
+    ] {
+        let fault = policy(text).expect_err(text).to_string();
+        assert!(fault.contains(about), "{text}: {fault}");
+    }
+    let data = |data| Policy::compile(&[module("package a\nb := 1")], &[data], "data.a.b", LIMIT);
+    assert!(matches!(data("[1]"), Err(Fault::Data(_))));
+    assert!(matches!(data("{"), Err(Fault::Data(_))));
+}
+
+#[test]
+fn a_run_ends() {
+    let endless = "package gateway\nallow if {\n  some a in numbers.range(1, 10000)\n  \
+        some b in numbers.range(1, 10000)\n  some c in numbers.range(1, 10000)\n  a + b + c < 0\n}";
+    assert!(matches!(ask(endless, "{}"), Err(RunError::Failed(_))));
+}
+
+#[test]
+fn what_calls_itself_fails() {
+    for text in ["allow if allow", "allow if f(1)\nf(x) := f(x)", "allow if f(1)\nf(x) := f(x + 1)"]
+    {
+        let text = format!("package gateway\n{text}");
+        let Ok(policy) = policy(&text) else { continue };
+        assert!(policy.decide(Value::new_object()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn tests_are_run() {
+    let text = "package gateway_test\nimport data.gateway\n\
+        test_yes if gateway.allow with input as {\"who\": \"ann\"}\n\
+        test_no if gateway.allow with input as {\"who\": \"bob\"}\n\
+        todo_test_later if false\n\
+        test_error if startswith(1, 2)\n";
+    let modules = [
+        module("package gateway\ndefault allow := false\nallow if input.who == \"ann\""),
+        Module { name: "policy_test.rego".into(), text: text.into() },
+    ];
+    let tested = test(&modules, &[], LIMIT).unwrap();
+    let all: Vec<_> = tested.iter().map(|one| (&*one.name, &one.outcome)).collect();
+    assert!(
+        matches!(
+            all[..],
+            [
+                ("data.gateway_test.test_error", Outcome::Error(_)),
+                ("data.gateway_test.test_no", Outcome::Failed),
+                ("data.gateway_test.test_yes", Outcome::Passed),
+                ("data.gateway_test.todo_test_later", Outcome::Todo),
+            ]
+        ),
+        "{all:?}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_written_panics(text in r#"package gateway\n(allow|deny|:=| |if|\{|\}|not|\(|\)|\[|\]|"|x|1|\.|,|==|in|some|every|\n|data|input|with|as|`|'|\\|é){0,40}"#) {
+        if let Ok(policy) = policy(&text) {
+            let _ = policy.decide(Value::new_object());
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_asked_panics(text in r#"\{"a": ([0-9e.-]{1,8}|"[^"\\]{0,20}"|\[\]|null|true)\}"#) {
+        let Ok(input) = Value::from_json_str(&text) else { return Ok(()) };
+        let policy = policy(
+            "package gateway\nallow if {\n  startswith(input.a, \"x\")\n  input.a + 1 > 2\n  \
+            input.a % 3 == 0\n  count(input.a) > 1\n  regex.match(`^a+$`, input.a)\n}\n\
+            allow if net.cidr_contains(\"10.0.0.0/8\", input.a)\n\
+            allow if to_number(input.a) / 3 > 1\nallow if substring(input.a, 1, 2) == \"é\"\n\
+            allow if base64.decode(input.a) == \"a\"\nallow if sprintf(\"%d %s\", [input.a, input.a]) == \"\"",
+        ).unwrap();
+        let _ = policy.decide(input);
+    }
+}
