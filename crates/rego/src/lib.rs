@@ -3,9 +3,10 @@
 //!
 //! The engine is `regorus`, without the builtins that reach out of it: no network, no clock, no random
 //! numbers, so that a decision depends on nothing but policy, data and input. A run ends after a set
-//! time, looked at between its steps. What fails, and what says neither yes nor no, is an error: whoever
+//! time, looked at between its steps, and goes no deeper than is known when it is compiled. What fails, and what says neither yes nor no, is an error: whoever
 //! asks lets nothing pass then. Knows no gateway.
 
+mod bounds;
 mod fault;
 mod testing;
 
@@ -113,9 +114,11 @@ fn engine(modules: &[Module], data: &[&str]) -> Result<Engine, Fault> {
     let mut engine = Engine::new();
     // Otherwise what a builtin refuses would be `undefined`, and its `not` true.
     engine.set_strict_builtin_errors(true);
+    bounds::size(modules.iter().map(|module| module.text.len()).sum())?;
     for Module { name, text } in modules {
         engine.add_policy(name.clone(), text.clone()).map_err(|error| Fault::module(&error))?;
     }
+    bounds::depth(&engine)?;
     for text in data {
         let data = Value::from_json_str(text).map_err(|error| Fault::data(&error))?;
         engine.add_data(data).map_err(|error| Fault::data(&error))?;

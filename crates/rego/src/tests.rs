@@ -59,7 +59,8 @@ fn faults_are_found_when_compiled() {
         ("package gateway\ndeny := true", "data.gateway.allow"),
         ("package gateway\nallow if http.send({})", "http.send"),
     ] {
-        let fault = policy(text).expect_err(text).to_string();
+        let Err(fault) = policy(text) else { panic!("{text}: no fault") };
+        let fault = fault.to_string();
         assert!(fault.contains(about), "{text}: {fault}");
     }
     let data = |data| Policy::compile(&[module("package a\nb := 1")], &[data], "data.a.b", LIMIT);
@@ -75,13 +76,35 @@ fn a_run_ends() {
 }
 
 #[test]
-fn what_calls_itself_fails() {
-    for text in ["allow if allow", "allow if f(1)\nf(x) := f(x)", "allow if f(1)\nf(x) := f(x + 1)"]
-    {
-        let text = format!("package gateway\n{text}");
-        let Ok(policy) = policy(&text) else { continue };
-        assert!(policy.decide(Value::new_object()).is_err(), "{text}");
+fn what_calls_itself_is_refused() {
+    for text in [
+        "allow if f(1)\nf(x) := f(x)",
+        "allow if f(1)\nf(x) := f(x + 1)",
+        "allow if f(1)\nf(x) := y if {\n  some z in [1]\n  y := [g(z) | true]\n}\ng(x) := f(x)",
+        "allow if f(1)\nf(x) := data.gateway.f(x)",
+        "allow if f(1)\nf(x) := data.gateway[\"f\"](x)",
+        "import data.gateway as me\nallow if f(1)\nf(x) := me.f(x)",
+    ] {
+        let fault = policy(&format!("package gateway\n{text}")).expect_err(text).to_string();
+        assert!(fault.contains("may call itself"), "{text}: {fault}");
     }
+    // The engine itself looks for circles of rules, as it runs.
+    assert!(ask("package gateway\nallow if allow", "{}").is_err());
+    assert!(ask("package gateway\nallow if other\nother if f(1)\nf(x) if other", "{}").is_err());
+}
+
+#[test]
+fn what_builds_on_itself_too_deep_is_refused() {
+    let chain = |length: usize| {
+        let steps = (0..length).map(|n| format!("f{n}(x) := f{}(x)\n", n + 1));
+        let steps: String = steps.collect();
+        policy(&format!("package gateway\n{steps}f{length}(x) := x\nallow := f0(true)"))
+    };
+    assert!(chain(100).unwrap_err().to_string().contains("deep"));
+    let input = Value::new_object();
+    assert_eq!(chain(60).unwrap().decide(input), decided(true, None));
+    let sum = format!("package gateway\nallow if (1{}) > 1", " +\n1".repeat(500));
+    assert!(policy(&sum).unwrap_err().to_string().contains("nested too deep"));
 }
 
 #[test]
