@@ -33,8 +33,9 @@ pub(crate) fn size(bytes: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses modules of which a function may come back to itself, or that go too deep.
-pub(crate) fn depth(engine: &Engine) -> Result<(), Fault> {
+/// Refuses modules of which a function may come back to itself, or that go too deep. Gives the whole
+/// names of all rules, in order.
+pub(crate) fn rules(engine: &Engine) -> Result<Vec<String>, Fault> {
     let text = engine.get_ast_as_json().map_err(|error| Fault::module(&error))?;
     // The reader of JSON itself refuses what is nested too deep.
     let tree = Value::from_json_str(&text)
@@ -61,7 +62,7 @@ pub(crate) fn depth(engine: &Engine) -> Result<(), Fault> {
         let message = format!("rules build on each other more than {DEEPEST} deep");
         return Err(Fault::Module(message));
     }
-    Ok(())
+    Ok(rules.keys().map(|(package, name)| format!("{package}.{name}")).collect())
 }
 
 /// Whether a path, called in `from`, can mean `to`.

@@ -62,11 +62,11 @@ impl Policy {
         entry: &str,
         limit: Duration,
     ) -> Result<Policy, Fault> {
-        let mut engine = engine(modules, data)?;
-        let known = engine
+        let (mut engine, rules) = engine(modules, data)?;
+        engine
             .compile_with_entrypoint(&entry.into())
             .map_err(|error| Fault::entry(entry, &error))?;
-        if !known.get_rules().keys().any(|rule| *rule == *entry) {
+        if !rules.iter().any(|rule| rule == entry) {
             return Err(Fault::Entry {
                 entry: entry.to_owned(),
                 why: "there is no such rule".into(),
@@ -109,8 +109,8 @@ fn reason(said: &Value) -> Option<Arc<str>> {
     }
 }
 
-/// An engine that has read modules and data.
-fn engine(modules: &[Module], data: &[&str]) -> Result<Engine, Fault> {
+/// An engine that has read modules and data, and the whole names of the rules in it.
+fn engine(modules: &[Module], data: &[&str]) -> Result<(Engine, Vec<String>), Fault> {
     let mut engine = Engine::new();
     // Otherwise what a builtin refuses would be `undefined`, and its `not` true.
     engine.set_strict_builtin_errors(true);
@@ -118,12 +118,12 @@ fn engine(modules: &[Module], data: &[&str]) -> Result<Engine, Fault> {
     for Module { name, text } in modules {
         engine.add_policy(name.clone(), text.clone()).map_err(|error| Fault::module(&error))?;
     }
-    bounds::depth(&engine)?;
+    let rules = bounds::rules(&engine)?;
     for text in data {
         let data = Value::from_json_str(text).map_err(|error| Fault::data(&error))?;
         engine.add_data(data).map_err(|error| Fault::data(&error))?;
     }
-    Ok(engine)
+    Ok((engine, rules))
 }
 
 #[cfg(test)]

@@ -38,12 +38,10 @@ pub enum Outcome {
 /// # Errors
 /// A module or the data are wrong.
 pub fn test(modules: &[Module], data: &[&str], limit: Duration) -> Result<Vec<Tested>, Fault> {
-    let mut prepared = engine(modules, data)?;
+    let (mut prepared, rules) = engine(modules, data)?;
     let check_interval = NonZeroU32::MIN.saturating_add(31);
     prepared.set_execution_timer_config(ExecutionTimerConfig { limit, check_interval });
-    // Any rule will do: what is asked for is what rules there are.
-    let names = rules(&mut prepared)?;
-    let tests = names.into_iter().filter_map(|name| {
+    let tests = rules.into_iter().filter_map(|name| {
         let rule = name.rsplit('.').next()?;
         let todo = rule.starts_with("todo_test_");
         (todo || rule.starts_with("test_")).then_some((todo, name))
@@ -54,16 +52,6 @@ pub fn test(modules: &[Module], data: &[&str], limit: Duration) -> Result<Vec<Te
         Tested { name, outcome, took: started.elapsed() }
     };
     Ok(tests.map(run).collect())
-}
-
-/// The whole names of all rules, in order.
-fn rules(engine: &mut Engine) -> Result<Vec<String>, Fault> {
-    let fault = |error: &dyn std::fmt::Display| Fault::module(&error.to_string());
-    let packages = engine.get_packages().map_err(|error| fault(&error))?;
-    let Some(first) = packages.first() else { return Ok(Vec::new()) };
-    let compiled =
-        engine.compile_with_entrypoint(&first.as_str().into()).map_err(|error| fault(&error))?;
-    Ok(compiled.get_rules().keys().map(ToString::to_string).collect())
 }
 
 fn one(prepared: &Engine, name: &str) -> Outcome {
