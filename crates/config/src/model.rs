@@ -21,6 +21,7 @@ mod matching;
 mod oidc;
 mod path;
 mod policies;
+mod rego;
 mod retries;
 mod route;
 mod service;
@@ -70,6 +71,7 @@ pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,
     Quota, RateLimit, ReplyFields,
 };
+pub use rego::{RegoRule, RegoSource};
 pub use retries::{Retries, RetryBudget, RetryOn};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,

@@ -5,6 +5,7 @@ mod authentication;
 mod browser;
 mod keys;
 mod overlap;
+mod rego;
 mod security_headers;
 
 use std::sync::{Arc, LazyLock};
@@ -64,7 +65,7 @@ pub(crate) fn policies(
                 let fault = scope.fault(at, format!("`{kind}` is here twice"));
                 fault.also = Some((*first, "first here".into()));
             }
-            if spec.cel.is_none() {
+            if spec.cel.is_none() && spec.rego.is_none() {
                 seen.push((kind, at));
             }
             only_one(spec, &mut policies, scope);
@@ -93,7 +94,8 @@ pub(crate) fn policies(
 
 fn rule(spec: &PolicySpec, scope: &mut Scope<'_>) -> Option<Rule> {
     let access = spec.access.as_ref().map(|spec| access::access(spec, scope));
-    access.or_else(|| access::cel(spec.cel.as_ref()?, scope))
+    let rule = access.or_else(|| access::cel(spec.cel.as_ref()?, scope));
+    rule.or_else(|| rego::rego(spec.rego.as_ref()?, scope))
 }
 
 fn add_rule(rule: Rule, at: Span, rules: &mut Vec<(Rule, Span)>, scope: &mut Scope<'_>) {
@@ -134,6 +136,7 @@ fn kind(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) -> Option<(&'static s
         ("security_headers", at(security_headers)),
         ("access", at(&spec.access)),
         ("cel", at(&spec.cel)),
+        ("rego", at(&spec.rego)),
         ("rate_limit", at(rate_limit)),
         ("quota", at(quota)),
         ("concurrency", at(concurrency)),

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use portcullis_cel::{Program, Schema, Type};
 
-use super::Name;
+use super::{Name, RegoRule};
 
 /// A rule. A request passes if every rule lets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Rule {
     Access(Arc<Access>),
     /// An expression.
     Cel(Arc<CelRule>),
+    /// A policy of Rego.
+    Rego(Arc<RegoRule>),
 }
 
 impl Rule {
@@ -25,6 +27,7 @@ impl Rule {
         match self {
             Rule::Access(rule) => &rule.name,
             Rule::Cel(rule) => &rule.name,
+            Rule::Rego(rule) => &rule.name,
         }
     }
 
@@ -34,6 +37,7 @@ impl Rule {
         match self {
             Rule::Access(_) => "access",
             Rule::Cel(_) => "cel",
+            Rule::Rego(_) => "rego",
         }
     }
 }

@@ -10,8 +10,8 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
     AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, IntrospectionSpec, JwtSpec,
-    MethodSpec, MtlsSpec, OffOr, OidcSpec, OneOrMany, SecurityHeadersSpec, SharingModeSpec,
-    Spanned, Switch, Time,
+    MethodSpec, MtlsSpec, OffOr, OidcSpec, OneOrMany, RegoSpec, SecurityHeadersSpec,
+    SharingModeSpec, Spanned, Switch, Time,
 };
 
 /// A policy: exactly one of these.
@@ -28,6 +28,8 @@ pub(crate) struct PolicySpec {
     pub(crate) access: Option<Spanned<AccessSpec>>,
     /// An expression of CEL that a request must meet.
     pub(crate) cel: Option<Spanned<CelSpec>>,
+    /// A policy in Rego.
+    pub(crate) rego: Option<Spanned<RegoSpec>>,
     /// So many requests in a stretch of time.
     pub(crate) rate_limit: Option<Spanned<RateLimitSpec>>,
     /// So many requests in an hour, a day or a month of the calendar. Survives a restart.
