@@ -24,7 +24,13 @@ pub enum Fault {
 
 impl Fault {
     pub(crate) fn module(error: &impl ToString) -> Fault {
-        Fault::Module(told(error))
+        let text = error.to_string();
+        let line = |mark: &str| text.lines().find_map(|line| line.trim().strip_prefix(mark));
+        // The engine draws the line with a mark below; the place and the message are enough.
+        Fault::Module(match (line("--> "), line("error: ")) {
+            (Some(place), Some(said)) => told(&format!("{place}: {said}")),
+            _ => told(&text),
+        })
     }
 
     pub(crate) fn data(error: &impl ToString) -> Fault {

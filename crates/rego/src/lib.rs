@@ -10,6 +10,7 @@ mod bounds;
 mod fault;
 mod testing;
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,6 @@ pub struct Module {
 }
 
 /// Policies that are ready to be asked.
-#[derive(Debug)]
 pub struct Policy {
     /// Whoever asks has a copy of it, which shares the modules and the data.
     engine: Engine,
@@ -48,6 +48,13 @@ pub struct Decision {
     pub allow: bool,
     /// Why, as the policy says.
     pub reason: Option<Arc<str>>,
+}
+
+impl fmt::Debug for Policy {
+    /// Without what it is made of: the engine's own form of that may fail on texts that are not ASCII.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").field("entry", &self.entry).finish_non_exhaustive()
+    }
 }
 
 impl Policy {

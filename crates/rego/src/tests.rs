@@ -57,7 +57,7 @@ fn what_is_neither_is_an_error() {
 #[test]
 fn faults_are_found_when_compiled() {
     for (text, about) in [
-        ("package gateway\nallow if {", "policy.rego"),
+        ("package gateway\nallow if {", "policy.rego:2:"),
         ("allow := true", "package"),
         ("package gateway\nallow if x", "x"),
         ("package gateway\ndeny := true", "data.gateway.allow"),
@@ -69,6 +69,12 @@ fn faults_are_found_when_compiled() {
     let data = |data| Policy::compile(&[module("package a\nb := 1")], &[data], "data.a.b", LIMIT);
     assert!(matches!(data("[1]"), Err(Fault::Data(_))));
     assert!(matches!(data("{"), Err(Fault::Data(_))));
+}
+
+#[test]
+fn it_can_be_shown_whatever_it_is_made_of() {
+    let policy = policy("package gateway\nallow := \"ééééééééééééééééééééééééé\"").unwrap();
+    assert_eq!(format!("{policy:?}"), "Policy { entry: \"data.gateway.allow\", .. }");
 }
 
 #[test]

@@ -36,11 +36,7 @@ pub(super) fn rego(written: &Spanned<RegoSpec>, scope: &mut Scope<'_>) -> Option
         Ok((source, policy)) => Some(Rule::Rego(Arc::new(RegoRule { name, source, policy }))),
         Err(fault) => {
             let at = if let Fault::Entry { .. } = fault { spec.rule.span } else { written.span };
-            let text = fault.to_string();
-            // The engine shows the place in the module over several lines.
-            let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-            let found = scope.fault(at, first.to_owned());
-            found.help = (!rest.is_empty()).then(|| rest.to_owned());
+            let found = scope.fault(at, fault.to_string());
             if let Fault::Entry { .. } = fault {
                 found.help = Some("write it from `data`, such as `data.gateway.allow`".into());
             }

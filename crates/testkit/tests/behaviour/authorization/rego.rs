@@ -1,10 +1,10 @@
 //! Policies of Rego over what is known of a request, and their tests.
 
-use portcullis_testkit::{Config, Gateway, Origin, TempDir, eventually, run_command};
+use portcullis_testkit::{Config, Gateway, Origin, Starting, TempDir, eventually, run_command};
 
 /// A gateway whose route asks a policy.
 fn gateway(origin: &Origin, module: &str, more: &str) -> Gateway {
-    let starting = Gateway::configure(&config(origin, more));
+    let starting = Starting::new(&config(origin, more));
     starting.dir().write("policy.rego", format!("package gateway\n{module}\n"));
     starting.dir().write("data.json", "{\"open\": {\"/a\": true}}");
     starting.start()
@@ -29,14 +29,10 @@ fn a_policy_decides_by_its_data() {
     assert_eq!((&line["policy"], &line["error"]), (&"rego".into(), &"forbidden".into()));
     assert_eq!(line["detail"], "route/all/rego/rego: closed");
     let counted = |outcome: &str| {
-        let text = gateway.admin("GET", "/metrics").text();
-        text.lines().any(|line| {
-            line.starts_with("portcullis_policy_requests_total")
-                && line.contains("kind=\"rego\"")
-                && line.contains(&format!("\"{outcome}\""))
-        })
+        let labels = format!("kind=\"rego\",policy=\"rego\",outcome=\"{outcome}\"");
+        gateway.metric("portcullis_policy_requests_total", &labels)
     };
-    assert!(eventually(|| counted("allowed") && counted("refused")));
+    assert!(eventually(|| counted("allowed") == 2.0 && counted("refused") == 1.0));
 }
 
 #[test]
