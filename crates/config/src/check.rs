@@ -32,6 +32,7 @@ mod template;
 mod tls;
 mod token;
 mod traffic;
+mod upstream_token;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What a configuration reads besides its own text: environment variables and files. Everything read
-//! is noted, so that an entry is looked at again only when something it read has changed.
+//! What a configuration reads besides its own text: environment variables, files and
+//! secrets of Vault. Everything read is noted, so that an entry is looked at again only when something it read has changed.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,6 +16,9 @@ const LARGEST: u64 = 64 << 20;
 /// How environment variables are looked up.
 pub(crate) type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
+/// How references to secrets are looked up: the value, or why there is none.
+pub(crate) type Secrets = Arc<dyn Fn(&str) -> Result<String, String> + Send + Sync>;
+
 /// Something that an entry read, and what it found, as a hash: secrets are not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Input {
@@ -28,6 +31,7 @@ pub(crate) struct Input {
 pub(crate) enum Source {
     Env(Box<str>),
     File(PathBuf),
+    Vault(Box<str>),
 }
 
 type Content = Result<Arc<[u8]>, String>;
@@ -36,6 +40,7 @@ type Content = Result<Arc<[u8]>, String>;
 pub(crate) struct Inputs {
     folder: PathBuf,
     environment: Environment,
+    secrets: Option<Secrets>,
     hasher: RandomState,
     read: HashMap<PathBuf, Content>,
     used: Vec<Input>,
@@ -52,6 +57,7 @@ impl Inputs {
         Inputs {
             folder,
             environment,
+            secrets: None,
             hasher: RandomState::new(),
             read: HashMap::new(),
             used: Vec::new(),
@@ -60,6 +66,10 @@ impl Inputs {
 
     pub(crate) fn set_environment(&mut self, environment: Environment) {
         self.environment = environment;
+    }
+
+    pub(crate) fn set_secrets(&mut self, secrets: Secrets) {
+        self.secrets = Some(secrets);
     }
 
     /// Forgets what the last load read.
@@ -82,6 +92,7 @@ impl Inputs {
     pub(crate) fn is_unchanged(&mut self, input: &Input) -> bool {
         let now = match &input.source {
             Source::Env(name) => self.hasher.hash_one((self.environment)(name)),
+            Source::Vault(reference) => self.hasher.hash_one(self.secret(reference)),
             Source::File(path) => {
                 let content = self.content(&path.clone());
                 self.hasher.hash_one(content)
@@ -101,6 +112,13 @@ impl Inputs {
         let seen = self.hasher.hash_one(&content);
         self.used.push(Input { source: Source::File(path.to_owned()), seen });
         content
+    }
+
+    fn secret(&self, reference: &str) -> Result<String, String> {
+        match &self.secrets {
+            Some(secrets) => secrets(reference),
+            None => Err("there is nobody to ask for it".to_owned()),
+        }
     }
 
     fn content(&mut self, path: &Path) -> Content {
@@ -126,6 +144,13 @@ impl Lookup for Inputs {
         std::str::from_utf8(&bytes)
             .map(str::to_owned)
             .map_err(|_| "it is not UTF-8 text".to_owned())
+    }
+
+    fn vault(&mut self, reference: &str) -> Result<String, String> {
+        let value = self.secret(reference);
+        let seen = self.hasher.hash_one(&value);
+        self.used.push(Input { source: Source::Vault(reference.into()), seen });
+        value
     }
 }
 

@@ -115,6 +115,16 @@ impl Loader {
         self
     }
 
+    /// Takes the values of `vault:` references from a function, which gives the value or says why
+    /// there is none. Without one, such references are faults.
+    pub fn secrets(
+        mut self,
+        lookup: impl Fn(&str) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.inputs.set_secrets(Arc::new(lookup));
+        self
+    }
+
     /// Replaces the text of a loader made by [`Loader::from_text`]; the next load reads it.
     pub fn set_text(&mut self, new: impl Into<String>) {
         if let Origin::Text { text, .. } = &mut self.origin {

@@ -30,6 +30,7 @@ mod tcp_route;
 mod tls;
 mod token;
 mod traffic;
+mod upstream_token;
 mod url;
 
 use std::collections::{BTreeMap, HashMap};
@@ -85,6 +86,7 @@ pub use tls::{
 };
 pub use token::Jwt;
 pub use traffic::{Faults, Importance, Mirror, Overload, SplitBy};
+pub use upstream_token::{Granter, UpstreamToken};
 pub use url::{Url, UrlError};
 
 /// The stable name of a listener, service, route or TCP route.

@@ -28,6 +28,7 @@ mod store;
 mod tcp_route;
 mod tls;
 mod traffic;
+mod upstream_token;
 
 use schemars::JsonSchema;
 
@@ -89,6 +90,7 @@ pub(crate) use tls::{
 pub(crate) use traffic::{
     AbortSpec, DelaySpec, FaultsSpec, ImportanceSpec, MirrorSpec, OverloadSpec, SplitBySpec,
 };
+pub(crate) use upstream_token::UpstreamTokenSpec;
 
 /// Configuration of the Portcullis API gateway.
 ///

@@ -122,6 +122,8 @@ pub enum Reason {
     NoEndpoint,
     /// The service's breaker is open.
     CircuitOpen,
+    /// There is no token to show to the service.
+    UpstreamToken,
     /// Every connection that the endpoint may have is full.
     Saturated,
     /// No connection to the endpoint.
@@ -149,7 +151,7 @@ pub enum Reason {
 }
 
 /// Every reason, in order; the position of one is its index in the metrics.
-pub const REASONS: [Reason; 48] = [
+pub const REASONS: [Reason; 49] = [
     Reason::BadRequest,
     Reason::UriTooLong,
     Reason::HeadTooLarge,
@@ -186,6 +188,7 @@ pub const REASONS: [Reason; 48] = [
     Reason::Overloaded,
     Reason::NoEndpoint,
     Reason::CircuitOpen,
+    Reason::UpstreamToken,
     Reason::Saturated,
     Reason::ConnectFailed,
     Reason::ConnectTimeout,
@@ -245,6 +248,7 @@ impl Reason {
             | Reason::Overloaded
             | Reason::NoEndpoint
             | Reason::CircuitOpen
+            | Reason::UpstreamToken
             | Reason::Saturated
             | Reason::Shutdown => 503,
             Reason::ConnectTimeout
@@ -307,6 +311,7 @@ impl Reason {
             Reason::Overloaded => "overloaded",
             Reason::NoEndpoint => "no_endpoint",
             Reason::CircuitOpen => "circuit_open",
+            Reason::UpstreamToken => "upstream_token",
             Reason::Saturated => "saturated",
             Reason::ConnectFailed => "connect_failed",
             Reason::ConnectTimeout => "connect_timeout",
@@ -360,9 +365,11 @@ impl Reason {
             Reason::IdleTimeout => "Nothing was sent for too long.",
             Reason::FaultInjected => "The request was refused on purpose.",
             Reason::Overloaded => "The service has too much to do; try again later.",
-            Reason::NoEndpoint | Reason::CircuitOpen | Reason::Saturated | Reason::Shutdown => {
-                "The service is not available at the moment."
-            }
+            Reason::NoEndpoint
+            | Reason::CircuitOpen
+            | Reason::UpstreamToken
+            | Reason::Saturated
+            | Reason::Shutdown => "The service is not available at the moment.",
             Reason::ConnectFailed | Reason::UpstreamTls => "The service could not be reached.",
             Reason::UpstreamReset | Reason::UpstreamMalformed | Reason::UpstreamTruncated => {
                 "The service did not answer properly."

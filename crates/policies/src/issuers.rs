@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 pub use issuer::{IntrospectionResult, Issuer, IssuerError, Round, View};
 
 use crate::calls::Caller;
+use crate::grants::Grant;
 use crate::registry::lock;
 use issuer::{Change, Source};
 
@@ -62,13 +63,16 @@ pub struct Prepared {
 #[derive(Debug)]
 struct Keeper(mpsc::UnboundedSender<Order>);
 
-/// An issuer to tend until the sender of the channel is dropped.
-struct Order {
-    issuer: Arc<Issuer>,
-    spec: Arc<model::Issuer>,
-    caller: Caller,
-    folder: Option<PathBuf>,
-    gone: watch::Receiver<()>,
+/// What to tend until the sender of the channel is dropped.
+enum Order {
+    Issuer {
+        issuer: Arc<Issuer>,
+        spec: Arc<model::Issuer>,
+        caller: Caller,
+        folder: Option<PathBuf>,
+        gone: watch::Receiver<()>,
+    },
+    Grant(Arc<Grant>, watch::Receiver<()>),
 }
 
 impl Issuers {
@@ -156,15 +160,14 @@ impl Issuers {
                 Source::Fetched(caller) => caller,
             };
             held.issuer.change(&spec, None);
-            if keeper.is_none() {
-                *keeper = Keeper::start().inspect_err(cannot_fetch).ok();
-            }
             let (issuer, folder) = (Arc::clone(&held.issuer), folder.clone());
-            if let Some(Keeper(orders)) = keeper {
-                // The thread is there as long as its sender is.
-                let _ = orders.send(Order { issuer, spec, caller, folder, gone });
-            }
+            Keeper::give(keeper, Order::Issuer { issuer, spec, caller, folder, gone });
         }
+    }
+
+    /// Has the thread of issuers keep a token fresh until the sender of the channel is dropped.
+    pub(crate) fn tend(&self, grant: Arc<Grant>, gone: watch::Receiver<()>) {
+        Keeper::give(&mut lock(&self.inner).keeper, Order::Grant(grant, gone));
     }
 
     /// The issuers, by name.
@@ -190,6 +193,17 @@ fn cannot_fetch(error: &io::Error) {
 }
 
 impl Keeper {
+    /// Gives an order; the first one starts the thread.
+    fn give(keeper: &mut Option<Keeper>, order: Order) {
+        if keeper.is_none() {
+            *keeper = Keeper::start().inspect_err(cannot_fetch).ok();
+        }
+        if let Some(Keeper(orders)) = keeper {
+            // The thread is there as long as its sender is.
+            let _ = orders.send(order);
+        }
+    }
+
     fn start() -> io::Result<Keeper> {
         let (orders, mut ordered) = mpsc::unbounded_channel::<Order>();
         let runtime = || {
@@ -205,8 +219,15 @@ impl Keeper {
                 let _ = started.send(Ok(()));
                 runtime.block_on(async {
                     while let Some(order) = ordered.recv().await {
-                        let Order { issuer, spec, caller, folder, gone } = order;
-                        tokio::task::spawn_local(issuer.tend(spec, caller, folder, gone));
+                        match order {
+                            Order::Issuer { issuer, spec, caller, folder, gone } => {
+                                let tended = issuer.tend(spec, caller, folder, gone);
+                                tokio::task::spawn_local(tended);
+                            }
+                            Order::Grant(grant, gone) => {
+                                tokio::task::spawn_local(grant.tend(gone));
+                            }
+                        }
                     }
                 });
             }

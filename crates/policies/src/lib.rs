@@ -14,6 +14,7 @@ mod clock;
 pub mod consumers;
 mod describe;
 mod fields;
+pub mod grants;
 mod hide;
 mod identity;
 pub mod issuers;
@@ -28,6 +29,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod testing;
+mod vault;
 
 pub use access::{Asker, Forbidden, RunningRule};
 pub use admit::{Applying, Later, MOST_GROUPS, Refusal, Why, Work};
@@ -45,3 +47,4 @@ pub use registry::{Counted, Judged, PolicyId, Registry, RunningPolicies, Scope};
 pub use seats::Seat;
 pub use store::{QuotaStore, StoreError};
 pub use table::{Full, Key, Table};
+pub use vault::Vault;

@@ -3,5 +3,5 @@
 mod client;
 mod token;
 
-pub(crate) use client::{Client, encode};
+pub(crate) use client::{Client, Way, encode};
 pub(crate) use token::{TokenFault, TokenReply};

@@ -15,6 +15,7 @@ use crate::auth::{Around, Authentication, Logins};
 use crate::browser::{RunningCors, RunningCsrf, RunningSecurityHeaders};
 use crate::clock::nanos;
 use crate::consumers::Identities;
+use crate::grants::Grants;
 use crate::issuers::Issuers;
 use crate::key::KeyHasher;
 use crate::policy::Running;
@@ -181,6 +182,7 @@ pub struct Registry {
     store: Mutex<Option<Arc<QuotaStore>>>,
     stores: Stores,
     issuers: Issuers,
+    grants: Grants,
     logins: Arc<Logins>,
     shared: Mutex<HashMap<PolicyId, InStore>>,
     /// Who calls, as far as it outlives a configuration.
@@ -201,6 +203,7 @@ impl Registry {
             store: Mutex::default(),
             stores: Stores::default(),
             issuers: Issuers::default(),
+            grants: Grants::default(),
             logins: Arc::default(),
             shared: Mutex::default(),
             identities: Identities::default(),
@@ -230,6 +233,12 @@ impl Registry {
     #[must_use]
     pub fn issuers(&self) -> &Issuers {
         &self.issuers
+    }
+
+    /// Tokens that are shown to services.
+    #[must_use]
+    pub fn grants(&self) -> &Grants {
+        &self.grants
     }
 
     /// Logins of browsers and their sessions.

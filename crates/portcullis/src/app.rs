@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime};
 use anyhow::Context;
 use portcullis_config::{Loader, Report};
 use portcullis_control::admin::{self, Admin, Readiness};
-use portcullis_policies::{Counted, Judged, Registry};
+use portcullis_policies::{Counted, Judged, Registry, Vault};
 use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
 use portcullis_telemetry::{Expires, JudgedFact, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
 use tokio::net::TcpListener;
@@ -47,6 +47,8 @@ pub(crate) struct Origin {
     pub(crate) passed: Vec<Handed>,
     /// The service manager.
     pub(crate) manager: Manager,
+    /// Where secrets come from that the configuration refers to.
+    pub(crate) vault: Option<Arc<Vault>>,
     /// Where to write which process this is.
     pub(crate) pid_file: Option<PathBuf>,
 }
@@ -121,6 +123,7 @@ pub(crate) fn run(
         if takeover.is_some() {
             // The old process serves meanwhile, and knows who is well.
             app.first_checks.over().await;
+            app.first_checks.first_tokens().await;
         }
         let (stop_admin, admin_stopped) = watch::channel(false);
         let admin = app.begin(admin_stopped).await?;
@@ -205,6 +208,9 @@ impl App {
         }
         let first_checks = FirstChecks::new(state.gateway.current(), state.compiler.registry());
         let mut files = Watch::new();
+        if let Some(vault) = &origin.vault {
+            vault.on_change(files.teller());
+        }
         files.set(&state.watched);
         log_addresses(&state.gateway);
         let settled = state.gateway.settle();

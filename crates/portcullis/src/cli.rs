@@ -11,10 +11,13 @@ mod run;
 mod upgrade;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use portcullis_config::Loader;
+use portcullis_policies::Vault;
 
 /// Where the configuration is looked for when nothing is said.
 const DEFAULT_CONFIG: &str = "portcullis.yaml";
@@ -127,6 +130,13 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A loader of a configuration, and where the secrets come from that it refers to.
+fn loader(path: &Path) -> (Loader, Arc<Vault>) {
+    let vault = Arc::new(Vault::new(|name| std::env::var(name).ok()));
+    let asked = Arc::clone(&vault);
+    (Loader::new(path).secrets(move |reference| asked.read(reference)), vault)
 }
 
 fn schema() -> anyhow::Result<ExitCode> {

@@ -1,5 +1,5 @@
 //! Whether the endpoints that take nothing before their first check have had it, and whether there
-//! are keys of every issuer. Until then a new process is not ready; what a reload adds later does not
+//! are keys of every issuer and tokens for services. Until then a new process is not ready; what a reload adds later does not
 //! make it unready.
 
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 use crate::issuers;
 
+/// How long a process that takes over waits for tokens.
+const TOKENS: Duration = Duration::from_secs(5);
 /// How often it is looked whether the checks are over, by those who wait for that.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -21,7 +23,7 @@ pub(crate) struct FirstChecks {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     over: AtomicBool,
     registry: Arc<Registry>,
-    /// There have been keys of every issuer.
+    /// There have been keys of every issuer, and tokens for every service.
     keys: AtomicBool,
 }
 
@@ -46,7 +48,11 @@ impl FirstChecks {
         if awaited.is_some() || self.keys.load(Relaxed) {
             return awaited;
         }
-        let lacking = issuers::awaited(&self.registry.issuers().all());
+        let lacking = issuers::awaited(&self.registry.issuers().all()).or_else(|| {
+            let tokens = self.registry.grants().all();
+            let without = tokens.iter().find(|token| token.show().is_none())?;
+            Some(format!("there is no token yet to show to the service {}", without.service()))
+        });
         self.keys.store(lacking.is_none(), Relaxed);
         lacking
     }
@@ -67,6 +73,16 @@ impl FirstChecks {
                 None
             }
         }
+    }
+
+    /// Waits for the first tokens as well, though not for long: whoever grants them may be down.
+    pub(crate) async fn first_tokens(&self) {
+        let all = async {
+            for grant in self.registry.grants().all() {
+                grant.tried().await;
+            }
+        };
+        let _ = tokio::time::timeout(TOKENS, all).await;
     }
 
     /// Waits until they are over. A check has a deadline, so that they will be.

@@ -12,10 +12,12 @@ use portcullis_config::model::{
 use portcullis_config::{Changes, Delta, Loaded, Loader, Place, Report};
 use portcullis_policies::QuotaStore;
 use portcullis_policies::consumers::ConsumerStore;
-use portcullis_proxy::{ApplyError, CompileError, CompileWarning, Compiler, Gateway};
+use portcullis_proxy::{ApplyError, CompileError, CompileWarning, Compiler, Gateway, Snapshot};
 use portcullis_telemetry::AccessLogSink;
 use serde_json::json;
 
+/// How long a configuration waits for tokens of its services before it is in use.
+const FIRST_TOKENS: Duration = Duration::from_secs(5);
 /// How long an old access log may take to write what it still holds.
 const LOG_FINISH: Duration = Duration::from_secs(2);
 
@@ -125,6 +127,9 @@ impl State {
         let compiled =
             tokio::task::block_in_place(|| self.compiler.compile(&loaded.config, &loaded.changes))
                 .map_err(|errors| located(&self.loader, &errors))?;
+        if self.outcome.revision > 0 {
+            self.first_tokens(&compiled.snapshot).await;
+        }
         let fresh = self.fresh_log(&loaded.config.process.access_log)?;
         let log = fresh.as_ref().unwrap_or(&self.log);
         let sender = log.as_ref().map(|log| log.sender.clone());
@@ -148,6 +153,20 @@ impl State {
         self.compiler.registry().issuers().keep_in(self.state_folder(loaded));
         self.compiler.commit(compiled);
         Ok((revision, odd))
+    }
+
+    /// Gets the tokens that services are to be shown from now on, so that no request meets a service
+    /// without. Who does not grant one in time holds nothing up but the requests to that service.
+    async fn first_tokens(&self, snapshot: &Snapshot) {
+        let registry = self.compiler.registry();
+        let grants = snapshot.services.iter().flatten().filter_map(|one| one.token.as_ref());
+        let fresh = registry.grants().begin(grants, registry.issuers());
+        let all = async {
+            for grant in fresh {
+                grant.tried().await;
+            }
+        };
+        let _ = tokio::time::timeout(FIRST_TOKENS, all).await;
     }
 
     /// The folder for what must outlive the process, if anything is to.

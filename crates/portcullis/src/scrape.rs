@@ -1,8 +1,9 @@
 //! What the metrics page shows of services, read from where it is counted.
 
+use portcullis_policies::grants::Told;
 use portcullis_proxy::snapshot::{CompiledService, Standing};
 use portcullis_proxy::{Compiler, Phase};
-use portcullis_telemetry::{EndpointScrape, HealthScrape, ServiceScrape};
+use portcullis_telemetry::{EndpointScrape, HealthScrape, ServiceScrape, TokenScrape};
 
 /// The services in use.
 pub(crate) fn services(compiler: &Compiler) -> Vec<ServiceScrape<'_>> {
@@ -21,6 +22,7 @@ fn of(service: &CompiledService) -> ServiceScrape<'_> {
         adapts: service.service.overload.is_some(),
         metrics: service.metrics(),
         breaker: service.breaker().map(|(phase, trips)| (place(phase), trips)),
+        token: service.token.as_ref().map(|token| self::token(token.told())),
         endpoints: endpoints
             .map(|(endpoint, share)| EndpointScrape {
                 endpoint: &endpoint.label,
@@ -30,6 +32,11 @@ fn of(service: &CompiledService) -> ServiceScrape<'_> {
             })
             .collect(),
     }
+}
+
+fn token(told: Told) -> TokenScrape {
+    let Told { left, granted, failed, rejected } = told;
+    TokenScrape { left, granted, failed, rejected }
 }
 
 fn place(phase: Phase) -> u64 {

@@ -26,6 +26,7 @@ pub(crate) struct Watch {
     folders: HashSet<PathBuf>,
     files: Arc<Mutex<Vec<PathBuf>>>,
     changes: mpsc::Receiver<()>,
+    sender: mpsc::Sender<()>,
 }
 
 impl Watch {
@@ -34,18 +35,19 @@ impl Watch {
         let (sender, changes) = mpsc::channel(1);
         let files: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
         let wanted = Arc::clone(&files);
+        let told = sender.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Reading a file is an event as well, and we read them all the time. One message that
             // waits is as good as many.
             if event.is_ok_and(|event| {
                 !matches!(event.kind, EventKind::Access(_)) && concerns(&event, &wanted)
             }) {
-                let _ = sender.try_send(());
+                let _ = told.try_send(());
             }
         });
         let watcher =
             watcher.inspect_err(|error| tracing::warn!(%error, "files are not watched")).ok();
-        Watch { watcher, folders: HashSet::new(), files, changes }
+        Watch { watcher, folders: HashSet::new(), files, changes, sender }
     }
 
     /// Watches the folders of these files from now on, and no others. Whether there are some among
@@ -71,12 +73,18 @@ impl Watch {
         fresh
     }
 
+    /// What tells of a change that is in no file. It does not wait.
+    pub(crate) fn teller(&self) -> impl Fn() + Send + use<> {
+        let sender = self.sender.clone();
+        move || {
+            let _ = sender.try_send(());
+        }
+    }
+
     /// Waits until something has changed and settled.
     pub(crate) async fn changed(&mut self) {
-        if self.changes.recv().await.is_none() {
-            // No watcher, no changes.
-            std::future::pending::<()>().await;
-        }
+        // It does not end: a sender is here.
+        self.changes.recv().await;
         let quiet_by = tokio::time::Instant::now() + SETTLE_AT_MOST;
         while let Ok(Ok(Some(()))) =
             timeout_at(quiet_by, timeout(SETTLE, self.changes.recv())).await

@@ -131,7 +131,9 @@ mod documents {
         let name = place.replace(['/', ':', '.'], "-");
         let path = folder.join(name).with_extension(extension);
         fs::write(&path, text).unwrap();
-        let loaded = match Loader::new(&path).environment(|_| None).load() {
+        // Vault has anything.
+        let secret = |_: &str| Ok("0123456789abcdef0123456789abcdef".to_owned());
+        let loaded = match Loader::new(&path).environment(|_| None).secrets(secret).load() {
             Ok(loaded) => loaded,
             Err(report) => panic!("{place}:\n{report}"),
         };

@@ -285,4 +285,37 @@ tcp_routes:
         }
         assert_eq!(explain(&["--listener", "nobody", "GET", "/"]).status.code(), Some(1));
     }
+
+    #[test]
+    fn browsers_that_have_to_log_in_are_told_apart() {
+        let config = r#"listeners:
+  web: { address: "127.0.0.1:8000", forwarded: { hops: 1 } }
+issuers:
+  main: { issuer: "https://id.example" }
+routes:
+  hi:
+    match: { host: shop.example }
+    reply: { status: 200 }
+    policies:
+      - oidc:
+          issuer: main
+          client: { id: shop }
+          session: { secret: 0123456789abcdef0123456789abcdef }
+"#;
+        let told = |status: i32, arguments: &[&str]| {
+            let output = explain_with(config, arguments);
+            assert_eq!(output.status.code(), Some(status), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let html = "Accept: text/html";
+        let text = told(0, &["-H", html, "GET", "http://shop.example/x"]);
+        assert!(text.contains("sends the browser to log in (oidc of main)"), "{text}");
+        assert!(told(3, &["GET", "http://shop.example/x"]).contains("401 unauthenticated"));
+        for (path, what) in [("callback", "takes browsers back"), ("logout", "logs users out")] {
+            let url = format!("http://shop.example/.portcullis/{path}");
+            assert!(told(0, &["GET", &url]).contains(what));
+            let elsewhere = format!("http://other.example/.portcullis/{path}");
+            assert!(told(3, &["GET", &elsewhere]).contains("no_route"));
+        }
+    }
 }

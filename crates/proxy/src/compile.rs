@@ -241,6 +241,9 @@ impl Compiler {
         self.known.clear();
         self.registry.stores().commit(compiled.stores);
         self.registry.issuers().commit(compiled.issuers);
+        let services = self.state.services.iter().flatten();
+        let grants = services.filter_map(|service| service.token.as_ref());
+        self.registry.grants().commit(grants, self.registry.issuers());
         for name in compiled.routes.gone {
             self.routes.remove(&name);
             self.login_routes.remove(&name);

@@ -91,6 +91,8 @@ pub struct AuthStep {
     pub asks: String,
     /// What was found.
     pub found: String,
+    /// The issuer that the browser is sent to, to log in.
+    pub login: Option<Arc<str>>,
 }
 
 /// How large a head is.

@@ -10,8 +10,10 @@ use portcullis_config::model::{
     Address, Listener, Mirror, Name, Route, Service, SplitBy, TcpRoute,
 };
 use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, ServiceMetrics, TcpRouteMetrics};
+use portcullis_core::{Failure, Reason};
 use portcullis_policies::RunningPolicies;
 use portcullis_policies::consumers::Directory;
+use portcullis_policies::grants::{Grant, Shown};
 use portcullis_wire::HeadLimits;
 use portcullis_wire::h2::ServerSettings;
 use portcullis_wire::tls::ClientVerifier;
@@ -141,6 +143,9 @@ pub struct CompiledService {
     pub zone: Option<Name>,
     /// The cookie that brings clients back to their endpoints.
     pub(crate) sticky: Option<StickyCookie>,
+    /// The token that is shown to it instead of the client's `Authorization`, if any; it outlives
+    /// the configuration.
+    pub token: Option<Arc<Grant>>,
     /// Its policies.
     pub policies: Arc<RunningPolicies>,
     /// TLS towards its endpoints.
@@ -154,6 +159,23 @@ impl CompiledService {
     #[must_use]
     pub fn metrics(&self) -> &ServiceMetrics {
         &self.state.series
+    }
+
+    /// The token that is shown to it, if it is configured.
+    ///
+    /// # Errors
+    /// There is none at the moment.
+    pub(crate) fn token(&self) -> Result<Option<Shown>, Failure> {
+        let Some(grant) = &self.token else { return Ok(None) };
+        let missing = || Failure::new(Reason::UpstreamToken, "no token is there to show to it");
+        grant.show().map(Some).ok_or_else(missing)
+    }
+
+    /// The service has answered that the token of this number is not good.
+    pub(crate) fn doubt(&self, number: u64) {
+        if let Some(grant) = &self.token {
+            grant.doubt(number);
+        }
     }
 
     /// Where its breaker stands and how often it has opened, if it can open.

@@ -13,6 +13,7 @@ mod stores;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod traffic;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use self::page::{Kind, Page};
 pub use self::policies::{JudgedFact, PolicyFact, PolicyFacts};
 pub use self::services::{EndpointScrape, ServiceScrape};
 pub use self::stores::StoreFact;
+pub use self::tokens::TokenScrape;
 use crate::resources::Resources;
 
 /// The media type of the page.
@@ -122,6 +124,7 @@ impl Scrape<'_> {
         self.upstream(&mut page);
         services::render(&self.services, &mut page);
         retries::render(&self.services, &mut page);
+        tokens::render(&self.services, &mut page);
         health::render(&self.services, &mut page);
         self.traffic(&mut page);
         self.access_log(&mut page);

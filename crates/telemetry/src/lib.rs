@@ -10,5 +10,5 @@ mod resources;
 pub use access_log::AccessLogSink;
 pub use exposition::{
     EndpointScrape, Expires, HealthScrape, IssuerFact, JudgedFact, PolicyFact, PolicyFacts,
-    ProcessFacts, Scrape, ServiceScrape, StoreFact,
+    ProcessFacts, Scrape, ServiceScrape, StoreFact, TokenScrape,
 };

@@ -276,6 +276,11 @@ fn command(program: impl AsRef<OsStr>) -> Command {
     {
         command.env_remove(variable);
     }
+    for (variable, _) in std::env::vars_os() {
+        if variable.as_encoded_bytes().starts_with(b"VAULT_") {
+            command.env_remove(variable);
+        }
+    }
     command
 }
 

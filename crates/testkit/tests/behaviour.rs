@@ -39,6 +39,7 @@ mod behaviour {
     mod reload;
     mod retries;
     mod routing;
+    mod secrets;
     mod shared_limits;
     mod slow_peers;
     mod systemd;
@@ -50,5 +51,6 @@ mod behaviour {
     mod upstream_http2;
     mod upstream_timeouts;
     mod upstream_tls;
+    mod upstream_tokens;
     mod versions;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     Scope, address, balance, breaker, health, host, outliers, policies, retries, route, tls,
-    traffic,
+    traffic, upstream_token,
 };
 use crate::model::{
     Address, Endpoint, HostPolicy, Name, Pool, Protocol, ProxyVersion, Service, ServiceTimeouts,
@@ -46,6 +46,8 @@ pub(crate) fn service(spec: &ServiceSpec, scope: &mut Scope<'_>) -> Service {
         retry_budget,
         backup: backup(spec, scope),
         breaker: breaker::breaker(spec.breaker.as_ref(), scope),
+        upstream_token: (spec.upstream_token.as_ref())
+            .map(|written| upstream_token::upstream_token(written, scope).into()),
         policies: policies(&spec.policies, None, scope),
     }
 }

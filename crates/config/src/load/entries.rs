@@ -276,7 +276,10 @@ fn called_of_identity(unit: &Unit) -> impl Iterator<Item = (Collection, Name)> {
         Some(Layered::On(authentication)) => authentication.issuers(),
         _ => Vec::new(),
     };
-    let issuers = issuers.into_iter().map(|name| (Collection::Issuers, name));
+    let service = unit.value.as_ref().and_then(Value::service);
+    let granter = service.and_then(|service| service.upstream_token.as_ref()?.issuer().cloned());
+    let issuers = issuers.into_iter().chain(granter);
+    let issuers = issuers.map(|name| (Collection::Issuers, name));
     let consumers = anonymous.into_iter().map(|name| (Collection::Consumers, name.clone()));
     let plans = plan.into_iter().map(|name| (Collection::Plans, name.clone()));
     let groups = groups.map(|name| (Collection::Groups, name.clone()));

@@ -4,6 +4,7 @@ mod backups;
 mod identity;
 mod logins;
 mod tcp;
+mod upstream_tokens;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
@@ -62,6 +63,7 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
     tcp::report(entries, &places, &mut faults);
     backups::report(entries, &places, &mut faults);
     logins::report(entries, &places, &mut faults);
+    upstream_tokens::report(entries, &places, &mut faults);
     Report::new(faults)
 }
 

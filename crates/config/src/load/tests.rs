@@ -14,6 +14,7 @@ mod retries;
 mod stores;
 mod tcp;
 mod tls;
+mod upstream_tokens;
 
 use super::*;
 use crate::report::Fault;

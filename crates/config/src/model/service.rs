@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     ActiveCheck, Availability, Balance, Breaker, Endpoint, Name, Outliers, Overload, Policies,
-    Retries, RetryBudget, ServiceTls, SlowStart, Sticky,
+    Retries, RetryBudget, ServiceTls, SlowStart, Sticky, UpstreamToken,
 };
 
 /// An upstream service.
@@ -51,6 +51,8 @@ pub struct Service {
     pub backup: Option<Name>,
     /// When the service is spared.
     pub breaker: Breaker,
+    /// The token that is shown to it instead of the client's `Authorization`, if any.
+    pub upstream_token: Option<Arc<UpstreamToken>>,
     /// Its policies.
     pub policies: Arc<Policies>,
 }

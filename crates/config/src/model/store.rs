@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::{Address, Certificate, Name, TlsFile};
 
 /// A store that speaks the protocol of Redis: Redis, Valkey and what is compatible.
@@ -56,15 +58,15 @@ pub struct Login {
     pub password: Option<Secret>,
 }
 
-/// A text that is never shown.
+/// A text that is never shown, and overwritten when nobody has it any more.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
+pub struct Secret(Arc<Zeroizing<String>>);
 
 impl Secret {
     /// Takes a text out of sight.
     #[must_use]
     pub fn new(text: &str) -> Secret {
-        Secret(text.into())
+        Secret(Arc::new(Zeroizing::new(text.to_owned())))
     }
 
     /// The text, for whoever it is meant for.

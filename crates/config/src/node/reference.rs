@@ -1,6 +1,6 @@
 //! References inside string values: `${NAME}` and `${NAME:-default}` take an environment variable,
-//! and a value that is wholly `file:PATH` takes a file's trimmed text. What comes in is marked
-//! hidden, so that no message shows it.
+//! a value that is wholly `file:PATH` takes a file's trimmed text, and one that is wholly
+//! `vault:PATH#FIELD` a secret. What comes in is marked hidden, so that no message shows it.
 
 use super::{Finding, Kind, Node, Span};
 
@@ -10,6 +10,8 @@ pub(crate) trait Lookup {
     fn env(&mut self, name: &str) -> Option<String>;
     /// The text of a file, or why it cannot be had.
     fn file(&mut self, path: &str) -> Result<String, String>;
+    /// The secret that a reference stands for, or why it cannot be had.
+    fn vault(&mut self, reference: &str) -> Result<String, String>;
 }
 
 /// Replaces every reference below a node; one that cannot be replaced is a fault, and its value
@@ -21,7 +23,7 @@ pub(crate) fn resolve(
 ) -> bool {
     match &mut node.kind {
         Kind::Text(text) => {
-            if !text.contains("${") && !text.starts_with("file:") {
+            if !text.contains("${") && !text.starts_with("file:") && !text.starts_with(VAULT) {
                 return false;
             }
             let Replaced { text: replaced, hidden } = replace(text, node.span, lookup, findings);
@@ -40,6 +42,9 @@ pub(crate) fn resolve(
     }
 }
 
+/// How a reference to a secret begins.
+const VAULT: &str = "vault:";
+
 struct Replaced {
     text: String,
     hidden: bool,
@@ -52,6 +57,14 @@ fn replace(
     findings: &mut Vec<Finding>,
 ) -> Replaced {
     let (out, mut hidden) = replace_variables(text, span, lookup, findings);
+    // As below, only one that stands in the configuration counts.
+    if let Some(reference) = out.strip_prefix(VAULT).filter(|_| text.starts_with(VAULT)) {
+        let text = lookup.vault(reference).unwrap_or_else(|why| {
+            findings.push(Finding::error(span, format!("this secret cannot be had: {why}")));
+            String::new()
+        });
+        return Replaced { text, hidden: true };
+    }
     // Only a `file:` that stands in the configuration counts, not one that a variable brings in.
     let Some(path) = out.strip_prefix("file:").filter(|_| text.starts_with("file:")) else {
         return Replaced { text: out, hidden };
@@ -137,6 +150,7 @@ mod tests {
             match name {
                 "HOST" => Some("example.com".into()),
                 "EMPTY" => Some(String::new()),
+                "PLOT" => Some("vault:kv/data/a#b".into()),
                 "TRICK" => Some("file:/etc/passwd".into()),
                 _ => None,
             }
@@ -147,6 +161,22 @@ mod tests {
                 _ => Err("no such file".into()),
             }
         }
+        fn vault(&mut self, reference: &str) -> Result<String, String> {
+            match reference {
+                "kv/data/example.com#pw" => Ok("s3cret".into()),
+                _ => Err("Vault is down".into()),
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_hidden_and_variables_bring_in_none() {
+        assert_eq!(resolved("vault:kv/data/example.com#pw"), ("s3cret".into(), true, vec![]));
+        assert_eq!(resolved("vault:kv/data/${HOST}#pw").0, "s3cret");
+        assert_eq!(resolved("${PLOT}").0, "vault:kv/data/a#b");
+        let (text, hidden, faults) = resolved("vault:kv/data/x#pw");
+        assert_eq!((&*text, hidden), ("", true));
+        assert_eq!(faults, ["this secret cannot be had: Vault is down"]);
     }
 
     fn resolved(text: &str) -> (String, bool, Vec<String>) {

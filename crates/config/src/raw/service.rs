@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use super::{
     AvailabilitySpec, BalanceSpec, BreakerSpec, HealthSpec, OffOr, OutliersSpec, OverloadSpec,
     PolicySpec, RetriesSpec, ServiceTlsSpec, SlowStartSpec, Spanned, StickySpec, Time,
+    UpstreamTokenSpec,
 };
 
 /// An upstream service.
@@ -67,6 +68,9 @@ pub(crate) struct ServiceSpec {
     pub(crate) backup: Option<Spanned<String>>,
     /// When the service is spared. Default: never.
     pub(crate) breaker: Option<Spanned<BreakerSpec>>,
+    /// A token that the gateway gets for itself and shows to the service instead of the client's
+    /// `Authorization`. Default: none.
+    pub(crate) upstream_token: Option<Spanned<UpstreamTokenSpec>>,
 }
 
 /// A version of the PROXY header.

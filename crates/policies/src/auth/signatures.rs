@@ -2,11 +2,13 @@
 //! all that a worker has to do would wait for it. The threads that do it instead have the lowest
 //! priority that there is (SCHED_IDLE): on a core that they share with a worker they give way to it at
 //! once. Where that means that they do not get to it in time, or too many tokens are in line, the worker
-//! does it itself, so that nobody waits for long and nothing is ever refused for want of threads.
+//! does it itself, so that nobody waits for long and nothing is ever refused for want of threads; and for
+//! a while it does not ask them again, for the machine has no time to spare.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis_jose::{Algorithms, KeySet, Token, TokenError, Verified};
 use thread_priority::{
@@ -23,6 +25,8 @@ use crate::registry::lock;
 /// The longest that a token waits to be verified before its worker does it: some fifty times as long
 /// as it takes.
 const LONGEST: Duration = Duration::from_millis(2);
+/// How long workers do it themselves after one that waited so long.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Most tokens in line, for the whole process.
 const LINE: usize = 256;
 /// Most threads; there is one for every four cores.
@@ -70,10 +74,14 @@ impl Signatures<'_> {
             Some(Answer::Good) => Ok(token.trusted()),
             Some(Answer::Bad) => Ok(Err(token.forged(self.set))),
             Some(_) => here(),
+            None if PAUSED.holds() => here(),
             None => match hand_over(text, self.set, allowed) {
                 Some(answer) => {
                     let answer = async {
                         let answer = timeout(LONGEST, answer).await;
+                        if answer.is_err() {
+                            PAUSED.begin();
+                        }
                         answer.ok().and_then(Result::ok).unwrap_or(Answer::Unavailable)
                     };
                     Err(Attempt::Wait(Waiting { method, answer: Box::pin(answer) }))
@@ -81,6 +89,31 @@ impl Signatures<'_> {
                 None => here(),
             },
         }
+    }
+}
+
+static PAUSED: Pause = Pause::new();
+
+/// Until when nothing is put in line, in milliseconds since this was asked first. All workers share it.
+struct Pause(AtomicU64);
+
+impl Pause {
+    const fn new() -> Pause {
+        Pause(AtomicU64::new(0))
+    }
+
+    fn now() -> u64 {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        let began = BEGAN.get_or_init(Instant::now);
+        u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn begin(&self) {
+        self.0.store(Pause::now() + PAUSE.as_millis() as u64, Relaxed);
+    }
+
+    fn holds(&self) -> bool {
+        Pause::now() < self.0.load(Relaxed)
     }
 }
 

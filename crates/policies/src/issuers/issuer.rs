@@ -17,6 +17,7 @@ use super::fetch::{Fetched, fetch};
 use super::metadata::Metadata;
 use super::schedule::{ASKED_APART, Schedule, milliseconds};
 use crate::calls::Caller;
+use crate::oauth::Way;
 use crate::registry::lock;
 
 /// Most requests that wait for one issuer's keys at a time.
@@ -62,6 +63,14 @@ pub struct View {
     pub(crate) caller: Option<Caller>,
     /// The digest of the document that the keys were fetched in; empty if they were not.
     document: Box<[u8]>,
+}
+
+impl View {
+    /// How it is called; nothing as long as it cannot be.
+    pub(crate) fn way(&self) -> Option<Way<'_>> {
+        let model::Issuer { max_size, timeout, .. } = &*self.spec;
+        Some(Way { caller: self.caller.as_ref()?, most: *max_size, timeout: *timeout })
+    }
 }
 
 /// Why an issuer cannot be used as it is configured.
@@ -254,6 +263,11 @@ impl Issuer {
             return None;
         }
         Some(Round { rounds, issuer: Arc::clone(self) })
+    }
+
+    /// Tells when a fetch has ended.
+    pub(crate) fn rounds(&self) -> watch::Receiver<u64> {
+        self.rounds.subscribe()
     }
 
     /// When its keys were fetched, in seconds since 1970; nothing as long as there are none.

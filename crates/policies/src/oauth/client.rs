@@ -2,7 +2,7 @@
 //! 2.2).
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -10,7 +10,7 @@ use portcullis_config::model::{ClientProof, OauthClient, Url};
 use portcullis_jose::Signer;
 use serde_json::json;
 
-use crate::calls::{Answered, Call, CallError};
+use crate::calls::{Answered, Call, CallError, Caller};
 use crate::issuers::View;
 
 /// How long a proof holds, in seconds.
@@ -29,6 +29,16 @@ enum Proof {
     Basic(Box<str>),
     Post(Box<str>),
     Key(Option<Signer>),
+}
+
+/// How a provider is called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way<'a> {
+    pub(crate) caller: &'a Caller,
+    /// The largest answer that is read, in bytes.
+    pub(crate) most: usize,
+    /// The longest that it takes.
+    pub(crate) timeout: Duration,
 }
 
 /// Why a form was not answered.
@@ -82,7 +92,19 @@ impl Client {
         endpoint: &Url,
         form: &[(&str, &str)],
     ) -> Result<Answered, PostFault> {
-        let caller = view.caller.as_ref().ok_or(PostFault::NotReady)?;
+        self.post_over(view.way().ok_or(PostFault::NotReady)?, endpoint, form).await
+    }
+
+    /// The same over any way.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub(super) async fn post_over(
+        &self,
+        way: Way<'_>,
+        endpoint: &Url,
+        form: &[(&str, &str)],
+    ) -> Result<Answered, PostFault> {
         let mut body = String::new();
         form.iter().for_each(|(name, value)| add(name, value, &mut body));
         let mut fields = vec![("accept", "application/json")];
@@ -106,10 +128,10 @@ impl Client {
             url: endpoint,
             fields: &fields,
             content: Some(("application/x-www-form-urlencoded", body.as_bytes())),
-            most: view.spec.max_size,
-            timeout: view.spec.timeout,
+            most: way.most,
+            timeout: way.timeout,
         };
-        caller.call(&call).await.map_err(|error| PostFault::Call(endpoint.clone(), error))
+        way.caller.call(&call).await.map_err(|error| PostFault::Call(endpoint.clone(), error))
     }
 
     /// A token that proves who the client is, to this address alone, once and not for long.

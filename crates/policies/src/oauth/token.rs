@@ -5,7 +5,9 @@ use std::fmt;
 use portcullis_config::model::Url;
 use portcullis_jose::{Claims, Value};
 
-use super::Client;
+use super::client::PostFault;
+use super::{Client, Way};
+use crate::calls::Answered;
 use crate::issuers::View;
 
 /// Most of an error's code that is repeated.
@@ -54,9 +56,23 @@ impl Client {
         form: &[(&str, &str)],
     ) -> Result<TokenReply, TokenFault> {
         let answered = self.post(view, endpoint, form).await;
-        let answered = answered.map_err(|fault| TokenFault::Unavailable(fault.to_string()))?;
-        read(answered.status, &answered.content)
+        answer(answered)
     }
+
+    /// The same over any way.
+    pub(crate) async fn token_over(
+        &self,
+        way: Way<'_>,
+        endpoint: &Url,
+        form: &[(&str, &str)],
+    ) -> Result<TokenReply, TokenFault> {
+        answer(self.post_over(way, endpoint, form).await)
+    }
+}
+
+fn answer(answered: Result<Answered, PostFault>) -> Result<TokenReply, TokenFault> {
+    let answered = answered.map_err(|fault| TokenFault::Unavailable(fault.to_string()))?;
+    read(answered.status, &answered.content)
 }
 
 fn read(status: u16, content: &[u8]) -> Result<TokenReply, TokenFault> {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use portcullis_config::{Loader, Report};
+use portcullis_config::Report;
 use portcullis_proxy::Compiler;
 
 use super::{ConfigArg, colour, print};
@@ -30,7 +30,7 @@ enum Format {
 
 impl Check {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let mut loader = Loader::new(&self.config.config);
+        let (mut loader, _) = super::loader(&self.config.config);
         // Everything that `run` would find is found here, but for addresses that are taken.
         let report = match loader.load() {
             Err(report) => report,

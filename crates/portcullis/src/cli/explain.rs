@@ -70,7 +70,7 @@ struct Told<'a> {
 
 impl Explain {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
-        let mut loader = Loader::new(&self.config.config);
+        let (mut loader, _) = super::loader(&self.config.config);
         let (loaded, compiled) = match compile(&mut loader) {
             Ok(compiled) => compiled,
             Err(report) => {

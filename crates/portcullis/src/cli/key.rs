@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use portcullis_config::model::{Config, KeyHash};
-use portcullis_config::{Loader, quantity};
+use portcullis_config::quantity;
 use portcullis_policies::MOST_GROUPS;
 use portcullis_policies::consumers::key::{self, KeyHasher};
 use portcullis_policies::consumers::{Database, KeyRow, NewConsumer};
@@ -240,7 +240,7 @@ impl Revoke {
 
 /// The configuration; without one, all that is wrong has been said.
 fn load(arg: &ConfigArg) -> anyhow::Result<Option<Arc<Config>>> {
-    match Loader::new(&arg.config).load() {
+    match super::loader(&arg.config).0.load() {
         Ok(loaded) => Ok(Some(loaded.config)),
         Err(report) => {
             io::stderr().write_all(report.render(colour()).as_bytes())?;

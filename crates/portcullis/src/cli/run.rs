@@ -22,13 +22,15 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn execute(self) -> anyhow::Result<ExitCode> {
         app::init_logging();
+        let (loader, vault) = super::loader(&self.config.config);
         let origin = Origin {
+            vault: Some(vault),
             passed: passed::take(),
             takeover: Takeover::from_environment()?,
             program: Some(Program::of_this_process()?),
             manager: Manager::from_environment(),
             pid_file: self.pid_file,
         };
-        app::run(portcullis_config::Loader::new(&self.config.config), origin, || Ok(()))
+        app::run(loader, origin, || Ok(()))
     }
 }

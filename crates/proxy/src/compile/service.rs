@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use portcullis_config::model::{Address, Config, Name, Protocol, Service};
 use portcullis_core::metrics::EndpointMetrics;
 use portcullis_policies::Scope;
+use portcullis_policies::grants::Grant;
 use portcullis_wire::tls::{SystemRoots, TlsError};
 
 use super::tls::{self, Expiries, Owner};
@@ -34,8 +35,17 @@ impl Compiler {
             if old.as_ref().is_some_and(|old| is_same(old, service, zone)) {
                 continue;
             }
+            let token = match self.token(service) {
+                Ok(token) => token,
+                Err(error) => {
+                    let place =
+                        ["services", &**name, "upstream_token", "tls"].map(str::to_owned).into();
+                    errors.push(CompileError { path: place, error: error.into() });
+                    continue;
+                }
+            };
             match client_tls(service, old.as_deref(), &roots, &mut state.expiries, warnings) {
-                Ok(tls) => self.install_service(state, service, tls, zone),
+                Ok(tls) => self.install_service(state, service, (tls, token), zone),
                 Err(error) => {
                     let place =
                         service.tls.as_ref().map(|t| tls::place_in_service(t, error.label()));
@@ -48,11 +58,18 @@ impl Compiler {
         }
     }
 
+    /// The token that is shown to a service.
+    fn token(&self, service: &Service) -> Result<Option<Arc<Grant>>, TlsError> {
+        let Some(written) = &service.upstream_token else { return Ok(None) };
+        let registry = &self.registry;
+        registry.grants().prepare(&service.name, written, registry.issuers()).map(Some)
+    }
+
     fn install_service(
         &self,
         state: &mut State,
         service: &Arc<Service>,
-        tls: Option<Arc<rustls::ClientConfig>>,
+        (tls, token): (Option<Arc<rustls::ClientConfig>>, Option<Arc<Grant>>),
         zone: Option<&Name>,
     ) {
         let slot = slot_of(state, &service.name);
@@ -92,7 +109,7 @@ impl Compiler {
         let policies = self.registry.run(&scope, &service.policies);
         let compiled = compiled(service, slot, endpoints, known, zone);
         state.services[slot] =
-            Some(Arc::new(CompiledService { backup, policies, tls, ..compiled }));
+            Some(Arc::new(CompiledService { backup, policies, tls, token, ..compiled }));
     }
 }
 
@@ -200,6 +217,7 @@ fn compiled(
         state,
         sticky,
         backup: None,
+        token: None,
         policies: Arc::default(),
         tls: None,
         server_name: tls::service_name(service).ok().flatten(),

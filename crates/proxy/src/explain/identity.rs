@@ -1,6 +1,7 @@
 //! Who calls, told instead of found out: nobody waits for a password or an issuer here.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_core::{CredentialKind, Failure};
@@ -38,23 +39,20 @@ pub(super) fn authenticate<'s>(
     let asking = Asking { directory: &snapshot.directory, tokens: &tokens, now: now() };
     let steady = nanos(Instant::now());
     let known = authentication.ask(asked, asking, &Answers::default(), steady, &mut identity);
+    let mut login = None;
     let (found, result) = match known {
         Ok(Known::Yes) => (told(&identity), Ok(identity)),
         Ok(Known::Wait(_)) => (depends(identity.awaited).to_owned(), Ok(identity)),
         Err(denied) => {
             let failure = failure(&denied, &mut Fields::default());
-            let login = authentication.login(&denied, &identity, asked.request);
-            let found = login.map_or_else(
-                || "refused".to_owned(),
-                |party| {
-                    format!("the browser is sent to log in (oidc of {})", party.written().issuer)
-                },
-            );
-            (found, Err(failure))
+            let party = authentication.login(&denied, &identity, asked.request);
+            login = party.map(|party| Arc::clone(&party.written().issuer));
+            let found = if login.is_some() { "the browser has to log in" } else { "refused" };
+            (found.to_owned(), Err(failure))
         }
     };
     let asks = authentication.describe();
-    explanation.authentication = Some(AuthStep { scope, asks, found });
+    explanation.authentication = Some(AuthStep { scope, asks, found, login });
     result
 }
 

@@ -83,7 +83,14 @@ pub(super) fn walk<'s>(
     let secure = split::speaks_tls(&listener.forwarded.trust, &peer(question), &request.fields);
     explanation.judges = judges(snapshot, route, request, secure);
     let identity = match route {
-        Some(route) => identity::authenticate(snapshot, route, &asked, explanation)?,
+        Some(route) => {
+            let found = identity::authenticate(snapshot, route, &asked, explanation);
+            let login = explanation.authentication.as_ref().and_then(|step| step.login.clone());
+            if let Some(issuer) = login {
+                return Ok(Outcome::Login("sends the browser to log in", issuer));
+            }
+            found?
+        }
         None => Identity::default(),
     };
     let asked = Asked { identity: Some(&identity), ..asked };

@@ -90,7 +90,7 @@ async fn send<'s>(
 
 /// Whether a service could not take a request at all, so that its backup may.
 pub(crate) fn takes_over(failure: &Failure) -> bool {
-    matches!(failure.reason, Reason::NoEndpoint | Reason::CircuitOpen)
+    matches!(failure.reason, Reason::NoEndpoint | Reason::CircuitOpen | Reason::UpstreamToken)
         || tries::is_unreached(failure.reason)
 }
 
@@ -118,21 +118,27 @@ async fn unless_over<T>(
     .await
 }
 
-/// Writes the request's head for the endpoint.
+/// Writes the request's head for the endpoint, with the token of the service if it has one. What is
+/// returned numbers it.
 fn send_head(
     exchange: &mut Exchange<'_, '_>,
     plan: &Plan<'_>,
     service: &CompiledService,
     endpoint: &EndpointState,
     up: &mut Upstream,
-) {
+) -> Result<Option<u64>, Failure> {
+    let token = service.token()?;
     let Exchange { serving, client, scratch, .. } = exchange;
     let version = up.version();
     if upgrade::needs_key(&scratch.request, version) {
         scratch.websocket_key = websocket::key();
     }
-    let destination = destination(plan, service, endpoint, scratch, version);
+    let destination = Destination {
+        authorization: token.as_deref(),
+        ..destination(plan, service, endpoint, scratch, version)
+    };
     head::write_request(up, &scratch.request, &destination, serving.settings, &client.peer);
+    Ok(token.map(|token| token.number()))
 }
 
 /// The service that the route, its weights and what holds the client choose; none for a route that
@@ -212,6 +218,7 @@ pub(crate) fn destination<'a>(
         authority: authority(plan.rewrite.host.as_deref(), service, endpoint, request),
         upgrade,
         websocket_key: key.then_some(&*scratch.websocket_key),
+        authorization: None,
     }
 }
 

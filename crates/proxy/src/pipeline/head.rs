@@ -21,6 +21,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) upgrade: Option<&'a [u8]>,
     /// A key for the WebSocket handshake, where the client's version of HTTP has none.
     pub(crate) websocket_key: Option<&'a [u8]>,
+    /// What the gateway itself says in `Authorization`, in place of the client.
+    pub(crate) authorization: Option<&'a [u8]>,
 }
 
 /// Writes the request's head to the endpoint.
@@ -56,6 +58,7 @@ pub(crate) fn write_request(
         }
         // Written by the connection from what was understood.
         Known::Host | Known::ContentLength => false,
+        Known::Authorization if to.authorization.is_some() => false,
         Known::Expect => !field.value.eq_ignore_ascii_case(b"100-continue"),
         known => {
             !(known.is_hop_by_hop()
@@ -63,6 +66,9 @@ pub(crate) fn write_request(
                 || nominated.has(field.name))
         }
     });
+    if let Some(value) = to.authorization {
+        out.field(b"Authorization", value);
+    }
     if counts_hops {
         let limits = request.fields.iter().filter(|field| is_max_forwards(field.name));
         limits.for_each(|field| write_hops_left(&mut out, field.value));

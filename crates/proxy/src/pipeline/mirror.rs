@@ -121,8 +121,9 @@ impl Copy {
             patience: timeouts.first_byte,
             total: Some(due),
         };
+        service.token()?;
         let mut way = acquire(worker, service, endpoint, wanted).await?;
-        self.write_head(endpoint, &mut way.up);
+        self.write_head(endpoint, &mut way.up)?;
         let begun = Instant::now();
         let mut copied =
             Copied { content, finished: false, response: ResponseHead::default(), read: 0 };
@@ -137,16 +138,18 @@ impl Copy {
         Ok(())
     }
 
-    fn write_head(&self, endpoint: &EndpointState, up: &mut Upstream) {
-        let request = &self.request;
+    fn write_head(&self, endpoint: &EndpointState, up: &mut Upstream) -> Result<(), Failure> {
+        let (request, token) = (&self.request, self.service.token()?);
         let to = Destination {
             path: self.path.as_deref().unwrap_or(request.path()),
             query: request.query(),
             authority: authority(self.host.as_deref(), &self.service, endpoint, request),
             upgrade: None,
             websocket_key: None,
+            authorization: token.as_deref(),
         };
         head::write_request(up, request, &to, &self.settings, &self.peer);
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use portcullis_core::metrics::{
 
 use super::health::HealthScrape;
 use super::page::{Kind, Page};
+use super::tokens::TokenScrape;
 
 /// A service.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct ServiceScrape<'a> {
     pub metrics: &'a ServiceMetrics,
     /// Of its breaker, if it can open: 0 closed, 1 half open, 2 open; and how often it has opened.
     pub breaker: Option<(u64, u64)>,
+    /// The token that is shown to it, if it is configured.
+    pub token: Option<TokenScrape>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointScrape<'a>>,
 }

@@ -176,6 +176,7 @@ fn endpoints_tell_what_they_get() {
         adapts: true,
         metrics: &counted,
         breaker: Some((2, 8)),
+        token: Some(TokenScrape { left: Some(50), granted: 3, failed: 1, rejected: 2 }),
         endpoints: vec![endpoint],
     };
     let mut page = String::new();
@@ -201,6 +202,9 @@ fn endpoints_tell_what_they_get() {
         "portcullis_retries_total{service=\"users\",cause=\"reset\"} 4\n",
         "portcullis_breaker_state{service=\"users\"} 2\n",
         "portcullis_breaker_trips_total{service=\"users\"} 8\n",
+        "portcullis_upstream_token_left_seconds{service=\"users\"} 50\n",
+        "portcullis_upstream_token_fetches_total{service=\"users\",result=\"failed\"} 1\n",
+        "portcullis_upstream_token_rejected_total{service=\"users\"} 2\n",
         "portcullis_endpoint_available{service=\"users\",endpoint=\"a:1\"} 1\n",
         "portcullis_endpoint_share{service=\"users\",endpoint=\"a:1\"} 0.25\n",
         "portcullis_health_checks_total{service=\"users\",result=\"status\"} 6\n",

@@ -14,4 +14,5 @@ mod origins;
 mod programs;
 mod proxies;
 mod servers;
+mod tokens;
 mod web_sockets;

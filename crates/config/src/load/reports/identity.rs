@@ -41,6 +41,12 @@ pub(super) fn missing(
             Some(("consumer", place))
         }
         Collection::Issuers => {
+            let granter = unit.value.as_ref().and_then(Value::service);
+            let granter = granter.and_then(|service| service.upstream_token.as_ref()?.issuer());
+            if granter.is_some_and(|issuer| **issuer == *name) {
+                let path = ["upstream_token", "issuer"];
+                return Some(("issuer", places.within(entries, id, &path)));
+            }
             let written = |path: &[&str]| of_method(path, id, entries, places);
             let of_others =
                 || written(&["introspection", "issuer"]).or_else(|| written(&["oidc", "issuer"]));

@@ -133,6 +133,65 @@ fn a_good_token_says_who_calls_and_is_remembered() {
     assert_eq!(gateway.remembered(), 0);
 }
 
+/// Asks as a worker does, and waits where it has to; how often that was.
+async fn as_worker(gateway: &Gateway, bearer: &str, rotated: Option<&Signer>) -> (Attempt, usize) {
+    let directory = Directory::default();
+    let asking = Asking { directory: &directory, tokens: &gateway.tokens, now: NOW };
+    let facts = Shows(vec![bearer.to_owned()]);
+    let mut answers = Answers::default();
+    let mut waits = 0;
+    loop {
+        let mut identity = Identity::default();
+        match gateway.jwt.attempt(&facts, asking, &answers, &mut identity) {
+            Attempt::Wait(waiting) => answers.wait(waiting).await,
+            done => return (done, waits),
+        }
+        if let Some(signer) = rotated.filter(|_| waits == 0) {
+            put(&gateway.issuers, spec(signer));
+        }
+        waits += 1;
+    }
+}
+
+#[tokio::test]
+async fn signatures_are_verified_beside_the_worker() {
+    let gateway = Gateway { tokens: RefCell::new(Tokens::of_worker()), ..Gateway::new(&written()) };
+    let bearer = gateway.bearer(&json!({}));
+    let (attempt, waits) = as_worker(&gateway, &bearer, None).await;
+    // Where the machine is too busy, the worker does it without waiting.
+    assert!(matches!(attempt, Attempt::Known) && waits <= 1, "{attempt:?} {waits}");
+    // What is remembered has not to be verified.
+    let (attempt, waits) = as_worker(&gateway, &bearer, None).await;
+    assert!(matches!(attempt, Attempt::Known) && waits == 0, "{attempt:?} {waits}");
+
+    let (start, signature) = bearer.rsplit_once('.').unwrap();
+    let forged = format!("{start}.{}", signature.chars().rev().collect::<String>());
+    let (attempt, _) = as_worker(&gateway, &forged, None).await;
+    let detail = why(attempt);
+    assert!(detail.contains("signature"), "{detail}");
+    // A key that is not there is told without verifying anything.
+    let stranger = Signer::generate(Algorithm::EdDsa).unwrap();
+    put(&gateway.issuers, spec(&stranger));
+    let (attempt, waits) = as_worker(&gateway, &bearer, None).await;
+    assert_eq!((why(attempt).contains("no key"), waits), (true, 0));
+    assert_eq!(gateway.remembered(), 0);
+}
+
+/// What was found with the keys of before is worth nothing with those of now.
+#[tokio::test]
+async fn keys_that_change_while_a_signature_is_verified_count() {
+    let gateway = Gateway { tokens: RefCell::new(Tokens::of_worker()), ..Gateway::new(&written()) };
+    let bearer = gateway.bearer(&json!({}));
+    let stranger = Signer::generate(Algorithm::EdDsa).unwrap();
+    let (attempt, waits) = as_worker(&gateway, &bearer, Some(&stranger)).await;
+    // On a machine that is too busy, the worker has verified it before the keys changed.
+    if waits == 0 {
+        return;
+    }
+    assert!(why(attempt).contains("no key"));
+    assert_eq!(gateway.remembered(), 0);
+}
+
 #[test]
 fn what_is_remembered_goes_with_its_keys() {
     let gateway = Gateway::new(&written());

@@ -2,7 +2,8 @@
 //! certificates of clients, and the version of HTTP that a service is spoken to in.
 
 use portcullis_config::model::{
-    ClientAuth, ClientCertHeader, Listener, Pace, Protocol, ProxySenders, ProxyVersion, Service,
+    ClientAuth, ClientCertHeader, Granter, Listener, Pace, Protocol, ProxySenders, ProxyVersion,
+    Service, UpstreamToken,
 };
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ pub(super) fn of_service(service: &Service, upgrades: bool) -> Vec<String> {
         }
         (Protocol::Auto, true) => Some("HTTP/1.1, for the request may switch protocols"),
     };
-    version.map(str::to_owned).into_iter().chain(of_bytes(service)).collect()
+    version.map(str::to_owned).into_iter().chain(of_bytes(service)).chain(token(service)).collect()
 }
 
 /// The same whatever is spoken.
@@ -85,6 +86,17 @@ pub(super) fn of_bytes(service: &Service) -> Vec<String> {
         )
     });
     shown.into_iter().chain(proxied).collect()
+}
+
+/// The token that is shown to a service.
+fn token(service: &Service) -> Option<String> {
+    let UpstreamToken { granter, client, .. } = service.upstream_token.as_deref()?;
+    let id = &client.id;
+    let whom = match granter {
+        Granter::Issuer { name, .. } => format!("that the issuer {name} grants to {id}"),
+        Granter::Address { endpoint, .. } => format!("that {} grants to {id}", endpoint.as_str()),
+    };
+    Some(format!("shows the token {whom} in place of the client's `Authorization`"))
 }
 
 fn number(version: ProxyVersion) -> u8 {
@@ -129,6 +141,10 @@ pub(super) fn service_facts(service: &Service) -> Value {
             Protocol::Auto => "auto",
         },
         "proxy_protocol": service.proxy_protocol.map(number),
+        "upstream_token": service.upstream_token.as_ref().map(|token| json!({
+            "issuer": token.issuer(),
+            "client": token.client.id,
+        })),
         "certificate": service
             .tls
             .as_ref()

@@ -45,6 +45,7 @@ pub(super) fn render(told: &Told<'_>) -> String {
         }
         Outcome::Own => page.line("answer", "204 by the gateway itself, which is who is asked"),
         Outcome::Login(what, issuer) => {
+            authentication(&mut page, told);
             page.line(
                 "answer",
                 format_args!("by the gateway itself: it {what} (oidc of {issuer})"),

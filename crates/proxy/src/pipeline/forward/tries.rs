@@ -165,6 +165,8 @@ impl<'t, 's> Tries<'t, 's> {
         through: &mut Option<LetThrough>,
     ) -> Result<Option<Duration>, Failure> {
         let (service, worker) = (self.service, exchange.serving.worker);
+        // Nobody is connected to, and no probe of the breaker is spent, for what cannot be sent.
+        service.token()?;
         let _pass = service.ask(worker).map_err(|(failure, wait_ms)| {
             exchange.record.retry_after = Some(wait_ms.div_ceil(1000));
             failure
@@ -200,7 +202,7 @@ impl<'t, 's> Tries<'t, 's> {
         if self.plan.route.route.upgrade {
             upgrade::check_handshake(&exchange.scratch.request, way.up.version())?;
         }
-        send_head(exchange, self.plan, service, endpoint, &mut way.up);
+        let token = send_head(exchange, self.plan, service, endpoint, &mut way.up)?;
         self.keep(&exchange.scratch.request, upload, &way);
         let mut bounds = self.bounds(if way.at_once { begun } else { Instant::now() });
         bounds.cookie = self.steering.cookie(exchange, service, chosen);
@@ -210,6 +212,9 @@ impl<'t, 's> Tries<'t, 's> {
             return self.failed(exchange, upload, (chosen, begun), way, failure);
         }
         let reply = &exchange.scratch.response;
+        if let (401, Some(number)) = (reply.status, token) {
+            service.doubt(number);
+        }
         let end = End::Replied { status: reply.status, grpc: grpc::status_of_head(reply) };
         let outcome = Outcome { end, begun };
         service.report(worker, endpoint, &outcome);
