@@ -47,7 +47,9 @@ pub(crate) use identity::{consumer, credentials, group, plan};
 pub(crate) use issuer::issuer;
 pub(crate) use listener::listener;
 pub(crate) use policies::{KEY_WORDS, policies};
-pub(crate) use process::{access_log, admin, overload, shutdown, state, upgrade, workers};
+pub(crate) use process::{
+    access_log, admin, logged_claims, overload, shutdown, state, upgrade, workers,
+};
 pub(crate) use route::route;
 pub(crate) use service::service;
 pub(crate) use store::store;

@@ -7,6 +7,7 @@ mod chunk;
 mod claims;
 mod entries;
 mod file;
+mod named;
 mod read;
 mod reports;
 mod unit;

@@ -39,6 +39,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis_jose::ClaimPath;
+
 pub use access::{Access, CelRule, Conditions, Rule, Times, Variable};
 pub use authentication::{ApiKey, Authentication, Basic, KeyPlace, Method, Mtls};
 pub use balance::{
@@ -125,6 +127,8 @@ pub struct Process {
     pub admin: Option<SocketAddr>,
     /// Where access-log lines go.
     pub access_log: AccessLog,
+    /// Claims that its lines tell, by the names that they have there.
+    pub logged_claims: Arc<[(Name, ClaimPath)]>,
     /// Whether request metrics are counted.
     pub metrics: bool,
     /// Worker threads; 0 means one a core.
@@ -150,6 +154,7 @@ impl Default for Process {
         Process {
             admin: Some(SocketAddr::from(([127, 0, 0, 1], 9901))),
             access_log: AccessLog::Stdout,
+            logged_claims: Arc::default(),
             metrics: true,
             workers: 0,
             zone: None,

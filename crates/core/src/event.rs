@@ -1,11 +1,13 @@
 //! The event that a finished request or connection is: one typed fact from which log and metrics come.
 
+mod claims;
 mod connection;
 mod refused;
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use self::claims::ToldClaims;
 pub use self::connection::ConnectionEvent;
 pub use self::refused::RefusedEvent;
 use crate::tls::HandshakeFault;
@@ -44,6 +46,8 @@ pub struct RequestEvent<'a> {
     pub credential: Option<&'a str>,
     /// The kind of that credential.
     pub auth: Option<&'a str>,
+    /// What its token says, as far as that is to be told.
+    pub claims: Option<&'a dyn ToldClaims>,
     /// The policy that refused it.
     pub policy: Option<&'a str>,
     /// What was done because a store did not answer: `open`, `closed` or `local`.
@@ -94,6 +98,9 @@ impl RequestEvent<'_> {
             text(out, "consumer", self.consumer.map(str::as_bytes));
             text(out, "credential", self.credential.map(str::as_bytes));
             text(out, "auth", Some(auth.as_bytes()));
+        }
+        if let Some(told) = self.claims {
+            claims::write(told, out);
         }
         text(out, "policy", self.policy.map(str::as_bytes));
         text(out, "store_bypassed", self.store_bypassed.map(str::as_bytes));
@@ -298,6 +305,7 @@ mod tests {
             consumer: None,
             credential: None,
             auth: None,
+            claims: None,
             policy: None,
             store_bypassed: None,
             status: 200,

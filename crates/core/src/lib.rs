@@ -13,7 +13,7 @@ pub mod tls;
 mod traffic;
 
 pub use auth::{AuthOutcome, CredentialKind};
-pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent};
+pub use event::{ConnectionEvent, HandshakeEvent, RefusedEvent, RequestEvent, ToldClaims};
 pub use failure::{Failure, Fault, Reason};
 pub use login::{LoginCounts, LoginEvent};
 pub use request_id::{RequestId, RequestIds};

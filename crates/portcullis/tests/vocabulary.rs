@@ -10,7 +10,9 @@ mod vocabulary {
     use portcullis_core::failure::REASONS;
     use portcullis_core::metrics::WorkerMetrics;
     use portcullis_core::tls::HANDSHAKE_FAULTS;
-    use portcullis_core::{ConnectionEvent, Failure, HandshakeEvent, RequestEvent, RequestIds};
+    use portcullis_core::{
+        ConnectionEvent, Failure, HandshakeEvent, RequestEvent, RequestIds, ToldClaims,
+    };
     use portcullis_telemetry::{PolicyFacts, ProcessFacts, Scrape, StoreFact};
 
     fn read(path: &str) -> String {
@@ -86,6 +88,15 @@ mod vocabulary {
         }
     }
 
+    #[derive(Debug)]
+    struct Tenant;
+
+    impl ToldClaims for Tenant {
+        fn each(&self, each: &mut dyn FnMut(&str, &[u8])) {
+            each("tenant", b"acme");
+        }
+    }
+
     #[test]
     fn every_field_of_the_access_log_is_described() {
         let page = read("docs/src/access-log.md");
@@ -106,6 +117,7 @@ mod vocabulary {
             consumer: Some("shop"),
             credential: Some("pk_2Kb9xYhT"),
             auth: Some("api_key"),
+            claims: Some(&Tenant),
             policy: Some("per-client"),
             store_bypassed: Some("local"),
             status: 200,

@@ -228,6 +228,7 @@ impl Compiler {
             logins: self.logins(&state, config, &routes),
             directory: Arc::clone(&state.directory),
             listeners: listeners.collect(),
+            logged_claims: Arc::clone(&config.process.logged_claims),
             metrics: config.process.metrics,
             lag: config.process.lag,
         };

@@ -11,6 +11,7 @@ use portcullis_config::model::{
 };
 use portcullis_core::metrics::{EndpointMetrics, RouteMetrics, ServiceMetrics, TcpRouteMetrics};
 use portcullis_core::{Failure, Reason};
+use portcullis_jose::ClaimPath;
 use portcullis_policies::RunningPolicies;
 use portcullis_policies::consumers::Directory;
 use portcullis_policies::grants::{Grant, Shown};
@@ -50,6 +51,8 @@ pub struct Snapshot {
     pub directory: Arc<Directory>,
     /// What each listener lets in.
     pub listeners: HashMap<Name, Arc<ListenerSettings>>,
+    /// Claims that lines of the access log tell, by name.
+    pub logged_claims: Arc<[(Name, ClaimPath)]>,
     /// Whether requests are counted.
     pub metrics: bool,
     /// How late a worker may be before it turns away what matters least, if it ever does.

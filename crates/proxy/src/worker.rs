@@ -252,6 +252,7 @@ impl Worker {
             consumer: None,
             credential: None,
             auth: None,
+            claims: None,
             policy: None,
             store_bypassed: None,
             status,

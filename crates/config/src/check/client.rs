@@ -53,6 +53,9 @@ fn proof(written: &Spanned<ClientSpec>, scope: &mut Scope<'_>) -> ClientProof {
             if text.is_empty() && !scope.incomplete {
                 scope.fault(auth, "this client needs a `secret`");
             }
+            if let Some(written) = spec.secret.as_ref().filter(|_| !scope.incomplete) {
+                characters(written, scope);
+            }
             let secret = Secret::new(text);
             if way == ClientProofSpec::ClientSecretPost {
                 ClientProof::Post(secret)
@@ -61,6 +64,16 @@ fn proof(written: &Spanned<ClientSpec>, scope: &mut Scope<'_>) -> ClientProof {
             }
         }
     }
+}
+
+/// Says of a secret that providers may not take it: RFC 6749, A.2, has spaces and visible ASCII
+/// alone. It is sent nevertheless, in UTF-8, as some providers want it. The secret itself is not told.
+fn characters(written: &Spanned<String>, scope: &mut Scope<'_>) {
+    let odd = |one: &char| !(' '..='~').contains(one);
+    let Some(at) = written.as_str().chars().position(|one| odd(&one)) else { return };
+    let message = "this secret has a character that OAuth does not know in secrets";
+    scope.warn(written.span, message).label =
+        format!("character {} is neither visible ASCII nor a space (RFC 6749, A.2)", at + 1);
 }
 
 fn key(spec: &ClientSpec, auth: crate::node::Span, scope: &mut Scope<'_>) -> ClientProof {

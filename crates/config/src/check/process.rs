@@ -1,10 +1,13 @@
 //! What is not a named collection.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Scope, address};
-use crate::model::{AccessLog, Process, Shutdown, State, Upgrade};
+use portcullis_jose::ClaimPath;
+
+use super::{Scope, address, token};
+use crate::model::{AccessLog, Name, Process, Shutdown, State, Upgrade};
 use crate::raw::{
     AccessLogSpec, AdminSpec, GatewayOverloadSpec, OffOr, ShutdownSpec, Spanned, UpgradeSpec,
 };
@@ -13,6 +16,10 @@ use crate::raw::{
 const MOST_WORKERS: u16 = 1024;
 /// The shortest lag that tells of too much to do.
 const SHORTEST_LAG: Duration = Duration::from_millis(10);
+/// Most claims that a line tells.
+const MOST_CLAIMS: usize = 16;
+/// The longest name of one of them, in bytes.
+const LONGEST_NAME: usize = 64;
 
 pub(crate) fn admin(spec: &OffOr<AdminSpec>, scope: &mut Scope<'_>) -> Option<SocketAddr> {
     let OffOr::On(AdminSpec { address }) = spec else {
@@ -29,7 +36,7 @@ pub(crate) fn admin(spec: &OffOr<AdminSpec>, scope: &mut Scope<'_>) -> Option<So
 }
 
 pub(crate) fn access_log(spec: &OffOr<AccessLogSpec>, scope: &mut Scope<'_>) -> AccessLog {
-    let OffOr::On(AccessLogSpec { to }) = spec else {
+    let OffOr::On(AccessLogSpec { to, .. }) = spec else {
         return AccessLog::Off;
     };
     match to {
@@ -45,6 +52,29 @@ pub(crate) fn access_log(spec: &OffOr<AccessLogSpec>, scope: &mut Scope<'_>) -> 
             path => AccessLog::File(scope.inputs.path(path)),
         },
     }
+}
+
+/// The claims that lines tell, by name.
+pub(crate) fn logged_claims(
+    spec: &OffOr<AccessLogSpec>,
+    scope: &mut Scope<'_>,
+) -> Arc<[(Name, ClaimPath)]> {
+    let OffOr::On(AccessLogSpec { claims: Some(written), .. }) = spec else {
+        return Arc::default();
+    };
+    let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    let mut claims: Vec<(Name, ClaimPath)> = Vec::new();
+    for (name, claim) in written {
+        if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(legal) {
+            let fault = scope.fault(claim.span, "the name of this claim cannot stand in a line");
+            fault.label = format!("expected 1 to {LONGEST_NAME} of `a` to `z`, `0` to `9` and `_`");
+        }
+        claims.extend(token::path(claim, scope).map(|path| (name.as_str().into(), path)));
+    }
+    if let Some((_, claim)) = written.iter().nth(MOST_CLAIMS) {
+        scope.fault(claim.span, format!("a line tells {MOST_CLAIMS} claims at most"));
+    }
+    claims.into()
 }
 
 /// Where state is kept; none is `off`.

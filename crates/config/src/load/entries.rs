@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Touched;
 use super::claims::Claims;
+use super::named::Named;
 use super::unit::{Collection, Unit, UnitId, Value};
 use crate::inputs::{Input, Inputs};
 use crate::model::{
@@ -31,6 +32,7 @@ pub(crate) struct Entries {
     missing: BTreeSet<(Collection, Name)>,
     pub(crate) overlap: Overlap,
     pub(crate) claims: Claims,
+    pub(crate) named: Named,
 }
 
 impl Entries {
@@ -145,6 +147,7 @@ impl Entries {
         if !unit.inputs.is_empty() {
             self.reading.insert(id);
         }
+        self.named.add(id, unit);
         self.missing.remove(&key);
         for called in called(unit) {
             if !self.names.contains_key(&called) {
@@ -173,6 +176,7 @@ impl Entries {
         };
         self.faulty.remove(&id);
         self.reading.remove(&id);
+        self.named.remove(id, unit);
         for called in called(unit) {
             if let Some(callers) = self.callers.get_mut(&called) {
                 callers.remove(&id);
@@ -220,7 +224,10 @@ impl Entries {
                 }
                 Some(Value::State(state)) => process.state = state.clone(),
                 Some(Value::Admin(address)) => process.admin = *address,
-                Some(Value::AccessLog(to)) => process.access_log = to.clone(),
+                Some(Value::AccessLog(to, claims)) => {
+                    process.access_log = to.clone();
+                    process.logged_claims = Arc::clone(claims);
+                }
                 Some(Value::Metrics(on)) => process.metrics = *on,
                 Some(Value::Workers(count)) => process.workers = *count,
                 Some(Value::Zone(zone)) => process.zone = Some(zone.clone()),

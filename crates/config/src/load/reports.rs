@@ -1,5 +1,6 @@
 //! From findings inside units and between them to a report with places.
 
+mod access;
 mod backups;
 mod identity;
 mod logins;
@@ -58,6 +59,7 @@ pub(crate) fn report(files: &Files, entries: &Entries) -> Report {
     // What is absent may stand in what could not be read.
     if !files.values().any(|file| file.broken || !file.findings.is_empty()) {
         absences(files, entries, &places, &mut faults);
+        access::report(entries, &places, &mut faults);
     }
     overlaps(entries, &places, &mut faults);
     tcp::report(entries, &places, &mut faults);

@@ -242,6 +242,7 @@ fn a_full_configuration_means_what_it_says() {
     let Process {
         admin,
         access_log,
+        logged_claims,
         metrics,
         workers,
         zone,
@@ -256,6 +257,7 @@ fn a_full_configuration_means_what_it_says() {
     assert_eq!((policies.limits.len(), state), (0, &State::Default));
     assert_eq!(*admin, Some("127.0.0.1:9902".parse().unwrap()));
     assert_eq!(zone.as_deref(), Some("eu-1a"));
+    assert!(logged_claims.is_empty());
     assert_eq!((access_log, *metrics, *workers), (&AccessLog::Off, false, 2));
     let seconds = Duration::from_secs;
     assert_eq!((shutdown.deadline, shutdown.delay), (seconds(5), seconds(1)));

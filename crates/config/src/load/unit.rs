@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use portcullis_jose::ClaimPath;
 use serde::de::DeserializeOwned;
 
 use crate::check::{self, Scope};
@@ -126,7 +127,7 @@ pub(crate) enum Value {
     Policies(Arc<Policies>),
     State(State),
     Admin(Option<SocketAddr>),
-    AccessLog(AccessLog),
+    AccessLog(AccessLog, Arc<[(Name, ClaimPath)]>),
     Metrics(bool),
     Workers(usize),
     Zone(Arc<str>),
@@ -273,9 +274,9 @@ fn value(
                 .run(|spec, scope| Value::Credentials(Arc::new(check::credentials(spec, scope)))),
             "state" => decode.run(|spec, scope| Value::State(check::state(spec, scope))),
             "admin" => decode.run(|spec, scope| Value::Admin(check::admin(spec, scope))),
-            "access_log" => {
-                decode.run(|spec, scope| Value::AccessLog(check::access_log(spec, scope)))
-            }
+            "access_log" => decode.run(|spec, scope| {
+                Value::AccessLog(check::access_log(spec, scope), check::logged_claims(spec, scope))
+            }),
             "metrics" => decode.run(|on: &bool, _| Value::Metrics(*on)),
             "workers" => decode.run(|spec, scope| Value::Workers(check::workers(spec, scope))),
             "zone" => decode.run(|spec, scope| Value::Zone(check::zone(spec, scope))),

@@ -1,5 +1,7 @@
 //! What is not a named collection, as written.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -19,6 +21,10 @@ pub(crate) struct AdminSpec {
 pub(crate) struct AccessLogSpec {
     /// `stdout`, the path of a file, or `off`. Default: `stdout`.
     pub(crate) to: Option<Spanned<OffOr<String>>>,
+    /// Claims of whoever calls that lines tell, by the names that they have there (lower-case
+    /// letters, digits and `_`): names joined by dots, or a JSON pointer. At most 16; of a value at
+    /// most 256 bytes are written. Default: none.
+    pub(crate) claims: Option<BTreeMap<String, Spanned<String>>>,
 }
 
 /// How the gateway ends.

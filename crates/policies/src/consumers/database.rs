@@ -39,6 +39,17 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS key_use (prefix TEXT PRIMARY KEY, used INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
+/// Consumers that have changed since then.
+const CHANGED_CONSUMERS: &str = "SELECT id, name, plan, groups FROM consumer WHERE changed > ?1";
+
+/// Keys that have changed since then, and those of consumers that have.
+const CHANGED_KEYS: &str = "
+    SELECT key.prefix, hash, consumer, expires, revoked, used FROM key
+    LEFT JOIN key_use ON key_use.prefix = key.prefix
+    WHERE key.changed > ?1
+    OR (revoked IS NULL AND consumer IN (SELECT id FROM consumer WHERE consumer.changed > ?1))
+";
+
 /// Why the database cannot be used.
 #[derive(Debug, Error)]
 pub enum DatabaseError {
@@ -234,8 +245,7 @@ impl Database {
         since: i64,
         mut each: impl FnMut(ConsumerRow),
     ) -> rusqlite::Result<()> {
-        let mut select =
-            self.0.prepare("SELECT id, name, plan, groups FROM consumer WHERE changed > ?1")?;
+        let mut select = self.0.prepare(CHANGED_CONSUMERS)?;
         let mut rows = select.query([since])?;
         while let Some(row) = rows.next()? {
             let name = row.get_ref(1)?.as_str()?.into();
@@ -261,13 +271,7 @@ impl Database {
         since: i64,
         mut each: impl FnMut(StoredKey),
     ) -> rusqlite::Result<()> {
-        let mut select = self.0.prepare(
-            "SELECT key.prefix, hash, consumer, expires, revoked, used FROM key
-             LEFT JOIN key_use ON key_use.prefix = key.prefix
-             WHERE key.changed > ?1
-             OR (revoked IS NULL
-                 AND consumer IN (SELECT id FROM consumer WHERE consumer.changed > ?1))",
-        )?;
+        let mut select = self.0.prepare(CHANGED_KEYS)?;
         let mut rows = select.query([since])?;
         while let Some(row) = rows.next()? {
             each(stored(row)?);
@@ -351,3 +355,6 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
         used: row.get::<_, Option<u32>>(5)?.unwrap_or(0),
     })
 }
+
+#[cfg(test)]
+mod tests;

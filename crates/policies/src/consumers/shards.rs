@@ -104,6 +104,9 @@ fn place(number: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
 
     impl Numbered for (u64, char) {
@@ -131,5 +134,39 @@ mod tests {
         let mut count = 0;
         shards.each(|_| count += 1);
         assert_eq!(count, 9_999);
+    }
+
+    /// A number that counts how often it is copied.
+    #[derive(Debug)]
+    struct Copied(u64, Arc<AtomicUsize>);
+
+    impl Clone for Copied {
+        fn clone(&self) -> Copied {
+            self.1.fetch_add(1, Relaxed);
+            Copied(self.0, Arc::clone(&self.1))
+        }
+    }
+
+    impl Numbered for Copied {
+        fn number(&self) -> u64 {
+            self.0
+        }
+    }
+
+    #[test]
+    fn a_change_copies_one_list_of_thousands() {
+        const MANY: u64 = 500_000;
+        let (shards, copies) = (Shards::default(), Arc::new(AtomicUsize::new(0)));
+        let all = (0..MANY).map(|number| Ok::<_, ()>(Copied(number, Arc::clone(&copies))));
+        shards.fill(all, MANY as usize).unwrap();
+        assert_eq!(copies.load(Relaxed), 0);
+        // A list has about as many as any other: twice the mean leaves room for chance.
+        let most = (2 * MANY as usize) >> BITS;
+        for number in MANY..MANY + 100 {
+            shards.put(Copied(number, Arc::clone(&copies)), |_| true);
+            assert!(copies.swap(0, Relaxed) <= most);
+            shards.remove(number, |_| true);
+            assert!(copies.swap(0, Relaxed) <= most);
+        }
     }
 }

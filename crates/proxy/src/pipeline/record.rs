@@ -4,8 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use portcullis_config::model::Name;
 use portcullis_core::metrics::RouteSeries;
-use portcullis_core::{Failure, RequestEvent, RequestId};
+use portcullis_core::{Failure, RequestEvent, RequestId, ToldClaims};
+use portcullis_jose::ClaimPath;
+use portcullis_policies::Identity;
 
 use super::Exchange;
 use crate::snapshot::{CompiledRoute, CompiledService, EndpointState};
@@ -102,6 +105,7 @@ impl Exchange<'_, '_> {
     fn log(&self, took: Duration) {
         let Exchange { serving, client, scratch, record, .. } = self;
         let request = &scratch.request;
+        let told = Told { claims: &serving.snapshot.logged_claims, identity: &scratch.identity };
         let event = RequestEvent {
             started: SystemTime::now() - took,
             id: record.id,
@@ -118,6 +122,7 @@ impl Exchange<'_, '_> {
             consumer: scratch.identity.consumer_name(),
             credential: Some(&*scratch.identity.credential).filter(|shown| !shown.is_empty()),
             auth: scratch.identity.kind.map(|kind| kind.as_str()),
+            claims: (!told.claims.is_empty()).then_some(&told as &dyn ToldClaims),
             policy: record.policy,
             store_bypassed: scratch.work.without_store().map(|without| without.as_str()),
             status: record.status,
@@ -130,5 +135,20 @@ impl Exchange<'_, '_> {
             fallback: record.fallback,
         };
         serving.worker.log_line(|out| event.write_json(out));
+    }
+}
+
+/// What lines tell of the claims of whoever calls.
+#[derive(Debug)]
+struct Told<'a> {
+    claims: &'a [(Name, ClaimPath)],
+    identity: &'a Identity,
+}
+
+impl ToldClaims for Told<'_> {
+    fn each(&self, each: &mut dyn FnMut(&str, &[u8])) {
+        for (name, path) in self.claims {
+            self.identity.claim(path, &mut |value| each(name, value));
+        }
     }
 }

@@ -141,3 +141,16 @@ fn check_refuses_limits_that_would_not_be_kept() {
         assert_eq!(code, Some(0), "{limits}: {report}");
     }
 }
+
+#[test]
+fn check_warns_of_a_group_that_nobody_defines() {
+    let config = format!(
+        "{GOOD}groups: {{ staff: {{}} }}\npolicies:\n  - access: {{ allow: [{{ group: stuff }}] }}\n"
+    );
+    let checked = run(&["check", "--config", "gateway.yaml"], &config);
+    let told = text(&[checked.stdout, checked.stderr].concat());
+    assert_eq!(checked.status.code(), Some(0), "{told}");
+    for part in ["there is no group `stuff`", "did you mean `staff`?", "gateway.yaml:10:"] {
+        assert!(told.contains(part), "{part:?} in:\n{told}");
+    }
+}

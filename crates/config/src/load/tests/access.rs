@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::{bad, good, yaml};
-use crate::model::Rule;
+use crate::model::{AccessLog, Rule};
 
 fn global(policies: &[&str]) -> String {
     let text: String = policies.iter().map(|policy| format!("  - {policy}\n")).collect();
@@ -76,4 +76,68 @@ fn an_expression_that_a_reference_brings_in_is_not_shown() {
     let text = global(&["cel: \"${PORTCULLIS_NO_SUCH:-secret == 'hidden'}\""]);
     let report = yaml(&text).load().unwrap_err().render(false);
     assert!(report.contains("this expression is wrong"), "{report}");
+}
+
+#[test]
+fn whom_nobody_knows_is_told() {
+    let access = "access: { allow: [{ ip: 10.0.0.0/8 }, { group: [staff, stuff] }], deny: [{ consumer: anne, plan: gone }] }";
+    let known = "groups: { staff: {} }\nplans: { free: {} }\nconsumers: { ann: { groups: [staff], plan: free } }\n";
+    let text = global(&["cel: \"true\"", access]) + known;
+    let warnings = |text: &str| -> Vec<String> {
+        let loaded = yaml(text).load().unwrap();
+        let faults = loaded.warnings.faults().iter();
+        faults
+            .map(|fault| {
+                let place = &fault.places[0];
+                let help = fault.help.as_deref().unwrap_or_default();
+                format!("{}:{} {} {help}", place.line, place.column, fault.message)
+            })
+            .collect()
+    };
+    let column = |word: &str| 5 + access.find(word).unwrap();
+    let expected = [
+        format!("4:{} there is no group `stuff` did you mean `staff`?", column("stuff")),
+        format!("4:{} there is no consumer `anne` did you mean `ann`?", column("anne")),
+        format!("4:{} there is no plan `gone` ", column("gone")),
+    ];
+    assert_eq!(warnings(&text), expected);
+    // Somebody of that name may be in the store.
+    let secret = "0123456789abcdef0123456789abcdef";
+    let with_store = format!("{text}credentials: {{ secret: {secret}, store: consumers.redb }}\n");
+    assert_eq!(warnings(&with_store), [""; 0]);
+    let all = text.replace("anne", "ann").replace(", stuff", "").replace("gone", "free");
+    assert_eq!(warnings(&all), [""; 0]);
+}
+
+#[test]
+fn many_whom_nobody_knows_hide_no_fault() {
+    let names: Vec<String> = (0..2000).map(|number| format!("c{number}")).collect();
+    let access = format!("access: {{ deny: [{{ consumer: [{}] }}] }}", names.join(", "));
+    let text = global(&[&access]);
+    assert_eq!(yaml(&text).load().unwrap().warnings.warnings(), 101);
+    let text = text + "routes: { r: { service: gone } }\n";
+    assert_eq!(yaml(&text).load().unwrap_err().errors(), 1);
+}
+
+#[test]
+fn claims_of_the_log() {
+    let log = |claims: &str| {
+        format!(
+            "listeners: {{ w: {{ address: \"127.0.0.1:0\" }} }}\naccess_log: {{ claims: {claims} }}\n"
+        )
+    };
+    let loaded = good(&log("{ tenant: org.id, sub: sub }"));
+    let process = &loaded.config.process;
+    let names: Vec<&str> = process.logged_claims.iter().map(|(name, _)| &**name).collect();
+    assert_eq!((names, &process.access_log), (vec!["sub", "tenant"], &AccessLog::Stdout));
+    let many: String = (0..17).map(|number| format!("c{number:02}: c, ")).collect();
+    for (claims, said) in [
+        ("{ Tenant: org }", "the name of this claim cannot stand in a line"),
+        ("{ \"a\\\"b\": org }", "the name of this claim cannot stand in a line"),
+        ("{ tenant: \"\" }", "names no claim"),
+        (&*format!("{{ {many} }}"), "a line tells 16 claims at most"),
+    ] {
+        let faults = bad(&log(claims));
+        assert!(faults.len() == 1 && faults[0].contains(said), "{faults:?}");
+    }
 }

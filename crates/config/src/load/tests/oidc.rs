@@ -137,3 +137,21 @@ fn a_login_that_cannot_work_is_told() {
     assert_eq!(only(&plain(&format!("{CLIENT}, {SESSION}"))), message);
     loaded(&plain(&format!("{CLIENT}, {SESSION}, plain_http: true")));
 }
+
+#[test]
+fn a_secret_that_providers_may_refuse_is_warned_of_and_not_shown() {
+    for (secret, place) in [("gr\u{fc}n-7hU3", 3), ("7hU3\\n", 5), ("\\t7hU3", 1)] {
+        let text = client(&format!("id: a, secret: \"{secret}\""));
+        let warnings = yaml(&text).load().unwrap_or_else(|report| panic!("{report}")).warnings;
+        let [fault] = warnings.faults() else { panic!("{warnings}") };
+        assert_eq!(
+            fault.message,
+            "this secret has a character that OAuth does not know in secrets"
+        );
+        let label = &fault.places[0].label;
+        assert!(label.starts_with(&format!("character {place} is neither")), "{label}");
+        assert!(!fault.message.contains("7hU3") && !label.contains("7hU3"));
+    }
+    let good = yaml(&client("id: a, secret: \" ~!\"")).load();
+    assert!(good.unwrap_or_else(|report| panic!("{report}")).warnings.is_empty());
+}

@@ -254,3 +254,31 @@ fn claims_are_keys_of_limits_and_of_balancing() {
     }
     assert!(of_anna(&one) > 0 && of_anna(&other) > 0);
 }
+
+#[test]
+fn the_log_tells_the_claims_that_it_is_to_tell() {
+    let (origin, issuer, key) = (Origin::echo(), Issuer::start(), signer());
+    issuer.says(&[&key]);
+    let issuers = format!("issuers: {{ main: {{ issuer: \"{}\" }} }}", issuer.name());
+    let config = Config::before(&origin)
+        .route("policies: [jwt: { issuers: main, audiences: api }]")
+        .also(&issuers)
+        .also("access_log: { claims: { tenant: org.id, teams: teams, none: nothing } }");
+    let gateway = Gateway::start(&config);
+    let claims = json!({"org": {"id": "a\"},\n"}, "teams": ["x", "y".repeat(1000)]});
+    let token = issuer.token(&key, &claims);
+    let ask = |path: &str, fields: &str| {
+        gateway.ask(format!("GET {path} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n"))
+    };
+    assert_eq!(ask("/known", &token).status, 200);
+    let line = gateway.logged_request("/known");
+    let teams = format!("x,{}", "y".repeat(254));
+    assert_eq!(line["claims"], json!({"tenant": "a\"},\n", "teams": teams}));
+    assert!(!line.to_string().contains(token.rsplit('.').next().unwrap().trim()));
+
+    assert_eq!(ask("/unknown", "").status, 401);
+    assert_eq!(gateway.logged_request("/unknown").get("claims"), None);
+    let forged = issuer.token(&signer(), &claims);
+    assert_eq!(ask("/forged", &forged).status, 401);
+    assert_eq!(gateway.logged_request("/forged").get("claims"), None);
+}
