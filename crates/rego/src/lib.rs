@@ -3,10 +3,11 @@
 //!
 //! The engine is `regorus`, without the builtins that reach out of it: no network, no clock, no random
 //! numbers, so that a decision depends on nothing but policy, data and input. A run ends after a set
-//! time, looked at between its steps, and goes no deeper than is known when it is compiled. What fails, and what says neither yes nor no, is an error: whoever
-//! asks lets nothing pass then. Knows no gateway.
+//! time, looked at between its steps, and goes no deeper than is known when it is compiled. What fails,
+//! and what says neither yes nor no, is an error: whoever asks lets nothing pass then. Knows no gateway.
 
 mod bounds;
+mod chains;
 mod fault;
 mod testing;
 
@@ -122,7 +123,9 @@ fn engine(modules: &[Module], data: &[&str]) -> Result<(Engine, Vec<String>), Fa
     // Otherwise what a builtin refuses would be `undefined`, and its `not` true.
     engine.set_strict_builtin_errors(true);
     bounds::size(modules.iter().map(|module| module.text.len()).sum())?;
-    for Module { name, text } in modules {
+    for module in modules {
+        chains::bounded(module)?;
+        let Module { name, text } = module;
         engine.add_policy(name.clone(), text.clone()).map_err(|error| Fault::module(&error))?;
     }
     let rules = bounds::rules(&engine)?;
