@@ -22,6 +22,7 @@ mod matching;
 mod oidc;
 mod path;
 mod policies;
+mod rego;
 mod retries;
 mod route;
 mod service;
@@ -75,6 +76,7 @@ pub use policies::{
     Algorithm, Concurrency, Cost, CountBy, KeyPart, Missing, OnLimit, Period, Policies, Policy,
     Quota, RateLimit, ReplyFields,
 };
+pub use rego::{RegoRule, RegoSource};
 pub use retries::{Retries, RetryBudget, RetryOn};
 pub use route::{
     Action, Reply, ReplyBody, Rewrite, RewritePath, Route, RouteTimeouts, WeightedService,

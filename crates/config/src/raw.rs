@@ -19,6 +19,7 @@ mod oidc;
 mod outliers;
 mod policies;
 mod process;
+mod rego;
 mod retries;
 mod route;
 mod service;
@@ -68,6 +69,7 @@ pub(crate) use policies::{
 pub(crate) use process::{
     AccessLogSpec, AdminSpec, GatewayOverloadSpec, ShutdownSpec, UpgradeSpec,
 };
+pub(crate) use rego::RegoSpec;
 pub(crate) use retries::{BackoffSpec, RetriesSpec, RetryOnSpec};
 pub(crate) use route::{
     MatchSpec, PathSpec, RedirectSpec, ReplySpec, RewriteSpec, RouteSpec, RouteTimeoutsSpec,

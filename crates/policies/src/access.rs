@@ -3,6 +3,7 @@
 
 mod conditions;
 mod describe;
+mod rego;
 
 use std::sync::Arc;
 
@@ -98,6 +99,9 @@ impl RunningRule {
                     Err(error) => error.to_string(),
                 };
                 Err(Forbidden { why, scopes: Vec::new() })
+            }
+            Rule::Rego(rule) => {
+                rego::decide(rule, source).map_err(|why| Forbidden { why, scopes: Vec::new() })
             }
         }
     }

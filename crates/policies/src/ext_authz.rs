@@ -146,8 +146,8 @@ impl ExtAuthz {
             parts.map(<[u8]>::trim_ascii).any(|part| part.eq_ignore_ascii_case(wanted))
         };
         // What is set for one browser is not for another.
-        let may_stay = !said(b"cache-control", b"no-store")
-            && head.fields.all(b"set-cookie").next().is_none();
+        let may_stay =
+            !said(b"cache-control", b"no-store") && head.fields.all(b"set-cookie").next().is_none();
         let chosen = |names: &mut dyn Iterator<Item = &str>| {
             let mut chosen = Fields::default();
             for name in names {

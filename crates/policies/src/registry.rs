@@ -294,7 +294,7 @@ impl Registry {
         let judged = self.judged(PolicyId { scope: scope.clone(), kind, name });
         let external = match rule {
             Rule::ExtAuthz(written) => Some(self.external(&judged.id, written)),
-            Rule::Access(_) | Rule::Cel(_) => None,
+            Rule::Access(_) | Rule::Cel(_) | Rule::Rego(_) => None,
         };
         RunningRule { rule: rule.clone(), judged, external }
     }

@@ -14,7 +14,9 @@ use portcullis_control::admin::{self, Admin, Readiness};
 use portcullis_policies::ext_authz::ExtAuthz;
 use portcullis_policies::{Counted, Judged, Registry, Vault};
 use portcullis_proxy::{Compiler, Gateway, Handed, Owner};
-use portcullis_telemetry::{AuthzFact, Expires, JudgedFact, PolicyFact, PolicyFacts, ProcessFacts, Scrape};
+use portcullis_telemetry::{
+    AuthzFact, Expires, JudgedFact, PolicyFact, PolicyFacts, ProcessFacts, Scrape,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;

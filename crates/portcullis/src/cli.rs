@@ -4,6 +4,7 @@ mod ask;
 mod check;
 mod explain;
 mod key;
+mod policy;
 mod quickstart;
 mod reload;
 mod run;
@@ -67,6 +68,8 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(after_help = "Example:\n  portcullis key create shop --expires 90d")]
     Key(key::Key),
+    /// Test policies
+    Policy(policy::Policy),
     /// Have the running gateway read its configuration again
     #[command(after_help = "The exit status is 0 when the configuration is in use, and 1 when it \
         was refused and the one before still serves.\n\nExample:\n  \
@@ -111,6 +114,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Check(check) => check.execute(),
         Command::Explain(explain) => explain.execute(),
         Command::Key(key) => key.execute(),
+        Command::Policy(policy) => policy.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Upgrade(upgrade) => upgrade.execute(),
         Command::Schema => schema(),

@@ -94,6 +94,15 @@ mod documents {
         fs::write(folder.join("tls/clients.crl"), list).unwrap();
         fs::write(folder.join("pages/robots.txt"), "User-agent: *\n").unwrap();
         fs::write(folder.join("motd.txt"), "hello\n").unwrap();
+        fs::create_dir_all(folder.join("policies")).unwrap();
+        for page in pages() {
+            for block in blocks(&page) {
+                // A block of a file says which one.
+                if let Some((_, file)) = block.info.split_once(" policies/") {
+                    fs::write(folder.join("policies").join(file), block.text).unwrap();
+                }
+            }
+        }
         folder
     }
 

@@ -27,10 +27,10 @@ use portcullis_core::metrics::{
 };
 use portcullis_core::tls::HANDSHAKE_FAULTS;
 
+pub use self::authz::AuthzFact;
 pub use self::health::HealthScrape;
 pub use self::issuers::IssuerFact;
 use self::page::{Kind, Page};
-pub use self::authz::AuthzFact;
 pub use self::policies::{JudgedFact, PolicyFact, PolicyFacts};
 pub use self::services::{EndpointScrape, ServiceScrape};
 pub use self::stores::StoreFact;

@@ -9,6 +9,6 @@ mod resources;
 
 pub use access_log::AccessLogSink;
 pub use exposition::{
-    AuthzFact, EndpointScrape, Expires, HealthScrape, IssuerFact, JudgedFact, PolicyFact, PolicyFacts,
-    ProcessFacts, Scrape, ServiceScrape, StoreFact, TokenScrape,
+    AuthzFact, EndpointScrape, Expires, HealthScrape, IssuerFact, JudgedFact, PolicyFact,
+    PolicyFacts, ProcessFacts, Scrape, ServiceScrape, StoreFact, TokenScrape,
 };

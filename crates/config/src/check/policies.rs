@@ -6,6 +6,7 @@ mod browser;
 mod ext_authz;
 mod keys;
 mod overlap;
+mod rego;
 mod security_headers;
 
 use std::sync::{Arc, LazyLock};
@@ -65,7 +66,7 @@ pub(crate) fn policies(
                 let fault = scope.fault(at, format!("`{kind}` is here twice"));
                 fault.also = Some((*first, "first here".into()));
             }
-            if spec.cel.is_none() {
+            if spec.cel.is_none() && spec.rego.is_none() {
                 seen.push((kind, at));
             }
             only_one(spec, &mut policies, scope);
@@ -95,6 +96,7 @@ pub(crate) fn policies(
 fn rule(spec: &PolicySpec, scope: &mut Scope<'_>) -> Option<Rule> {
     let access = spec.access.as_ref().map(|spec| access::access(spec, scope));
     let rule = access.or_else(|| access::cel(spec.cel.as_ref()?, scope));
+    let rule = rule.or_else(|| rego::rego(spec.rego.as_ref()?, scope));
     rule.or_else(|| Some(ext_authz::ext_authz(spec.ext_authz.as_ref()?, scope)))
 }
 
@@ -136,6 +138,7 @@ fn kind(item: &Spanned<PolicySpec>, scope: &mut Scope<'_>) -> Option<(&'static s
         ("security_headers", at(security_headers)),
         ("access", at(&spec.access)),
         ("cel", at(&spec.cel)),
+        ("rego", at(&spec.rego)),
         ("ext_authz", spec.ext_authz.as_ref().map(|spec| spec.span)),
         ("rate_limit", at(rate_limit)),
         ("quota", at(quota)),

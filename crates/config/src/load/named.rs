@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::unit::{Collection, Unit, UnitId};
-use crate::model::{Access, Conditions, Name, Policies, Rule};
+use crate::model::{Conditions, Name, Policies};
 
 type Key = (Collection, Name);
 
@@ -39,16 +39,9 @@ impl Named {
 
 fn named(unit: &Unit) -> impl Iterator<Item = Key> {
     let policies = unit.value.as_ref().and_then(|value| value.policies());
-    policies.into_iter().flat_map(accesses).flat_map(|access| {
+    policies.into_iter().flat_map(Policies::accesses).flat_map(|access| {
         let lists = access.allow.iter().flatten().chain(&access.deny);
         lists.flat_map(of_conditions)
-    })
-}
-
-fn accesses(policies: &Policies) -> impl Iterator<Item = &Access> {
-    policies.rules.iter().filter_map(|rule| match rule {
-        Rule::Access(access) => Some(&**access),
-        Rule::Cel(_) | Rule::ExtAuthz(_) => None,
     })
 }
 

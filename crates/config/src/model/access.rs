@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use portcullis_cel::{Program, Schema, Type};
 
-use super::{ExtAuthz, Name};
+use super::{ExtAuthz, Name, RegoRule};
 
 /// A rule. A request passes if every rule lets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Rule {
     Access(Arc<Access>),
     /// An expression.
     Cel(Arc<CelRule>),
+    /// A policy of Rego.
+    Rego(Arc<RegoRule>),
     /// A service that is asked.
     ExtAuthz(Arc<ExtAuthz>),
 }
@@ -27,6 +29,7 @@ impl Rule {
         match self {
             Rule::Access(rule) => &rule.name,
             Rule::Cel(rule) => &rule.name,
+            Rule::Rego(rule) => &rule.name,
             Rule::ExtAuthz(rule) => &rule.name,
         }
     }
@@ -37,6 +40,7 @@ impl Rule {
         match self {
             Rule::Access(_) => "access",
             Rule::Cel(_) => "cel",
+            Rule::Rego(_) => "rego",
             Rule::ExtAuthz(_) => "ext_authz",
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_jose::ClaimPath;
 
-use super::{Authentication, Cors, Csrf, Layered, Name, Rule, SecurityHeaders, Sharing};
+use super::{Access, Authentication, Cors, Csrf, Layered, Name, Rule, SecurityHeaders, Sharing};
 
 /// The policies of a scope, by the step of a request that asks them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,16 @@ pub struct Policies {
     pub limits: Vec<Policy>,
     /// The place of each of these in the list that was written.
     pub limit_places: Vec<usize>,
+}
+
+impl Policies {
+    /// The rules that are lists of those who may and who may not.
+    pub fn accesses(&self) -> impl Iterator<Item = &Access> {
+        self.rules.iter().filter_map(|rule| match rule {
+            Rule::Access(access) => Some(&**access),
+            Rule::Cel(_) | Rule::Rego(_) | Rule::ExtAuthz(_) => None,
+        })
+    }
 }
 
 /// A policy that counts.

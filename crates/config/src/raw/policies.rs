@@ -9,9 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::{
-    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, ExtAuthzSpec, IntrospectionSpec, JwtSpec,
-    MethodSpec, MtlsSpec, OffOr, OidcSpec, OneOrMany, SecurityHeadersSpec, SharingModeSpec,
-    Spanned, Switch, Time,
+    AccessSpec, ApiKeySpec, BasicSpec, CelSpec, CorsSpec, CsrfSpec, ExtAuthzSpec,
+    IntrospectionSpec, JwtSpec, MethodSpec, MtlsSpec, OffOr, OidcSpec, OneOrMany, RegoSpec,
+    SecurityHeadersSpec, SharingModeSpec, Spanned, Switch, Time,
 };
 
 /// A policy: exactly one of these.
@@ -28,6 +28,8 @@ pub(crate) struct PolicySpec {
     pub(crate) access: Option<Spanned<AccessSpec>>,
     /// An expression of CEL that a request must meet.
     pub(crate) cel: Option<Spanned<CelSpec>>,
+    /// A policy in Rego.
+    pub(crate) rego: Option<Spanned<RegoSpec>>,
     /// A service of one's own that is asked whether requests may pass.
     pub(crate) ext_authz: Option<Box<Spanned<ExtAuthzSpec>>>,
     /// So many requests in a stretch of time.

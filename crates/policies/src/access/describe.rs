@@ -10,6 +10,10 @@ impl RunningRule {
     pub fn describe(&self) -> String {
         match &self.rule {
             Rule::Cel(rule) => rule.source.split_whitespace().collect::<Vec<_>>().join(" "),
+            Rule::Rego(rule) => {
+                let files = rule.source.files.iter().map(|(name, _)| &**name);
+                format!("{} of {}", rule.source.rule, files.collect::<Vec<_>>().join(", "))
+            }
             Rule::ExtAuthz(rule) => format!("asks {}{}", rule.url.authority(), rule.url.path()),
             Rule::Access(rule) => {
                 let deny = (!rule.deny.is_empty()).then(|| format!("deny {}", listed(&rule.deny)));

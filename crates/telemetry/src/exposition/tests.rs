@@ -7,10 +7,10 @@ use std::time::Duration;
 use portcullis_core::health::{CheckResult, EjectionCause, HealthMetrics};
 
 use super::*;
-use portcullis_core::Reason;
 use portcullis_core::metrics::{
     EndpointMetrics, RetryCause, ServiceMetrics, StickyMetrics, StickyResult,
 };
+use portcullis_core::{AuthzCounts, AuthzResult, Reason};
 
 /// A series: its name and its labels in order.
 type Series = (String, Vec<(String, String)>);
@@ -410,8 +410,17 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
         evicted: 1,
         waiting: 0,
     };
-    let policies =
-        PolicyFacts { policies: vec![fact], judged: Vec::new(), store_errors: 7, logins: None };
+    let counts = AuthzCounts::default();
+    counts.called(AuthzResult::Denied, Duration::from_millis(1500));
+    counts.add(AuthzResult::Remembered);
+    let asked = AuthzFact { scope: "global".to_owned(), name: "ask", counts: &counts };
+    let policies = PolicyFacts {
+        policies: vec![fact],
+        judged: Vec::new(),
+        externals: vec![asked],
+        store_errors: 7,
+        logins: None,
+    };
     let mut out = String::new();
     let (routes, tcp_routes, expiries) = (Vec::new(), Vec::new(), Vec::new());
     Scrape {
@@ -436,6 +445,12 @@ fn policies_are_told_apart_by_scope_kind_and_name() {
     assert_eq!(page.value("portcullis_policy_keys", &labels(None)), Some(5.0));
     assert_eq!(page.value("portcullis_policy_evictions_total", &labels(None)), Some(1.0));
     assert_eq!(page.value("portcullis_quota_store_errors_total", &[]), Some(7.0));
+    let asked = |result| [("scope", "global"), ("policy", "ask"), ("result", result)];
+    let answers = |result| page.value("portcullis_ext_authz_requests_total", &asked(result));
+    assert_eq!((answers("denied"), answers("remembered")), (Some(1.0), Some(1.0)));
+    assert_eq!(answers("failed"), Some(0.0));
+    let seconds = page.value("portcullis_ext_authz_call_seconds_total", &asked("")[..2]);
+    assert_eq!(seconds, Some(1.5));
 }
 
 #[test]

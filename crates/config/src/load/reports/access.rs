@@ -3,7 +3,7 @@
 use super::super::entries::Entries;
 use super::super::unit::{Collection, UnitId};
 use super::Places;
-use crate::model::{Access, Conditions, Name, Policies, Rule};
+use crate::model::{Conditions, Name};
 use crate::node::Span;
 use crate::report::{Fault, Severity, nearest};
 
@@ -80,7 +80,7 @@ fn place(
     let start = usize::from(unit.collection == Collection::Settings);
     let find = |path: &[&str]| places.within(entries, id, &path[start..]).filter(|found| found.1);
     let policies = unit.value.as_ref()?.policies()?;
-    let (nth, list, item, word) = accesses(policies).enumerate().find_map(|(nth, access)| {
+    let (nth, list, item, word) = policies.accesses().enumerate().find_map(|(nth, access)| {
         let lists =
             [("allow", access.allow.as_deref().unwrap_or_default()), ("deny", &access.deny)];
         let mut all = lists.into_iter().flat_map(|(list, items)| {
@@ -98,13 +98,6 @@ fn place(
     let policy = written.filter(|index| find(&["policies", index, "access"]).is_some()).nth(nth)?;
     let path = ["policies", &policy, "access", list, &item, key(collection), &word];
     find(&path).or_else(|| find(&path[..6]))
-}
-
-fn accesses(policies: &Policies) -> impl Iterator<Item = &Access> {
-    policies.rules.iter().filter_map(|rule| match rule {
-        Rule::Access(access) => Some(&**access),
-        Rule::Cel(_) | Rule::ExtAuthz(_) => None,
-    })
 }
 
 fn of(collection: Collection, conditions: &Conditions) -> &[Name] {

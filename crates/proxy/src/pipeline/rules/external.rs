@@ -39,9 +39,8 @@ async fn ask_one<'s>(
     external: &'s ExtAuthz,
     normal: Normal,
 ) -> Result<Option<Arc<Denial>>, Failure> {
-    let failure = |reason, why: &str| {
-        Failure::new(reason, format_args!("{}: {why}", rule.judged.id))
-    };
+    let failure =
+        |reason, why: &str| Failure::new(reason, format_args!("{}: {why}", rule.judged.id));
     let secure = split::is_secure(exchange);
     let Exchange { serving, client, scratch, record, .. } = exchange;
     let written = &*external.written;
