@@ -1,6 +1,7 @@
 //! Who may do what: lists, networks, times and expressions, asked when it is known who calls.
 
 mod cel;
+mod ext_authz;
 mod rego;
 
 use portcullis_policies::consumers::key::{KeyHasher, draw_key, prefix};
